@@ -1,0 +1,157 @@
+#include "test.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/random.h"
+#include "base/utf8.h"
+
+TEST(error, keeps_code_offset_and_grows_context_in_front)
+{
+    tsp_error err = {0};
+
+    CHECK_INT(tsp_error_at(&err, TSP_EPARSE, 17, "want a %s", "number"), TSP_EPARSE);
+    tsp_error_note(&err, "while loading '%s'", "a.json");
+    CHECK_INT(err.code, TSP_EPARSE);
+    CHECK_INT(err.offset, 17);
+    CHECK_STR(err.message, "while loading 'a.json': want a number");
+    CHECK_INT(tsp_error_set(NULL, TSP_EINVAL, "nobody listens"), TSP_EINVAL);
+}
+
+TEST(error, a_long_message_is_cut_not_overrun)
+{
+    tsp_error err = {0};
+    char text[2000];
+
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    tsp_error_set(&err, TSP_EIO, "%s", text);
+    tsp_error_note(&err, "%s", text);
+    CHECK_INT(strlen(err.message), sizeof err.message - 1);
+}
+
+TEST(arena, things_do_not_overlap_and_are_aligned)
+{
+    tspi_arena arena = {0};
+    tspi_random random;
+    enum { N = 500 };
+    unsigned char *thing[N];
+    size_t size[N];
+
+    tspi_random_seed(&random, seed);
+    for (int k = 0; k < N; k++) {
+        size[k] = (size_t)tspi_random_below(&random, k % 50 ? 300 : 90000);
+        thing[k] = tspi_arena_alloc(&arena, size[k]);
+        REQUIRE(thing[k] != NULL);
+        CHECK_INT((uintptr_t)thing[k] % 16, 0);
+        memset(thing[k], k & 255, size[k]);
+    }
+    for (int k = 0; k < N; k++)
+        for (size_t b = 0; b < size[k]; b++)
+            if (thing[k][b] != (k & 255)) {
+                TEST_FAIL("thing %d was overwritten", k);
+                break;
+            }
+    tspi_arena_release(&arena);
+}
+
+TEST(arena, keeps_its_limit_and_refuses_absurd_sizes)
+{
+    tspi_arena arena = {.limit_bytes = 1000};
+
+    CHECK(tspi_arena_alloc(&arena, 900) != NULL);
+    CHECK(tspi_arena_alloc(&arena, 200) == NULL);
+    CHECK(tspi_arena_calloc(&arena, SIZE_MAX / 2, 4) == NULL);
+    CHECK(tspi_arena_alloc(&arena, SIZE_MAX - 3) == NULL);
+    tspi_arena_release(&arena);
+}
+
+TEST(buf, json_strings_escape_and_mend_utf8)
+{
+    tspi_buf buf = {0};
+
+    tspi_buf_json_string(&buf, "a\"b\\c\n\x01\xc3\xa9\xff\xed\xa0\x80", 13);
+    tspi_buf_putc(&buf, 0);
+    CHECK_STR((char *)buf.data, "\"a\\\"b\\\\c\\n\\u0001\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+    tspi_buf_release(&buf);
+}
+
+TEST(buf, replaces_a_file_whole_or_not_at_all)
+{
+    char path[] = "/tmp/truespan-test-XXXXXX";
+    tsp_error err = {0};
+    tspi_buf got = {0};
+    int fd = mkstemp(path);
+
+    REQUIRE(fd >= 0);
+    close(fd);
+    CHECK_STATUS(tspi_file_replace(path, "new", 3, &err), TSP_OK, &err);
+    CHECK_STATUS(tspi_buf_read_file(&got, path, 0, &err), TSP_OK, &err);
+    CHECK_INT(got.len, 3);
+    CHECK_INT(tspi_file_replace("/nonexistent/dir/file", "x", 1, &err), TSP_EIO);
+    CHECK_CONTAINS(err.message, "/nonexistent/dir/file");
+    CHECK_INT(tspi_buf_read_file(&got, path, 2, &err), TSP_ERANGE);
+    tspi_buf_release(&got);
+    unlink(path);
+}
+
+TEST(utf8, accepts_exactly_rfc3629)
+{
+    for (uint32_t c = 0; c < 0x110000; c += c < 0x900 ? 1 : 97) {
+        uint8_t b[4];
+        size_t n;
+        if (c < 0x80)
+            n = 1, b[0] = (uint8_t)c;
+        else if (c < 0x800)
+            n = 2, b[0] = (uint8_t)(0xc0 | c >> 6), b[1] = (uint8_t)(0x80 | (c & 63));
+        else if (c < 0x10000)
+            n = 3, b[0] = (uint8_t)(0xe0 | c >> 12), b[1] = (uint8_t)(0x80 | (c >> 6 & 63)),
+            b[2] = (uint8_t)(0x80 | (c & 63));
+        else
+            n = 4, b[0] = (uint8_t)(0xf0 | c >> 18), b[1] = (uint8_t)(0x80 | (c >> 12 & 63)),
+            b[2] = (uint8_t)(0x80 | (c >> 6 & 63)), b[3] = (uint8_t)(0x80 | (c & 63));
+        bool surrogate = c >= 0xd800 && c < 0xe000;
+        if (tspi_utf8_char(b, n) != (surrogate ? 0 : n))
+            TEST_FAIL("U+%04X", c);
+        if (tspi_utf8_char(b, n - 1) != 0)
+            TEST_FAIL("cut U+%04X", c);
+    }
+    CHECK_INT(tspi_utf8_char((const uint8_t *)"\xc0\x80", 2), 0);
+    CHECK_INT(tspi_utf8_char((const uint8_t *)"\xe0\x80\x80", 3), 0);
+    CHECK_INT(tspi_utf8_char((const uint8_t *)"\xf4\x90\x80\x80", 4), 0);
+    CHECK_INT(tspi_utf8_valid_prefix((const uint8_t *)"ab\xc3\xa9\xe2\x82", 6), 4);
+}
+
+TEST(random, children_are_reproducible_and_unrelated)
+{
+    tspi_random parent, again, a, b;
+
+    tspi_random_seed(&parent, seed);
+    tspi_random_seed(&again, seed);
+    a = tspi_random_split(&parent, "link", 3);
+    b = tspi_random_split(&again, "link", 3);
+    CHECK(tspi_random_u64(&a) == tspi_random_u64(&b));
+    b = tspi_random_split(&parent, "link", 4);
+    CHECK(tspi_random_u64(&a) != tspi_random_u64(&b));
+    b = tspi_random_split(&parent, "clock", 3);
+    CHECK(tspi_random_u64(&a) != tspi_random_u64(&b));
+}
+
+TEST(random, moments_are_right)
+{
+    enum { N = 200000 };
+    tspi_random random;
+    double sum = 0, sum2 = 0, mean = 0, below = 0;
+
+    tspi_random_seed(&random, seed);
+    for (int k = 0; k < N; k++) {
+        double z = tspi_random_normal(&random);
+        sum += z;
+        sum2 += z * z;
+        mean += tspi_random_exponential(&random, 5.0);
+        below += (double)tspi_random_below(&random, 7);
+    }
+    CHECK_NEAR(sum / N, 0.0, 6 / sqrt(N));
+    CHECK_NEAR(sum2 / N, 1.0, 6 * sqrt(2.0 / N));
+    CHECK_NEAR(mean / N, 5.0, 6 * 5 / sqrt(N));
+    CHECK_NEAR(below / N, 3.0, 6 * 2 / sqrt(N));
+}
