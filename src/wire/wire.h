@@ -1,0 +1,123 @@
+/* Traces as bytes: reading them into span rows, and writing the same bytes back with other stamps.
+ *
+ * A reader builds no tree: it walks the input once and yields a row a span, in the order of the input. A patcher walks
+ * the same bytes in the same order and asks for each stamp what it should be; all other bytes pass through untouched.
+ * The two agree on which span is which row, so an edit can look anything up in the span set. */
+#ifndef TSPI_WIRE_WIRE_H
+#define TSPI_WIRE_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "span/span_set.h"
+#include "truespan/base.h"
+
+enum tspi_format {
+    TSPI_FORMAT_AUTO,              /* look at the bytes */
+    TSPI_FORMAT_OTLP_PROTO,        /* TracesData, ExportTraceServiceRequest */
+    TSPI_FORMAT_OTLP_PROTO_FRAMED, /* the same, each behind its length as 4 bytes big-endian (Collector file exporter)
+                                    */
+    TSPI_FORMAT_OTLP_JSON,         /* one or many documents, one a line or not, or framed as above */
+    TSPI_FORMAT_JAEGER_JSON,       /* Jaeger UI and /api/traces */
+    TSPI_FORMAT_ZIPKIN_JSON,       /* Zipkin v2 */
+    TSPI_FORMATS_N,
+};
+
+/* "auto", "otlp-proto", "otlp-proto-framed", "otlp-json", "jaeger", "zipkin". */
+const char *tspi_format_name(enum tspi_format format);
+bool tspi_format_parse(const char *name, enum tspi_format *ret_format);
+#define TSPI_FORMAT_CHOICES "auto|otlp-proto|otlp-proto-framed|otlp-json|jaeger|zipkin"
+
+enum tspi_compression {
+    TSPI_PLAIN,
+    TSPI_GZIP,
+    TSPI_ZSTD,
+    TSPI_FRAMED_GZIP, /* each message compressed alone behind its length (Collector file exporter with compression) */
+    TSPI_FRAMED_ZSTD,
+};
+
+/* Zero it for the defaults. */
+typedef struct {
+    enum tspi_format format; /* forced, or TSPI_FORMAT_AUTO */
+    bool keep_going;         /* leave out what is bad and count it, instead of failing */
+    unsigned threads;        /* 0 = one a core, 1 = no threads; the result does not depend on it */
+    uint64_t
+        max_plain_bytes; /* of one file once decompressed; 0 = 64 GiB, or half the machine's memory if that is less */
+    unsigned max_ratio;  /* of a compressed file beyond its first 256 MiB; 0 = 200 */
+} tspi_wire_options;
+
+/* One file, or one document in memory, as it was read. */
+typedef struct {
+    char *path; /* owned */
+    enum tspi_format format;
+    enum tspi_compression compression;
+    uint64_t bytes, plain_bytes; /* as stored, and decompressed */
+    size_t first_span, spans_n;  /* its rows in the set */
+} tspi_document;
+
+/* What was read and, with keep_going, what was left out. Zero it to initialise; owned rows. */
+typedef struct {
+    tspi_document *documents;
+    size_t documents_n, documents_cap;
+    uint64_t spans;          /* rows added */
+    uint64_t invalid_ids;    /* spans read whose span or trace id is absent or all zeros: they join nothing */
+    uint64_t bad_spans;      /* left out: an id of wrong length, a stamp beyond 2262, a wrong type */
+    uint64_t bad_parts;      /* an attribute, event or link left out, its span kept */
+    uint64_t bad_stretches;  /* lines, messages or files of which a part could not be read */
+    uint64_t bad_bytes;      /* in such stretches */
+    char first_problem[640]; /* the first message, with its file; "" when all was well */
+} tspi_read_report;
+
+void tspi_read_report_release(tspi_read_report *report);
+
+/* What the bytes are. Plain bytes only.
+ * Errors: TSP_EPARSE: nothing that is known, the message says what they look like; TSP_ERANGE: empty. */
+tsp_status tspi_wire_sniff(const uint8_t *bytes, size_t len, enum tspi_format *ret_format, tsp_error *err);
+
+/* Read one plain document. name is for messages and the report. options may be NULL.
+ * Without keep_going a failure leaves rows of the part before it in the set: release it. */
+tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, const tspi_wire_options *options,
+                          tspi_span_set *set, tspi_read_report *report, tsp_error *err);
+
+/* Read a file (plain files are mapped), a folder (files below it in order of their names, those that are traces by
+ * their name or their bytes), or "-" (standard input). gzip and zstd are undone.
+ * Errors: TSP_EIO, TSP_EPARSE (message: file, byte, field, advice), TSP_ERANGE (a limit), TSP_ENOMEM. */
+tsp_status tspi_wire_read_path(const char *path, const tspi_wire_options *options, tspi_span_set *set,
+                               tspi_read_report *report, tsp_error *err);
+
+/* A place that holds a stamp. */
+enum tspi_stamp {
+    TSPI_STAMP_START,
+    TSPI_STAMP_END,   /* in Jaeger and Zipkin start plus duration, written back as a duration */
+    TSPI_STAMP_EVENT, /* OTLP event, Jaeger log, Zipkin annotation */
+};
+typedef struct {
+    size_t span; /* row in the set: first_span plus how many spans came before */
+    enum tspi_stamp what;
+    int64_t ns; /* what stands there now; > 0 */
+} tspi_stamp_place;
+
+/* What should stand there; place->ns to leave it. Called in the order of rows, a span's start and end before its
+ * events. A time before 1970 (<= 0) cannot be written: TSP_ERANGE. */
+typedef int64_t (*tspi_stamp_edit)(void *ctx, const tspi_stamp_place *place);
+
+/* The same bytes with edited stamps, appended to out. format: as the reader found it, or TSPI_FORMAT_AUTO. options:
+ * those of the read (keep_going decides which spans have rows). first_span: the document's first row.
+ *
+ * Without edits out equals the input. Absent stamps, and zeros, are no places. OTLP: the nanoseconds. Jaeger and Zipkin
+ * keep microseconds: each corrected time is rounded to the nearest one, halves upward, which inverts no order (a <= b
+ * stays so in whole microseconds, across spans and files), and duration = rounded end - rounded start, at least 0, and
+ * in Zipkin at least 1 where it was at least 1. A time whose edit gives it back unchanged keeps its digits. JSON keeps
+ * its quoting: a string stays a string, a number a number. */
+tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
+                           const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
+                           tspi_buf *out, tsp_error *err);
+
+/* Patch a file into another (or the same) one, compressed the same way; written aside, synced and renamed.
+ * out_path "-" = standard output. document: as the read reported it. */
+tsp_status tspi_wire_patch_path(const char *path, const char *out_path, const tspi_document *document,
+                                const tspi_wire_options *options, tspi_stamp_edit edit, void *ctx, tsp_error *err);
+
+#endif
