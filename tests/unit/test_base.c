@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/duration.h"
 #include "base/random.h"
 #include "base/utf8.h"
 
@@ -154,4 +155,41 @@ TEST(random, moments_are_right)
     CHECK_NEAR(sum2 / N, 1.0, 6 * sqrt(2.0 / N));
     CHECK_NEAR(mean / N, 5.0, 6 * 5 / sqrt(N));
     CHECK_NEAR(below / N, 3.0, 6 * 2 / sqrt(N));
+}
+
+TEST(duration, reads_back_what_it_writes)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int k = 0; k < 20000; k++) {
+        int64_t ns = (int64_t)(tspi_random_u64(&random) >> tspi_random_below(&random, 64)), got = -1;
+        char text[64];
+        if (k & 1)
+            ns = -ns;
+        if (k % 3 == 0)
+            ns = ns / 1000 * 1000;
+        tspi_duration_format(ns, text, sizeof text);
+        if (!tspi_duration_parse(text, &got) || got != ns)
+            TEST_FAIL("%" PRId64 " -> %s -> %" PRId64, ns, text, got);
+    }
+}
+
+TEST(duration, knows_units_and_refuses_plain_numbers)
+{
+    static const struct {
+        const char *text;
+        int64_t ns;
+    } good[] = {{"5ms", 5000000}, {"250us", 250000}, {"2h", 7200000000000}, {"-1.5us", -1500}, {"0ms", 0},
+                {"0.3ms", 300000}, {"1m", 60000000000}, {"1min", 60000000000}, {"10ns", 10}, {"\xc2\xb5s", 0}};
+    static const char *const bad[] = {"", "5", "0", "ms", "5 ms", "5MS", "1e3ms", "--5ms", "300000000d", "5.5.5s"};
+    int64_t ns;
+
+    for (size_t k = 0; k + 1 < sizeof good / sizeof *good; k++) {
+        CHECK(tspi_duration_parse(good[k].text, &ns));
+        CHECK_INT(ns, good[k].ns);
+    }
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
+        if (tspi_duration_parse(bad[k], &ns))
+            TEST_FAIL("accepted '%s' as %" PRId64, bad[k], ns);
 }

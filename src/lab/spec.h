@@ -1,0 +1,106 @@
+/* What a lab run is: the pipeline, its engine, load, network, clock and the experiment. Read from YAML (spec.yaml),
+ * defaults filled in, every value checked. docs/spec.md lists the keys. */
+#ifndef TSPI_LAB_SPEC_H
+#define TSPI_LAB_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "lab/lab_clock.h"
+#include "truespan/base.h"
+
+enum tspi_role {
+    TSPI_ROLE_GATEWAY,
+    TSPI_ROLE_PREPROCESS,
+    TSPI_ROLE_INFERENCE,
+    TSPI_ROLE_POSTPROCESS,
+    TSPI_ROLE_RELAY,
+    TSPI_ROLE_SINK,
+    TSPI_ROLES_N,
+};
+enum tspi_arrival { TSPI_ARRIVAL_POISSON, TSPI_ARRIVAL_CONSTANT, TSPI_ARRIVAL_CLOSED };
+enum tspi_nodes { TSPI_NODES_AUTO, TSPI_NODES_NETNS, TSPI_NODES_PROCESS };
+
+enum { TSPI_STAGES_MAX = 32, TSPI_WORKERS_MAX = 64, TSPI_SWEEP_MAX = 64 };
+
+typedef struct {
+    char *name;
+    char *role_text;
+    uint32_t workers;
+    char **to_names;
+    uint32_t to_n;
+    enum tspi_role role;
+    uint32_t to[TSPI_STAGES_MAX]; /* rows in stages */
+} tspi_stage_spec;
+
+typedef struct {
+    char *name;
+    uint64_t seed;
+    char *transport;
+    enum tspi_nodes nodes;
+    uint16_t port; /* of the first inbox in process mode, counted up from there; 0 = any free ones */
+
+    struct {
+        char *name, *model;
+        uint32_t max_tokens;
+        uint32_t chunk_tokens; /* token pieces a message */
+        uint32_t slots;        /* generations side by side in one worker */
+        double temperature;
+    } engine;
+
+    struct {
+        enum tspi_arrival arrival;
+        double rate_per_s;    /* requests, open loop */
+        uint32_t concurrency; /* requests in flight, closed loop */
+        char *prompts;        /* file of prompts, one a line; NULL = the built-in ones */
+    } load;
+
+    struct {
+        int64_t delay_ns, jitter_ns; /* one way; uniform in delay +- jitter */
+        double loss;                 /* share of packets (netns) or messages (process) lost */
+        double rate_mbit;            /* 0 = unlimited; netns only */
+    } link;
+
+    char *clock_stage; /* whose clocks the model applies to */
+    tspi_clock_model clock;
+
+    struct {
+        int64_t sweep_ns[TSPI_SWEEP_MAX];
+        uint32_t sweep_n;
+        int64_t duration_ns;   /* of a point of the sweep, over all its blocks */
+        uint32_t requests;     /* instead of a duration, when not 0 */
+        uint32_t rounds;       /* blocks a point */
+        bool null_run;
+        uint32_t throughput_pairs;    /* on/off pairs a skew; 0 = no throughput comparison */
+        uint32_t throughput_requests; /* in a block */
+        int64_t health_window_ns;
+    } experiment;
+
+    tspi_stage_spec *stages;
+    uint32_t stages_n;
+
+    void *loaded; /* what libcyaml allocated; owned */
+} tspi_spec;
+
+/* The built-in five-stage pipeline. */
+tsp_status tspi_spec_default(tspi_spec *ret_spec, tsp_error *err);
+
+/* Read YAML text; what it leaves out is as in the built-in spec. name: for messages. Errors name line and key. */
+tsp_status tspi_spec_read(const char *text, size_t len, const char *name, tspi_spec *ret_spec, tsp_error *err);
+
+/* Check a spec as a whole, after command-line options have changed it. */
+tsp_status tspi_spec_check(const tspi_spec *spec, tsp_error *err);
+
+/* The spec as YAML that tspi_spec_read reads back to the same spec. */
+void tspi_spec_write(const tspi_spec *spec, tspi_buf *ret_text);
+
+/* The row of a stage, or -1. */
+int tspi_spec_stage(const tspi_spec *spec, const char *name);
+
+const char *tspi_role_name(enum tspi_role role);
+
+void tspi_spec_release(tspi_spec *spec);
+
+#endif

@@ -1,0 +1,69 @@
+#include "lab/traceparent.h"
+
+#include <string.h>
+
+void tspi_hex_write(const uint8_t *bytes, size_t n, char *ret_text)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t k = 0; k < n; k++) {
+        ret_text[2 * k] = digits[bytes[k] >> 4];
+        ret_text[2 * k + 1] = digits[bytes[k] & 15];
+    }
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Returns false on a digit that is not lower-case hex. *ret_any: some byte is not zero. */
+static bool hex_read(const char *text, size_t n, uint8_t *ret_bytes, bool *ret_any)
+{
+    *ret_any = false;
+    for (size_t k = 0; k < n; k++) {
+        int high = hex_digit(text[2 * k]), low = hex_digit(text[2 * k + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        ret_bytes[k] = (uint8_t)(high << 4 | low);
+        *ret_any |= ret_bytes[k] != 0;
+    }
+    return true;
+}
+
+void tspi_traceparent_write(const tspi_trace_context *context, char ret_text[TSPI_TRACEPARENT_LEN + 1])
+{
+    uint8_t span_id[8];
+
+    for (int k = 0; k < 8; k++)
+        span_id[k] = (uint8_t)(context->span_id >> (56 - 8 * k));
+    memcpy(ret_text, "00-", 3);
+    tspi_hex_write(context->trace_id, 16, ret_text + 3);
+    ret_text[35] = '-';
+    tspi_hex_write(span_id, 8, ret_text + 36);
+    ret_text[52] = '-';
+    tspi_hex_write(&context->flags, 1, ret_text + 53);
+    ret_text[TSPI_TRACEPARENT_LEN] = '\0';
+}
+
+bool tspi_traceparent_parse(const char *text, size_t len, tspi_trace_context *ret_context)
+{
+    uint8_t version, span_id[8];
+    bool any, any_trace, any_span;
+
+    if (len < TSPI_TRACEPARENT_LEN || text[2] != '-' || text[35] != '-' || text[52] != '-')
+        return false;
+    if (!hex_read(text, 1, &version, &any) || version == 0xff)
+        return false;
+    if (len > TSPI_TRACEPARENT_LEN && (version == 0 || text[TSPI_TRACEPARENT_LEN] != '-'))
+        return false;
+    if (!hex_read(text + 3, 16, ret_context->trace_id, &any_trace) || !hex_read(text + 36, 8, span_id, &any_span) ||
+        !hex_read(text + 53, 1, &ret_context->flags, &any))
+        return false;
+    ret_context->span_id = 0;
+    for (int k = 0; k < 8; k++)
+        ret_context->span_id = ret_context->span_id << 8 | span_id[k];
+    return any_trace && any_span;
+}

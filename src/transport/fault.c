@@ -1,0 +1,214 @@
+#include "transport/fault.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct held {
+    int64_t due_ns;
+    uint64_t order; /* breaks ties, so that equal times keep the order of sending */
+    uint32_t peer;
+    tspi_msg *msg;
+};
+
+struct fault_transport {
+    tspi_transport base;
+    tspi_transport *inner;
+    tspi_fault_config config;
+    tspi_random random;
+    struct held *heap; /* the earliest first */
+    size_t heap_n, heap_cap;
+    int64_t *last_due_ns; /* a peer */
+    uint32_t peers_n;
+    uint64_t order;
+};
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
+}
+
+static bool before(const struct held *a, const struct held *b)
+{
+    return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->order < b->order;
+}
+
+static bool heap_push(struct fault_transport *t, struct held item)
+{
+    if (t->heap_n == t->heap_cap) {
+        size_t cap = t->heap_cap ? 2 * t->heap_cap : 64;
+        struct held *heap = realloc(t->heap, cap * sizeof *heap);
+        if (!heap)
+            return false;
+        t->heap = heap;
+        t->heap_cap = cap;
+    }
+    size_t k = t->heap_n++;
+    for (; k && before(&item, &t->heap[(k - 1) / 2]); k = (k - 1) / 2)
+        t->heap[k] = t->heap[(k - 1) / 2];
+    t->heap[k] = item;
+    return true;
+}
+
+static void heap_pop(struct fault_transport *t)
+{
+    struct held last = t->heap[--t->heap_n];
+    size_t k = 0;
+
+    for (;;) {
+        size_t child = 2 * k + 1;
+        if (child >= t->heap_n)
+            break;
+        if (child + 1 < t->heap_n && before(&t->heap[child + 1], &t->heap[child]))
+            child++;
+        if (!before(&t->heap[child], &last))
+            break;
+        t->heap[k] = t->heap[child];
+        k = child;
+    }
+    t->heap[k] = last;
+}
+
+static tsp_status fault_listen(tspi_transport *transport, char *ret_address, size_t size, tsp_error *err)
+{
+    struct fault_transport *t = (struct fault_transport *)transport;
+    return t->inner->ops->listen(t->inner, ret_address, size, err);
+}
+
+static tsp_status fault_connect(tspi_transport *transport, const char *address, uint32_t *ret_peer, tsp_error *err)
+{
+    struct fault_transport *t = (struct fault_transport *)transport;
+    tsp_status rc = t->inner->ops->connect(t->inner, address, ret_peer, err);
+
+    if (rc != TSP_OK || *ret_peer < t->peers_n)
+        return rc;
+    int64_t *last = realloc(t->last_due_ns, (*ret_peer + 1) * sizeof *last);
+    if (!last)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a peer");
+    t->last_due_ns = last;
+    while (t->peers_n <= *ret_peer)
+        last[t->peers_n++] = 0;
+    return TSP_OK;
+}
+
+static tsp_status hold(struct fault_transport *t, uint32_t peer, tspi_msg *msg)
+{
+    double jitter = (double)t->config.jitter_ns * tspi_random_uniform(&t->random, -1.0, 1.0);
+    int64_t due_ns = monotonic_ns() + t->config.delay_ns + (int64_t)jitter;
+
+    if (!t->config.reorder && peer < t->peers_n) {
+        if (due_ns < t->last_due_ns[peer])
+            due_ns = t->last_due_ns[peer];
+        t->last_due_ns[peer] = due_ns;
+    }
+    return heap_push(t, (struct held){due_ns, t->order++, peer, msg}) ? TSP_OK : TSP_ENOMEM;
+}
+
+static tsp_status fault_send(tspi_transport *transport, uint32_t peer, tspi_msg *msg, tsp_error *err)
+{
+    struct fault_transport *t = (struct fault_transport *)transport;
+
+    if (t->config.loss > 0 && tspi_random_unit(&t->random) < t->config.loss) {
+        tspi_msg_free(msg);
+        return TSP_OK;
+    }
+    if (t->config.duplicate > 0 && tspi_random_unit(&t->random) < t->config.duplicate) {
+        tspi_msg *twin = NULL;
+        if (tspi_msg_parse(msg->frame, msg->len, &twin, err) != TSP_OK || hold(t, peer, twin) != TSP_OK) {
+            tspi_msg_free(twin);
+            return tsp_error_set(err, TSP_ENOMEM, "out of memory for a doubled message");
+        }
+        twin->key = msg->key;
+    }
+    if (hold(t, peer, msg) != TSP_OK)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a delayed message");
+    return TSP_OK;
+}
+
+static tsp_status fault_recv(tspi_transport *transport, tspi_msg **ret_msg, tsp_error *err)
+{
+    struct fault_transport *t = (struct fault_transport *)transport;
+    return t->inner->ops->recv(t->inner, ret_msg, err);
+}
+
+static int fault_wait_fd(tspi_transport *transport)
+{
+    struct fault_transport *t = (struct fault_transport *)transport;
+    return t->inner->ops->wait_fd(t->inner);
+}
+
+static int64_t fault_due_ns(tspi_transport *transport)
+{
+    struct fault_transport *t = (struct fault_transport *)transport;
+    int64_t due_ns = t->inner->ops->due_ns ? t->inner->ops->due_ns(t->inner) : INT64_MAX;
+
+    if (t->heap_n && t->heap[0].due_ns < due_ns)
+        due_ns = t->heap[0].due_ns;
+    return due_ns;
+}
+
+static tsp_status fault_poll(tspi_transport *transport, int64_t now_ns, tsp_error *err)
+{
+    struct fault_transport *t = (struct fault_transport *)transport;
+
+    while (t->heap_n && t->heap[0].due_ns <= now_ns) {
+        struct held first = t->heap[0];
+        tsp_status rc = t->inner->ops->send(t->inner, first.peer, first.msg, err);
+        if (rc == TSP_EAGAIN)
+            break;
+        heap_pop(t);
+        if (rc != TSP_OK) {
+            if (rc != TSP_ECLOSED)
+                tspi_msg_free(first.msg);
+            return rc;
+        }
+    }
+    return t->inner->ops->poll ? t->inner->ops->poll(t->inner, now_ns, err) : TSP_OK;
+}
+
+static void fault_close(tspi_transport *transport)
+{
+    struct fault_transport *t = (struct fault_transport *)transport;
+
+    for (size_t k = 0; k < t->heap_n; k++)
+        tspi_msg_free(t->heap[k].msg);
+    t->inner->ops->close(t->inner);
+    free(t->heap);
+    free(t->last_due_ns);
+    free((void *)t->base.ops);
+    free(t);
+}
+
+tsp_status tspi_fault_wrap(tspi_transport *take_inner, const tspi_fault_config *config, const tspi_random *random,
+                           tspi_transport **ret_transport, tsp_error *err)
+{
+    struct fault_transport *t = calloc(1, sizeof *t);
+    struct tspi_transport_ops *ops = malloc(sizeof *ops);
+
+    if (!t || !ops) {
+        free(t);
+        free(ops);
+        take_inner->ops->close(take_inner);
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a fault wrapper");
+    }
+    *ops = *take_inner->ops; /* its names stay; its calls are replaced */
+    ops->open = NULL;
+    ops->listen = fault_listen;
+    ops->connect = fault_connect;
+    ops->send = fault_send;
+    ops->recv = fault_recv;
+    ops->wait_fd = fault_wait_fd;
+    ops->due_ns = fault_due_ns;
+    ops->poll = fault_poll;
+    ops->close = fault_close;
+    if (config->duplicate > 0)
+        ops->at_least_once = true;
+    t->base.ops = ops;
+    t->inner = take_inner;
+    t->config = *config;
+    t->random = *random;
+    *ret_transport = &t->base;
+    return TSP_OK;
+}

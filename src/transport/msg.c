@@ -1,0 +1,145 @@
+#include "transport/transport.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LENGTH_BYTES = 4, HEADER_PREFIX_BYTES = 6 };
+
+static void put_u32(uint8_t *at, uint32_t value)
+{
+    for (int k = 0; k < 4; k++)
+        at[k] = (uint8_t)(value >> 8 * k);
+}
+
+static uint32_t get_u32(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static bool reserve(tspi_msg *msg, size_t extra)
+{
+    if (extra > TSPI_MSG_MAX_BYTES || msg->len + extra > TSPI_MSG_MAX_BYTES)
+        return false;
+    if (msg->len + extra <= msg->cap)
+        return true;
+    size_t cap = msg->cap * 2 > msg->len + extra ? msg->cap * 2 : msg->len + extra;
+    uint8_t *frame = realloc(msg->frame, cap);
+    if (!frame)
+        return false;
+    msg->frame = frame;
+    msg->cap = cap;
+    return true;
+}
+
+tspi_msg *tspi_msg_new(uint64_t key)
+{
+    tspi_msg *msg = calloc(1, sizeof *msg);
+
+    if (!msg)
+        return NULL;
+    msg->cap = 256;
+    msg->frame = malloc(msg->cap);
+    if (!msg->frame) {
+        free(msg);
+        return NULL;
+    }
+    msg->key = key;
+    msg->len = msg->payload_at = LENGTH_BYTES;
+    put_u32(msg->frame, 0);
+    return msg;
+}
+
+void tspi_msg_free(tspi_msg *msg)
+{
+    if (!msg)
+        return;
+    free(msg->frame);
+    free(msg);
+}
+
+tsp_status tspi_msg_add_header(tspi_msg *msg, const char *name, const void *value, size_t len)
+{
+    size_t name_len = strlen(name);
+
+    if (msg->len != msg->payload_at || name_len > UINT16_MAX)
+        return TSP_EINVAL;
+    if (!reserve(msg, HEADER_PREFIX_BYTES + name_len + len))
+        return TSP_ENOMEM;
+    uint8_t *at = msg->frame + msg->len;
+    at[0] = (uint8_t)name_len;
+    at[1] = (uint8_t)(name_len >> 8);
+    put_u32(at + 2, (uint32_t)len);
+    memcpy(at + HEADER_PREFIX_BYTES, name, name_len);
+    if (len)
+        memcpy(at + HEADER_PREFIX_BYTES + name_len, value, len);
+    msg->len += HEADER_PREFIX_BYTES + name_len + len;
+    msg->payload_at = msg->len;
+    put_u32(msg->frame, (uint32_t)(msg->len - LENGTH_BYTES));
+    return TSP_OK;
+}
+
+tsp_status tspi_msg_set_payload(tspi_msg *msg, const void *payload, size_t len)
+{
+    msg->len = msg->payload_at;
+    if (!reserve(msg, len))
+        return TSP_ENOMEM;
+    if (len)
+        memcpy(msg->frame + msg->payload_at, payload, len);
+    msg->len += len;
+    return TSP_OK;
+}
+
+const void *tspi_msg_header(const tspi_msg *msg, const char *name, size_t *ret_len)
+{
+    size_t want = strlen(name);
+
+    for (size_t at = LENGTH_BYTES; at < msg->payload_at;) {
+        const uint8_t *header = msg->frame + at;
+        size_t name_len = (size_t)header[0] | (size_t)header[1] << 8, len = get_u32(header + 2);
+        if (name_len == want && !memcmp(header + HEADER_PREFIX_BYTES, name, want)) {
+            *ret_len = len;
+            return header + HEADER_PREFIX_BYTES + name_len;
+        }
+        at += HEADER_PREFIX_BYTES + name_len + len;
+    }
+    return NULL;
+}
+
+static bool headers_fit(const uint8_t *frame, size_t end)
+{
+    size_t at = LENGTH_BYTES;
+
+    while (at < end) {
+        if (end - at < HEADER_PREFIX_BYTES)
+            return false;
+        size_t size = HEADER_PREFIX_BYTES + ((size_t)frame[at] | (size_t)frame[at + 1] << 8);
+        size += get_u32(frame + at + 2);
+        if (size > end - at)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
+tsp_status tspi_msg_parse(const void *frame, size_t len, tspi_msg **ret_msg, tsp_error *err)
+{
+    if (len > TSPI_MSG_MAX_BYTES)
+        return tsp_error_set(err, TSP_EPARSE, "a message of %zu bytes is over the limit of %d", len,
+                             TSPI_MSG_MAX_BYTES);
+    if (len < LENGTH_BYTES)
+        return tsp_error_set(err, TSP_EPARSE, "a message of %zu bytes is no frame", len);
+    size_t headers = get_u32(frame);
+    if (headers > len - LENGTH_BYTES || !headers_fit(frame, LENGTH_BYTES + headers))
+        return tsp_error_set(err, TSP_EPARSE, "a message's headers do not fit its frame of %zu bytes", len);
+    tspi_msg *msg = calloc(1, sizeof *msg);
+    uint8_t *copy = malloc(len);
+    if (!msg || !copy) {
+        free(msg);
+        free(copy);
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", len);
+    }
+    memcpy(copy, frame, len);
+    *msg = (tspi_msg){.frame = copy, .len = len, .cap = len, .payload_at = LENGTH_BYTES + headers};
+    *ret_msg = msg;
+    return TSP_OK;
+}

@@ -1,0 +1,84 @@
+/* How messages travel between nodes. One interface, one driver a messaging system, each over its real client library;
+ * wrappers (fault.h) add delay, jitter and loss to any of them.
+ *
+ * A node has one inbox, and one peer handle for every inbox that it sends to. Messages with the same key, from one
+ * node to one inbox, arrive in the order they were sent. No call blocks. One thread uses a transport. */
+#ifndef TSPI_TRANSPORT_TRANSPORT_H
+#define TSPI_TRANSPORT_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "truespan/base.h"
+
+/* A message: headers (name, value; any bytes) and a payload, held as the one frame that travels:
+ * u32 little-endian length of the header block; per header u16 name length, u32 value length, name, value; payload.
+ * Headers are added before the payload. */
+typedef struct tspi_msg {
+    uint64_t key;
+    uint8_t *frame; /* owned, from malloc */
+    size_t len, cap;
+    size_t payload_at;
+    struct tspi_msg *next; /* for the queue of whoever owns the message */
+} tspi_msg;
+
+enum { TSPI_MSG_MAX_BYTES = 16 * 1024 * 1024 };
+
+tspi_msg *tspi_msg_new(uint64_t key); /* NULL: out of memory */
+void tspi_msg_free(tspi_msg *msg);    /* NULL is fine */
+tsp_status tspi_msg_add_header(tspi_msg *msg, const char *name, const void *value, size_t len);
+tsp_status tspi_msg_set_payload(tspi_msg *msg, const void *payload, size_t len);
+/* The value of a header, borrowed; NULL when there is none. */
+const void *tspi_msg_header(const tspi_msg *msg, const char *name, size_t *ret_len);
+static inline const uint8_t *tspi_msg_payload(const tspi_msg *msg, size_t *ret_len)
+{
+    *ret_len = msg->len - msg->payload_at;
+    return msg->frame + msg->payload_at;
+}
+/* A message from a frame that arrived; frame is copied. TSP_EPARSE when it is no frame. */
+tsp_status tspi_msg_parse(const void *frame, size_t len, tspi_msg **ret_msg, tsp_error *err);
+
+typedef struct tspi_transport tspi_transport;
+
+typedef struct {
+    const char *host;   /* address of this node that others reach, "10.77.0.3" */
+    uint16_t port;      /* of the inbox; 0 = any free one */
+    const char *inbox;  /* name of the inbox, unique in the run: "inference-0" */
+    const char *folder; /* for the driver's own files; may be NULL */
+} tspi_transport_config;
+
+struct tspi_transport_ops {
+    const char *scheme;     /* "zmq", "kafka", "aeron" */
+    const char *semconv;    /* messaging.system, as the OpenTelemetry conventions spell it where they do */
+    bool at_least_once;     /* a message may arrive twice; false = exactly once while both ends live */
+    tsp_status (*open)(const tspi_transport_config *config, tspi_transport **ret_transport, tsp_error *err);
+    /* Open the inbox; ret_address is what others pass to connect. */
+    tsp_status (*listen)(tspi_transport *t, char *ret_address, size_t size, tsp_error *err);
+    /* A handle, counted from 0, for the inbox at address. The inbox need not be there yet. */
+    tsp_status (*connect)(tspi_transport *t, const char *address, uint32_t *ret_peer, tsp_error *err);
+    /* TSP_OK or TSP_ECLOSED: the driver owns msg now. TSP_EAGAIN (queues full) or any other error: the caller still
+     * does. */
+    tsp_status (*send)(tspi_transport *t, uint32_t peer, tspi_msg *msg, tsp_error *err);
+    /* TSP_EAGAIN: nothing there. The message belongs to the caller. */
+    tsp_status (*recv)(tspi_transport *t, tspi_msg **ret_msg, tsp_error *err);
+    /* A descriptor that turns readable when there may be something to receive or to do. Sleep on it only after recv
+     * said TSP_EAGAIN: it may be edge-triggered. */
+    int (*wait_fd)(tspi_transport *t);
+    /* When poll must be called again (CLOCK_MONOTONIC ns); INT64_MAX = only when wait_fd says so. NULL = never. */
+    int64_t (*due_ns)(tspi_transport *t);
+    tsp_status (*poll)(tspi_transport *t, int64_t now_ns, tsp_error *err); /* NULL = nothing to do */
+    void (*close)(tspi_transport *t); /* half-open is fine */
+};
+
+/* Every driver's own struct begins with this. */
+struct tspi_transport {
+    const struct tspi_transport_ops *ops;
+};
+
+/* The driver of a scheme, or NULL. */
+const struct tspi_transport_ops *tspi_transport_find(const char *scheme);
+
+extern const struct tspi_transport_ops tspi_transport_zmq;
+
+#endif
