@@ -1,0 +1,264 @@
+/* Dijkstra with potentials (Johnson 1977) over hops and drift ties, both ways. */
+#include "solve/bound.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "solve/constants.h"
+#include "solve/drift.h"
+
+#define UNREACHED INT64_MAX
+
+/* A 4-ary heap of vertices by reduced label: flatter than a binary one, and kinder to caches. */
+typedef struct {
+    int64_t *key; /* vertices_n */
+    uint32_t *at; /* place in the heap; UINT32_MAX: not in it */
+    uint32_t *heap;
+    uint32_t n;
+} heap;
+
+static void heap_up(heap *h, uint32_t at, uint32_t v)
+{
+    while (at > 0 && h->key[v] < h->key[h->heap[(at - 1) / 4]]) {
+        h->heap[at] = h->heap[(at - 1) / 4];
+        h->at[h->heap[at]] = at;
+        at = (at - 1) / 4;
+    }
+    h->heap[at] = v;
+    h->at[v] = at;
+}
+
+static void heap_lower(heap *h, uint32_t v)
+{
+    heap_up(h, h->at[v] == UINT32_MAX ? h->n++ : h->at[v], v);
+}
+
+static uint32_t heap_pop(heap *h)
+{
+    uint32_t top = h->heap[0], v = h->heap[--h->n], at = 0;
+
+    h->at[top] = UINT32_MAX;
+    if (top == v)
+        return top;
+    for (;;) {
+        uint32_t best = 4 * at + 1;
+        if (best >= h->n)
+            break;
+        for (uint32_t child = best + 1; child < 4 * at + 5 && child < h->n; child++)
+            if (h->key[h->heap[child]] < h->key[h->heap[best]])
+                best = child;
+        if (h->key[h->heap[best]] >= h->key[v])
+            break;
+        h->heap[at] = h->heap[best];
+        h->at[h->heap[at]] = at;
+        at = best;
+    }
+    h->heap[at] = v;
+    h->at[v] = at;
+    return top;
+}
+
+typedef struct {
+    const tspi_graph *graph;
+    const int64_t *pi;
+    bool forward;
+    heap heap;
+    uint32_t *via;
+} run;
+
+static void relax(run *r, uint32_t from, uint32_t to, int64_t limit, uint32_t via)
+{
+    /* Reduced weight of the arc as it is walked: never negative, by the potential. */
+    __int128 reduced =
+        r->forward ? (__int128)limit + r->pi[from] - r->pi[to] : (__int128)limit + r->pi[to] - r->pi[from];
+    __int128 label = r->heap.key[from] + reduced;
+
+    if (label >= r->heap.key[to])
+        return;
+    r->heap.key[to] = (int64_t)label;
+    if (r->via)
+        r->via[to] = via;
+    heap_lower(&r->heap, to);
+}
+
+static void settle(run *r)
+{
+    const tspi_graph *graph = r->graph;
+    const uint32_t *first = r->forward ? graph->out_first : graph->in_first;
+    const uint32_t *arcs = r->forward ? graph->out : graph->in;
+
+    while (r->heap.n > 0) {
+        uint32_t v = heap_pop(&r->heap);
+        if (graph->tied[v])
+            relax(r, v, v + 1, tspi_graph_tie(graph, v), TSPI_VIA_BEFORE);
+        if (v > 0 && graph->tied[v - 1])
+            relax(r, v, v - 1, tspi_graph_tie(graph, v - 1), TSPI_VIA_AFTER);
+        for (uint32_t k = first[v]; k < first[v + 1]; k++) {
+            const tspi_arc *arc = &graph->arcs[arcs[k]];
+            relax(r, v, r->forward ? arc->to : arc->from, arc->limit, arcs[k]);
+        }
+    }
+}
+
+bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_t *label, uint32_t *ret_via)
+{
+    uint32_t n = graph->vertices_n;
+    run r = {.graph = graph, .pi = pi, .forward = forward, .via = ret_via};
+    bool ok;
+
+    r.heap.key = label;
+    r.heap.at = malloc(((size_t)n + 1) * sizeof *r.heap.at);
+    r.heap.heap = malloc(((size_t)n + 1) * sizeof *r.heap.heap);
+    ok = r.heap.at && r.heap.heap;
+    for (uint32_t v = 0; ok && v < n; v++) {
+        r.heap.at[v] = UINT32_MAX;
+        if (ret_via)
+            ret_via[v] = TSPI_VIA_NONE;
+        /* Labels become reduced: forward label - pi, backward label + pi. */
+        if (label[v] == UNREACHED)
+            continue;
+        if (forward ? __builtin_sub_overflow(label[v], pi[v], &label[v])
+                    : __builtin_add_overflow(label[v], pi[v], &label[v]))
+            label[v] = UNREACHED;
+        else
+            heap_lower(&r.heap, v);
+    }
+    if (ok)
+        settle(&r);
+    for (uint32_t v = 0; ok && v < n; v++)
+        if (label[v] != UNREACHED && (forward ? __builtin_add_overflow(label[v], pi[v], &label[v])
+                                              : __builtin_sub_overflow(label[v], pi[v], &label[v])))
+            label[v] = UNREACHED;
+    free(r.heap.at);
+    free(r.heap.heap);
+    return ok;
+}
+
+typedef struct {
+    const tspi_graph *graph;
+    const int64_t *pi;
+    bool forward;
+    int64_t *label;
+    uint32_t *via;
+    bool ok;
+} one_way;
+
+static void *reach_roots(void *way_)
+{
+    one_way *way = way_;
+    const tspi_graph *graph = way->graph;
+
+    for (uint32_t v = 0; v < graph->vertices_n; v++)
+        way->label[v] = graph->is_root[graph->node[v]] ? 0 : UNREACHED;
+    way->ok = tspi_reach(graph, way->pi, way->forward, way->label, way->via);
+    return NULL;
+}
+
+bool tspi_bounds_find(const tspi_graph *graph, const int64_t *pi, unsigned threads, tspi_bounds *ret_bounds)
+{
+    size_t n = (size_t)graph->vertices_n + 1;
+    tspi_bounds b = {malloc(n * sizeof(int64_t)), malloc(n * sizeof(int64_t)), malloc(n * sizeof(uint32_t)),
+                     malloc(n * sizeof(uint32_t))};
+    one_way up = {graph, pi, true, b.hi, b.via_hi, false}, down = {graph, pi, false, b.lo, b.via_lo, false};
+    pthread_t other;
+
+    if (b.hi && b.lo && b.via_hi && b.via_lo) {
+        if (threads > 1 && pthread_create(&other, NULL, reach_roots, &down) == 0) {
+            reach_roots(&up);
+            pthread_join(other, NULL);
+        } else {
+            reach_roots(&up);
+            reach_roots(&down);
+        }
+    }
+    if (!up.ok || !down.ok) {
+        tspi_bounds_release(&b);
+        return false;
+    }
+    /* One piece of drift more than there are hops on the way. */
+    for (uint32_t v = 0; v < graph->vertices_n; v++) {
+        bool is_root = graph->is_root[graph->node[v]];
+        if (b.hi[v] == UNREACHED || __builtin_add_overflow(b.hi[v], is_root ? 0 : TELESCOPE_NS, &b.hi[v]))
+            b.hi[v] = TSP_UNBOUNDED_HI;
+        if (b.lo[v] == UNREACHED || __builtin_add_overflow(b.lo[v], is_root ? 0 : TELESCOPE_NS, &b.lo[v]))
+            b.lo[v] = TSP_UNBOUNDED_LO;
+        else
+            b.lo[v] = -b.lo[v];
+    }
+    *ret_bounds = b;
+    return true;
+}
+
+void tspi_bounds_release(tspi_bounds *bounds)
+{
+    free(bounds->hi);
+    free(bounds->lo);
+    free(bounds->via_hi);
+    free(bounds->via_lo);
+    memset(bounds, 0, sizeof *bounds);
+}
+
+void tspi_bounds_at(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t node, int64_t stamp, int64_t *ret_lo,
+                    int64_t *ret_hi)
+{
+    int64_t before = tspi_graph_before(graph, node, stamp), drift = tspi_drift_at(graph->rho_ppb, stamp);
+    int64_t lo = TSP_UNBOUNDED_LO, hi = TSP_UNBOUNDED_HI, reach;
+
+    if (graph->is_root[node]) {
+        *ret_lo = *ret_hi = 0;
+        return;
+    }
+    for (int64_t v = before; v <= before + 1; v++) {
+        if (v < graph->first[node] || v >= graph->first[node + 1])
+            continue;
+        int64_t tie = v == before ? drift - graph->drift[v] : graph->drift[v] - drift;
+        if (bounds->hi[v] != TSP_UNBOUNDED_HI && !__builtin_add_overflow(bounds->hi[v], tie, &reach) && reach < hi)
+            hi = reach;
+        if (bounds->lo[v] != TSP_UNBOUNDED_LO && !__builtin_sub_overflow(bounds->lo[v], tie, &reach) && reach > lo)
+            lo = reach;
+    }
+    *ret_lo = lo;
+    *ret_hi = hi;
+}
+
+bool tspi_bounds_chain(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t v, bool upper,
+                       tspi_link **ret_links, size_t *ret_n)
+{
+    const uint32_t *via = upper ? bounds->via_hi : bounds->via_lo;
+    size_t n = 0, cap = 16;
+    tspi_link *links = malloc(cap * sizeof *links);
+
+    while (links && via[v] != TSPI_VIA_NONE) {
+        uint32_t back = via[v] == TSPI_VIA_BEFORE  ? v - 1
+                        : via[v] == TSPI_VIA_AFTER ? v + 1
+                        : upper                    ? graph->arcs[via[v]].from
+                                                   : graph->arcs[via[v]].to;
+        if (n == cap) {
+            tspi_link *grown = realloc(links, 2 * cap * sizeof *links);
+            if (!grown)
+                free(links);
+            links = grown;
+            cap *= 2;
+            if (!links)
+                break;
+        }
+        uint32_t step = via[v];
+        if (!upper && step == TSPI_VIA_BEFORE)
+            step = TSPI_VIA_AFTER;
+        else if (!upper && step == TSPI_VIA_AFTER)
+            step = TSPI_VIA_BEFORE;
+        links[n++] = upper ? (tspi_link){back, v, step} : (tspi_link){v, back, step};
+        v = back;
+    }
+    if (!links)
+        return false;
+    for (size_t k = 0; upper && k < n / 2; k++) {
+        tspi_link swap = links[k];
+        links[k] = links[n - 1 - k];
+        links[n - 1 - k] = swap;
+    }
+    *ret_links = links;
+    *ret_n = n;
+    return true;
+}
