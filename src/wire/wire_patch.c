@@ -1,0 +1,103 @@
+/* The current span's stamps, asked for and written. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "wire/wire_scan.h"
+
+/* Nearest microsecond, halves upward: monotonic, so no order is inverted. */
+static int64_t round_us(int64_t ns)
+{
+    int64_t us = ns / 1000, rest = ns % 1000;
+
+    return us + (rest >= 500 ? 1 : rest < -500 ? -1 : 0);
+}
+
+static int by_offset(const void *left, const void *right)
+{
+    const tspi_raw_place *a = left, *b = right;
+
+    return (a->at > b->at) - (a->at < b->at);
+}
+
+static tsp_status ask(tspi_scan *scan, tspi_raw_place *place)
+{
+    tspi_stamp_place question = {scan->row, place->what, place->ns};
+    int64_t ns = scan->edit(scan->ctx, &question);
+
+    place->edited = ns != place->ns;
+    place->ns = ns;
+    if (place->edited && (scan->micro ? round_us(ns) : ns) <= 0)
+        return tsp_error_at(scan->err, TSP_ERANGE, place->at,
+                            "%s: byte %zu: a stamp corrected to %" PRId64 " ns lies before 1970 and cannot be written",
+                            scan->name, place->at, ns);
+    return TSP_OK;
+}
+
+static tsp_status ask_all(tspi_scan *scan, enum tspi_stamp what, tspi_raw_place **ret_last)
+{
+    tspi_raw_span *span = &scan->span;
+    tsp_status rc = TSP_OK;
+
+    for (size_t k = 0; k < span->places_n && rc == TSP_OK; k++)
+        if (span->places[k].what == what) {
+            rc = ask(scan, &span->places[k]);
+            if (ret_last)
+                *ret_last = &span->places[k];
+        }
+    return rc;
+}
+
+/* Microseconds: what stands at each place, from what the edits said. The end's place holds the duration. */
+static void to_micro(tspi_scan *scan, tspi_raw_place *start, tspi_raw_place *end)
+{
+    tspi_raw_span *span = &scan->span;
+
+    if (start && end && (start->edited || end->edited)) {
+        int64_t before = span->end_ns - span->start_ns, duration = round_us(end->ns) - round_us(start->ns);
+        int64_t least = before > 0 ? scan->min_duration_us : 0;
+        end->edited = true;
+        end->written = duration > least ? duration : least;
+    }
+    for (size_t k = 0; k < span->places_n; k++)
+        if (span->places[k].what != TSPI_STAMP_END)
+            span->places[k].written = round_us(span->places[k].ns);
+}
+
+tsp_status tspi_scan_emit_patch(tspi_scan *scan)
+{
+    tspi_raw_span *span = &scan->span;
+    tspi_raw_place *start = NULL, *end = NULL;
+    bool sorted = true, any = false;
+
+    tsp_status rc = ask_all(scan, TSPI_STAMP_START, &start);
+    if (rc == TSP_OK)
+        rc = ask_all(scan, TSPI_STAMP_END, &end);
+    if (rc == TSP_OK)
+        rc = ask_all(scan, TSPI_STAMP_EVENT, NULL);
+    if (rc != TSP_OK)
+        return rc;
+    if (scan->micro)
+        to_micro(scan, start, end);
+    for (size_t k = 0; k < span->places_n; k++) {
+        any |= span->places[k].edited;
+        sorted &= !k || span->places[k - 1].at < span->places[k].at;
+        if (!scan->micro)
+            span->places[k].written = span->places[k].ns;
+    }
+    if (!any)
+        return TSP_OK;
+    if (!sorted)
+        qsort(span->places, span->places_n, sizeof *span->places, by_offset);
+    for (size_t k = 0; k < span->places_n; k++) {
+        const tspi_raw_place *place = &span->places[k];
+        char digits[24];
+        if (!place->edited)
+            continue;
+        tspi_buf_append(scan->out, scan->base + scan->copied, place->at - scan->copied);
+        tspi_buf_append(scan->out, digits, (size_t)snprintf(digits, sizeof digits, "%" PRId64, place->written));
+        scan->copied = place->at + place->len;
+    }
+    return tspi_buf_ok(scan->out) ? TSP_OK
+                                  : tsp_error_set(scan->err, TSP_ENOMEM, "%s: memory is exhausted", scan->name);
+}

@@ -1,0 +1,173 @@
+/* What the format readers share: one pass over a document, its current span, and where that span goes - to rows when
+ * reading, to patched bytes when patching. A format's file finds fields; nothing in it knows which of the two it is. */
+#ifndef TSPI_WIRE_WIRE_SCAN_H
+#define TSPI_WIRE_WIRE_SCAN_H
+
+#include "wire/json_scan.h"
+#include "wire/wire.h"
+
+/* Attributes that change what a row says. */
+enum tspi_attr {
+    TSPI_ATTR_OTHER,
+    TSPI_ATTR_OPERATION,   /* messaging.operation.type, messaging.operation */
+    TSPI_ATTR_ERROR_TYPE,  /* error.type */
+    TSPI_ATTR_ERROR,       /* error: true, or in Zipkin any text */
+    TSPI_ATTR_GRPC_STATUS, /* rpc.grpc.status_code, rpc.response.status_code, grpc.status_code */
+    TSPI_ATTR_HTTP_STATUS, /* http.response.status_code, http.status_code */
+    TSPI_ATTR_OTEL_STATUS, /* otel.status_code: as OTel's exporters to Jaeger and Zipkin write the status */
+    TSPI_ATTR_SPAN_KIND,   /* span.kind */
+    TSPI_ATTR_SEQUENCE,    /* truespan.stream.sequence */
+    TSPI_ATTR_TOKEN_INDEX, /* of an event: gen_ai.token.index, index */
+    TSPI_ATTR_WARNINGS,    /* @jaeger@warnings, jaeger.internal.warnings */
+};
+
+enum tspi_attr tspi_attr_find(const char *key, size_t len);
+
+/* A scalar attribute value. text: as written, escapes undone; for numbers and booleans their characters. */
+typedef struct {
+    enum { TSPI_VALUE_NONE, TSPI_VALUE_TEXT, TSPI_VALUE_INT, TSPI_VALUE_BOOL, TSPI_VALUE_DOUBLE } type;
+    tspi_text text;
+    int64_t number; /* of an INT or a BOOL */
+} tspi_value;
+
+typedef struct {
+    tspi_trace_id trace;
+    uint64_t span_id;
+    enum tspi_link_type type;
+} tspi_raw_link;
+
+typedef struct {
+    int64_t number, at_ns;
+} tspi_raw_event;
+
+/* Where a stamp's digits (or eight bytes) stand. */
+typedef struct {
+    size_t at; /* offset in the document */
+    uint32_t len;
+    enum tspi_stamp what;
+    bool edited;
+    int64_t ns;      /* as it stands, then as it should be */
+    int64_t written; /* the number to write */
+} tspi_raw_place;
+
+/* The span being read. */
+typedef struct {
+    tspi_trace_id trace;
+    uint64_t span_id, parent_id;
+    int64_t start_ns, end_ns;
+    tspi_text name;
+    bool name_escaped; /* name is JSON text with escapes in it */
+    uint8_t kind, operation;
+    uint16_t flags;
+    bool has_sequence;
+    int64_t sequence;
+    tspi_raw_link *links; /* owned, as the two below; reused from span to span */
+    size_t links_n, links_cap;
+    tspi_raw_event *events;
+    size_t events_n, events_cap;
+    tspi_raw_place *places; /* when patching */
+    size_t places_n, places_cap;
+    bool bad; /* leave it out; why stands in problem */
+    tsp_error problem;
+} tspi_raw_span;
+
+/* Remembered resources: where their bytes stand in the document, and their row. */
+enum { TSPI_RESOURCES_N = 64 };
+typedef struct {
+    const uint8_t *at;
+    size_t len;
+    uint32_t process;
+} tspi_seen_resource;
+
+typedef struct {
+    const char *name;    /* of the document, for messages */
+    const uint8_t *base; /* its bytes */
+    size_t len;
+    bool keep_going, patching;
+    tsp_error *err; /* may be NULL */
+
+    /* reading */
+    tspi_span_set *set;
+    tspi_read_report *report;
+    uint32_t process; /* row of the current process */
+    tspi_trace_id last_trace;
+    uint32_t last_trace_row; /* TSPI_NONE = none yet */
+
+    /* patching */
+    bool micro;              /* the format keeps microseconds, and an end as a duration */
+    int64_t min_duration_us; /* of a duration that was not zero */
+    tspi_stamp_edit edit;
+    void *ctx;
+    tspi_buf *out;
+    size_t copied; /* input bytes already in out */
+    size_t row;    /* of the next span */
+
+    tspi_raw_span span;
+    tspi_attribute_text *attributes; /* of the current resource; owned */
+    size_t attributes_n, attributes_cap;
+    tspi_arena texts; /* unescaped pieces of them */
+    tspi_buf scratch; /* one unescaped piece, short-lived */
+    tspi_seen_resource seen[TSPI_RESOURCES_N];
+} tspi_scan;
+
+void tspi_scan_release(tspi_scan *scan);
+
+/* A failure of the document at offset: fills scan->err. */
+tsp_status tspi_scan_error(tspi_scan *scan, size_t offset, const char *format, ...) TSP_PRINTF(3, 4);
+
+/* Start an empty span. */
+void tspi_scan_begin(tspi_scan *scan);
+
+/* The current span is no good; the first reason is kept. */
+void tspi_scan_bad(tspi_scan *scan, size_t offset, const char *format, ...) TSP_PRINTF(3, 4);
+
+/* A detail (an attribute, an event) cannot be read. Without keep_going that makes the span bad; else it is counted. */
+void tspi_scan_bad_part(tspi_scan *scan, size_t offset, const char *format, ...) TSP_PRINTF(3, 4);
+
+/* With keep_going: bytes [from, to) are given up; the message in scan->err is noted and cleared. */
+void tspi_scan_give_up(tspi_scan *scan, size_t from, size_t to);
+
+/* The current span is complete: to a row, or to the output. */
+tsp_status tspi_scan_emit(tspi_scan *scan);
+
+/* Additions to the current span; false when memory is exhausted. */
+bool tspi_scan_link(tspi_scan *scan, tspi_trace_id trace, uint64_t span_id, enum tspi_link_type type);
+bool tspi_scan_event(tspi_scan *scan, int64_t number, int64_t at_ns);
+bool tspi_scan_place(tspi_scan *scan, enum tspi_stamp what, size_t at, size_t len, int64_t ns);
+
+/* An attribute of the current span. text values only need live for the call. */
+void tspi_scan_attribute(tspi_scan *scan, enum tspi_attr attr, const tspi_value *value);
+
+/* Does text, of an error or a warning, speak of a deadline? Of an adjustment by Jaeger? */
+void tspi_scan_warning(tspi_scan *scan, const uint8_t *text, size_t len);
+
+/* The resource's attribute list: clear, add (key and value must live until done; see tspi_scan_text), done. */
+void tspi_scan_process_begin(tspi_scan *scan);
+bool tspi_scan_process_add(tspi_scan *scan, tspi_text key, tspi_text value);
+tsp_status tspi_scan_process_done(tspi_scan *scan, uint32_t *ret_process);
+
+/* JSON text as plain text; unescaped copies live until the next tspi_scan_process_begin. */
+tspi_text tspi_scan_text(tspi_scan *scan, const tspi_json_text *text);
+
+/* Ask for the current span's edits and write its bytes; wire_patch.c. */
+tsp_status tspi_scan_emit_patch(tspi_scan *scan);
+
+/* Ids. hex: up to 32 digits (leading zeros may lack when lenient), base64: of 16 or 8 bytes. false: neither. */
+bool tspi_id_trace(const tspi_json_text *text, tspi_trace_id *ret_id);
+bool tspi_id_span(const tspi_json_text *text, uint64_t *ret_id);
+bool tspi_id_trace_lenient(const tspi_json_text *text, tspi_trace_id *ret_id);
+bool tspi_id_span_lenient(const tspi_json_text *text, uint64_t *ret_id);
+
+/* JSON formats: where the cursor failed, as an error of the document. */
+tsp_status tspi_scan_json_error(tspi_scan *scan, const tspi_json *json);
+
+/* One JSON value of a document, in the format's own way; a failure of the cursor is reported by the caller. */
+typedef tsp_status (*tspi_json_document)(tspi_scan *scan, tspi_json *json);
+tsp_status tspi_otlp_json_document(tspi_scan *scan, tspi_json *json);
+tsp_status tspi_jaeger_json_document(tspi_scan *scan, tspi_json *json);
+tsp_status tspi_zipkin_json_document(tspi_scan *scan, tspi_json *json);
+
+/* All JSON values in bytes [from, to): one, several behind one another, one a line, or each behind its length. */
+tsp_status tspi_json_documents(tspi_scan *scan, tspi_json_document document, size_t from, size_t to);
+
+#endif
