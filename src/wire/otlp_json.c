@@ -4,16 +4,6 @@
 
 #define KEY_IS(camel, snake) (TSPI_JSON_IS(&key, camel) || TSPI_JSON_IS(&key, snake))
 
-static size_t offset_of(const tspi_scan *scan, const void *at)
-{
-    return (size_t)((const uint8_t *)at - scan->base);
-}
-
-static tsp_status no_memory(tspi_scan *scan)
-{
-    return tsp_error_set(scan->err, TSP_ENOMEM, "%s: memory is exhausted", scan->name);
-}
-
 /* Is an array (or object) next? null and absent are fine and taken; anything else is a failure of the document. */
 static bool enter(tspi_json *json, char open)
 {
@@ -136,9 +126,9 @@ static tsp_status resource(tspi_scan *scan, tspi_json *json)
     }
     if (tspi_json_peek(json) == '{') {
         const uint8_t *end = tspi_json_container_end(json->at, json->end);
-        const tspi_seen_resource *last = &scan->seen[0];
-        if (end && last->at && last->len == (size_t)(end - json->at) && !memcmp(last->at, json->at, last->len)) {
-            scan->process = last->process;
+        uint32_t process = end ? tspi_scan_seen(scan, json->at, (size_t)(end - json->at)) : TSPI_NONE;
+        if (process != TSPI_NONE) {
+            scan->process = process;
             json->at = end;
             return TSP_OK;
         }
@@ -157,13 +147,13 @@ static tsp_status resource(tspi_scan *scan, tspi_json *json)
         return TSP_OK;
     tsp_status rc = tspi_scan_process_done(scan, &scan->process);
     if (rc == TSP_OK)
-        scan->seen[0] = (tspi_seen_resource){from, (size_t)(json->at - from), scan->process};
+        tspi_scan_remember(scan, from, (size_t)(json->at - from), scan->process);
     return rc;
 }
 
 static void bad_number(tspi_scan *scan, enum tspi_json_number what, const tspi_json_text *text, const char *field)
 {
-    size_t at = offset_of(scan, text->at);
+    size_t at = tspi_scan_offset(scan, text->at);
     int shown = text->len > 40 ? 40 : (int)text->len;
 
     if (what == TSPI_JSON_TOO_BIG)
@@ -206,7 +196,8 @@ static void trace_id(tspi_scan *scan, tspi_json *json, const char *field, tspi_t
     tspi_json_text text;
 
     if (!id_text(json, &text) || !tspi_id_trace(&text, ret_id))
-        tspi_scan_bad(scan, offset_of(scan, text.at), "%s is neither 32 hex digits nor base64 of 16 bytes", field);
+        tspi_scan_bad(scan, tspi_scan_offset(scan, text.at), "%s is neither 32 hex digits nor base64 of 16 bytes",
+                      field);
 }
 
 static void span_id(tspi_scan *scan, tspi_json *json, const char *field, uint64_t *ret_id)
@@ -214,7 +205,8 @@ static void span_id(tspi_scan *scan, tspi_json *json, const char *field, uint64_
     tspi_json_text text;
 
     if (!id_text(json, &text) || !tspi_id_span(&text, ret_id))
-        tspi_scan_bad(scan, offset_of(scan, text.at), "%s is neither 16 hex digits nor base64 of 8 bytes", field);
+        tspi_scan_bad(scan, tspi_scan_offset(scan, text.at), "%s is neither 16 hex digits nor base64 of 8 bytes",
+                      field);
 }
 
 static void event(tspi_scan *scan, tspi_json *json)
@@ -236,7 +228,7 @@ static void event(tspi_scan *scan, tspi_json *json)
     if (at_ns == TSPI_NO_STAMP)
         return;
     if ((has_index && !tspi_scan_event(scan, index, at_ns)) ||
-        !tspi_scan_place(scan, TSPI_STAMP_EVENT, offset_of(scan, text.at), text.len, at_ns))
+        !tspi_scan_place(scan, TSPI_STAMP_EVENT, tspi_scan_offset(scan, text.at), text.len, at_ns))
         tspi_json_fail(json, json->at, "memory is exhausted");
 }
 
@@ -247,7 +239,7 @@ static void link_(tspi_scan *scan, tspi_json *json)
     tspi_trace_id trace = {0, 0};
     uint64_t id = 0;
     bool fine = true;
-    size_t at = offset_of(scan, json->at);
+    size_t at = tspi_scan_offset(scan, json->at);
 
     for (bool more = enter(json, '{'); more; more = tspi_json_more(json, '{')) {
         if (!tspi_json_key(json, &key))
@@ -294,7 +286,7 @@ static void kind(tspi_scan *scan, tspi_json *json)
     int64_t number = 0;
 
     tspi_json_peek(json);
-    size_t at = offset_of(scan, json->at);
+    size_t at = tspi_scan_offset(scan, json->at);
     if (enum_value(json, "SPAN_KIND_", words, sizeof words / sizeof words[0], &number))
         scan->span.kind = (uint8_t)number;
     else
@@ -315,7 +307,7 @@ static void status(tspi_scan *scan, tspi_json *json)
         if (!tspi_json_key(json, &key))
             return;
         tspi_json_peek(json);
-        size_t at = offset_of(scan, json->at);
+        size_t at = tspi_scan_offset(scan, json->at);
         if (!TSPI_JSON_IS(&key, "code"))
             tspi_json_skip(json);
         else if (!enum_value(json, "STATUS_CODE_", words, sizeof words / sizeof words[0], &code))
@@ -332,22 +324,6 @@ static void flags(tspi_scan *scan, tspi_json *json)
 
     if (tspi_json_number(json, 0, &bits, &text) == TSPI_JSON_NUMBER && bits & 0x100)
         scan->span.flags |= bits & 0x200 ? TSPI_SPAN_REMOTE_KNOWN | TSPI_SPAN_REMOTE_PARENT : TSPI_SPAN_REMOTE_KNOWN;
-}
-
-static void name(tspi_scan *scan, tspi_json *json)
-{
-    tspi_json_text text;
-
-    if (tspi_json_peek(json) != '"') {
-        size_t at = offset_of(scan, json->at);
-        if (!tspi_json_null(json) && tspi_json_skip(json))
-            tspi_scan_bad(scan, at, "name is not a string");
-        return;
-    }
-    if (tspi_json_string(json, &text)) {
-        scan->span.name = (tspi_text){(const char *)text.at, text.len};
-        scan->span.name_escaped = text.escaped;
-    }
 }
 
 /* Where a span's two stamps stand: the last of several counts, as in every JSON reader. */
@@ -369,7 +345,7 @@ static void span_field(tspi_scan *scan, tspi_json *json, tspi_json_text key, str
     else if (KEY_IS("parentSpanId", "parent_span_id"))
         span_id(scan, json, "parentSpanId", &span->parent_id);
     else if (TSPI_JSON_IS(&key, "name"))
-        name(scan, json);
+        tspi_scan_name(scan, json, "name");
     else if (TSPI_JSON_IS(&key, "kind"))
         kind(scan, json);
     else if (KEY_IS("startTimeUnixNano", "start_time_unix_nano"))
@@ -407,12 +383,12 @@ static tsp_status one_span(tspi_scan *scan, tspi_json *json)
     if (json->problem)
         return TSP_OK;
     if (scan->patching && scan->span.start_ns != TSPI_NO_STAMP)
-        fine &= tspi_scan_place(scan, TSPI_STAMP_START, offset_of(scan, stamps.start.at), stamps.start.len,
+        fine &= tspi_scan_place(scan, TSPI_STAMP_START, tspi_scan_offset(scan, stamps.start.at), stamps.start.len,
                                 scan->span.start_ns);
     if (scan->patching && scan->span.end_ns != TSPI_NO_STAMP)
-        fine &=
-            tspi_scan_place(scan, TSPI_STAMP_END, offset_of(scan, stamps.end.at), stamps.end.len, scan->span.end_ns);
-    return fine ? tspi_scan_emit(scan) : no_memory(scan);
+        fine &= tspi_scan_place(scan, TSPI_STAMP_END, tspi_scan_offset(scan, stamps.end.at), stamps.end.len,
+                                scan->span.end_ns);
+    return fine ? tspi_scan_emit(scan) : tspi_scan_no_memory(scan);
 }
 
 static tsp_status scope(tspi_scan *scan, tspi_json *json)
@@ -445,15 +421,6 @@ static tsp_status scopes(tspi_scan *scan, tspi_json *json)
     return rc;
 }
 
-/* The process of spans whose resource is absent. */
-static tsp_status nobody(tspi_scan *scan)
-{
-    if (scan->patching)
-        return TSP_OK;
-    tspi_scan_process_begin(scan);
-    return tspi_scan_process_done(scan, &scan->process);
-}
-
 /* One element of resourceSpans. Members may come in any order: scopes that stand before their resource wait until the
  * object has been passed over once. */
 static tsp_status resource_spans(tspi_scan *scan, tspi_json *json)
@@ -484,7 +451,7 @@ static tsp_status resource_spans(tspi_scan *scan, tspi_json *json)
     if (!waiting || json->problem)
         return TSP_OK;
     if (!has_resource)
-        rc = nobody(scan);
+        rc = scan->patching ? TSP_OK : tspi_scan_nobody(scan, &scan->process);
     /* Again from the object's start; members before waiting that are scopes do not exist, or waiting would be there. */
     tspi_json again = {.at = from, .end = json->at};
     for (bool more = enter(&again, '{'); more && rc == TSP_OK; more = rc == TSP_OK && tspi_json_more(&again, '{')) {

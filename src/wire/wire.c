@@ -56,16 +56,19 @@ static tsp_status scan_all(tspi_scan *scan, enum tspi_format format)
     switch (format) {
     case TSPI_FORMAT_OTLP_JSON:
         return tspi_json_documents(scan, tspi_otlp_json_document, 0, scan->len);
-    case TSPI_FORMAT_AUTO:
-    case TSPI_FORMAT_OTLP_PROTO:
-    case TSPI_FORMAT_OTLP_PROTO_FRAMED:
     case TSPI_FORMAT_JAEGER_JSON:
+        return tspi_json_documents(scan, tspi_jaeger_json_document, 0, scan->len);
     case TSPI_FORMAT_ZIPKIN_JSON:
+        return tspi_json_documents(scan, tspi_zipkin_json_document, 0, scan->len);
+    case TSPI_FORMAT_OTLP_PROTO:
+        return tspi_otlp_proto_scan(scan, 0, scan->len);
+    case TSPI_FORMAT_OTLP_PROTO_FRAMED:
+        return tspi_otlp_frames_scan(scan, 0, scan->len);
+    case TSPI_FORMAT_AUTO:
     case TSPI_FORMATS_N:
         break;
     }
-    return tsp_error_set(scan->err, TSP_EUNSUPPORTED, "%s: the format %s cannot be read yet", scan->name,
-                         tspi_format_name(format));
+    return tsp_error_set(scan->err, TSP_EINVAL, "%s: format %d is none", scan->name, (int)format);
 }
 
 static tsp_status choose_format(const char *name, const uint8_t *bytes, size_t len, enum tspi_format forced,
@@ -101,6 +104,8 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
     size_t first = set->spans_n;
     rc = scan_all(&scan, format);
     tspi_scan_release(&scan);
+    if (rc == TSP_OK && format == TSPI_FORMAT_ZIPKIN_JSON)
+        rc = tspi_span_set_mark_shared(set, first, err);
     if (rc != TSP_OK)
         return rc;
     set->files++;
@@ -129,6 +134,7 @@ tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, e
                       .keep_going = options && options->keep_going,
                       .patching = true,
                       .err = err,
+                      .binary = format == TSPI_FORMAT_OTLP_PROTO || format == TSPI_FORMAT_OTLP_PROTO_FRAMED,
                       .micro = format == TSPI_FORMAT_JAEGER_JSON || format == TSPI_FORMAT_ZIPKIN_JSON,
                       .min_duration_us = format == TSPI_FORMAT_ZIPKIN_JSON,
                       .edit = edit,

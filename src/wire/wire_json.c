@@ -1,4 +1,4 @@
-/* A file of JSON values. */
+/* A file of JSON values, and what the JSON formats find in them alike. */
 #include "wire/wire_scan.h"
 
 enum { PREFIX = 8 };
@@ -69,4 +69,104 @@ tsp_status tspi_json_documents(tspi_scan *scan, tspi_json_document document, siz
         at = frame ? json.end : json.at;
     }
     return TSP_OK;
+}
+
+void tspi_scan_scalar(tspi_scan *scan, tspi_json *json, tspi_value *ret_value)
+{
+    int c = tspi_json_peek(json);
+    const uint8_t *from = json->at;
+    tspi_json_text text;
+
+    *ret_value = (tspi_value){.type = TSPI_VALUE_NONE};
+    if (c == '"') {
+        if (tspi_json_string(json, &text))
+            *ret_value = (tspi_value){.type = TSPI_VALUE_TEXT, .text = tspi_scan_text(scan, &text)};
+        return;
+    }
+    if (!tspi_json_skip(json) || c == '{' || c == '[' || c == 'n')
+        return;
+    ret_value->text = (tspi_text){(const char *)from, (size_t)(json->at - from)};
+    if (c == 't' || c == 'f') {
+        ret_value->type = TSPI_VALUE_BOOL;
+        ret_value->number = c == 't';
+    } else if (tspi_json_number_text(from, ret_value->text.len, 0, &ret_value->number) == TSPI_JSON_NUMBER)
+        ret_value->type = TSPI_VALUE_INT;
+    else
+        ret_value->type = TSPI_VALUE_DOUBLE;
+}
+
+int64_t tspi_scan_micro(tspi_scan *scan, tspi_json *json, const char *field, tspi_json_text *ret_text)
+{
+    int64_t ns = 0;
+    enum tspi_json_number what = tspi_json_number(json, 3, &ns, ret_text);
+
+    if (what == TSPI_JSON_NULL || json->problem)
+        return TSPI_NO_STAMP;
+    if (what == TSPI_JSON_NUMBER && ns >= 0)
+        return ns;
+    size_t at = tspi_scan_offset(scan, ret_text->at);
+    int shown = ret_text->len > 40 ? 40 : (int)ret_text->len;
+    if (what == TSPI_JSON_TOO_BIG)
+        tspi_scan_bad(scan, at, "%s %.*s lies beyond the year 2262: it should be microseconds", field, shown,
+                      (const char *)ret_text->at);
+    else
+        tspi_scan_bad(scan, at, "%s is not a number of microseconds", field);
+    return TSPI_NO_STAMP;
+}
+
+bool tspi_scan_micro_stamps(tspi_scan *scan, int64_t start_ns, const tspi_json_text *start, int64_t duration_ns,
+                            const tspi_json_text *duration)
+{
+    tspi_raw_span *span = &scan->span;
+
+    if (start_ns == TSPI_NO_STAMP || !start_ns)
+        return true; /* a duration alone places nothing in time */
+    span->start_ns = start_ns;
+    if (!tspi_scan_place(scan, TSPI_STAMP_START, tspi_scan_offset(scan, start->at), start->len, start_ns))
+        return false;
+    if (duration_ns == TSPI_NO_STAMP)
+        return true;
+    if (duration_ns > INT64_MAX - start_ns) {
+        tspi_scan_bad(scan, tspi_scan_offset(scan, duration->at), "duration ends beyond the year 2262");
+        return true;
+    }
+    span->end_ns = start_ns + duration_ns;
+    return tspi_scan_place(scan, TSPI_STAMP_END, tspi_scan_offset(scan, duration->at), duration->len, span->end_ns);
+}
+
+bool tspi_scan_string(tspi_json *json, tspi_json_text *ret_text)
+{
+    *ret_text = (tspi_json_text){json->at, 0, false};
+    if (tspi_json_peek(json) == '"')
+        return tspi_json_string(json, ret_text);
+    ret_text->at = json->at;
+    return tspi_json_null(json) || (tspi_json_skip(json), false);
+}
+
+void tspi_scan_trace_id(tspi_scan *scan, tspi_json *json, const char *field, tspi_trace_id *ret_id)
+{
+    tspi_json_text text;
+
+    if (!tspi_scan_string(json, &text) || !tspi_id_trace_lenient(&text, ret_id))
+        tspi_scan_bad(scan, tspi_scan_offset(scan, text.at), "%s is not a string of up to 32 hex digits", field);
+}
+
+void tspi_scan_span_id(tspi_scan *scan, tspi_json *json, const char *field, uint64_t *ret_id)
+{
+    tspi_json_text text;
+
+    if (!tspi_scan_string(json, &text) || !tspi_id_span_lenient(&text, ret_id))
+        tspi_scan_bad(scan, tspi_scan_offset(scan, text.at), "%s is not a string of up to 16 hex digits", field);
+}
+
+void tspi_scan_name(tspi_scan *scan, tspi_json *json, const char *field)
+{
+    tspi_json_text text;
+
+    if (!tspi_scan_string(json, &text)) {
+        tspi_scan_bad(scan, tspi_scan_offset(scan, text.at), "%s is not a string", field);
+        return;
+    }
+    scan->span.name = (tspi_text){(const char *)text.at, text.len};
+    scan->span.name_escaped = text.escaped;
 }

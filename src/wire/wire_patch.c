@@ -5,12 +5,11 @@
 
 #include "wire/wire_scan.h"
 
-/* Nearest microsecond, halves upward: monotonic, so no order is inverted. */
+/* Nearest microsecond, halves upward: monotonic, so no order is inverted. Of a negative time at most 0, which is
+ * refused. */
 static int64_t round_us(int64_t ns)
 {
-    int64_t us = ns / 1000, rest = ns % 1000;
-
-    return us + (rest >= 500 ? 1 : rest < -500 ? -1 : 0);
+    return ns / 1000 + (ns % 1000 >= 500 ? 1 : 0);
 }
 
 static int by_offset(const void *left, const void *right)
@@ -64,6 +63,13 @@ static void to_micro(tspi_scan *scan, tspi_raw_place *start, tspi_raw_place *end
             span->places[k].written = round_us(span->places[k].ns);
 }
 
+static size_t put_fixed64(char *bytes, int64_t value)
+{
+    for (unsigned k = 0; k < 8; k++)
+        bytes[k] = (char)((uint64_t)value >> (8 * k));
+    return 8;
+}
+
 tsp_status tspi_scan_emit_patch(tspi_scan *scan)
 {
     tspi_raw_span *span = &scan->span;
@@ -94,8 +100,10 @@ tsp_status tspi_scan_emit_patch(tspi_scan *scan)
         char digits[24];
         if (!place->edited)
             continue;
+        size_t len = scan->binary ? put_fixed64(digits, place->written)
+                                  : (size_t)snprintf(digits, sizeof digits, "%" PRId64, place->written);
         tspi_buf_append(scan->out, scan->base + scan->copied, place->at - scan->copied);
-        tspi_buf_append(scan->out, digits, (size_t)snprintf(digits, sizeof digits, "%" PRId64, place->written));
+        tspi_buf_append(scan->out, digits, len);
         scan->copied = place->at + place->len;
     }
     return tspi_buf_ok(scan->out) ? TSP_OK

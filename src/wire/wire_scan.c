@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
+
 void tspi_scan_release(tspi_scan *scan)
 {
     free(scan->span.links);
@@ -45,6 +47,8 @@ void tspi_scan_begin(tspi_scan *scan)
     span->has_sequence = false;
     span->links_n = span->events_n = span->places_n = 0;
     span->bad = false;
+    if (scan->texts.head) /* of a resource that is done, or of attributes of the span before */
+        tspi_arena_release(&scan->texts);
 }
 
 static void bad_span(tspi_scan *scan, size_t offset, const char *text)
@@ -169,6 +173,45 @@ bool tspi_scan_process_add(tspi_scan *scan, tspi_text key, tspi_text value)
 tsp_status tspi_scan_process_done(tspi_scan *scan, uint32_t *ret_process)
 {
     return tspi_span_set_process(scan->set, scan->attributes, scan->attributes_n, ret_process, scan->err);
+}
+
+static tspi_seen_resource *seen_slot(tspi_scan *scan, const uint8_t *at, size_t len)
+{
+    return &scan->seen[tspi_hash64(at, len, 0) % TSPI_RESOURCES_N];
+}
+
+static bool is_seen(const tspi_seen_resource *seen, const uint8_t *at, size_t len)
+{
+    return seen->at && seen->len == len && !memcmp(seen->at, at, len);
+}
+
+/* Runs of one process are the rule; between a few that take turns a small table helps. A collision costs a parse. */
+uint32_t tspi_scan_seen(tspi_scan *scan, const uint8_t *at, size_t len)
+{
+    if (!is_seen(&scan->last_seen, at, len)) {
+        const tspi_seen_resource *seen = seen_slot(scan, at, len);
+        if (!is_seen(seen, at, len))
+            return TSPI_NONE;
+        scan->last_seen = *seen;
+    }
+    return scan->last_seen.process;
+}
+
+void tspi_scan_remember(tspi_scan *scan, const uint8_t *at, size_t len, uint32_t process)
+{
+    scan->last_seen = (tspi_seen_resource){at, len, process};
+    *seen_slot(scan, at, len) = scan->last_seen;
+}
+
+tsp_status tspi_scan_nobody(tspi_scan *scan, uint32_t *ret_process)
+{
+    tspi_scan_process_begin(scan);
+    return tspi_scan_process_done(scan, ret_process);
+}
+
+tsp_status tspi_scan_no_memory(tspi_scan *scan)
+{
+    return tsp_error_set(scan->err, TSP_ENOMEM, "%s: memory is exhausted", scan->name);
 }
 
 tspi_text tspi_scan_text(tspi_scan *scan, const tspi_json_text *text)

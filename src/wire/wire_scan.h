@@ -94,6 +94,7 @@ typedef struct {
     uint32_t last_trace_row; /* TSPI_NONE = none yet */
 
     /* patching */
+    bool binary;             /* stamps are eight bytes, little-endian; else digits */
     bool micro;              /* the format keeps microseconds, and an end as a duration */
     int64_t min_duration_us; /* of a duration that was not zero */
     tspi_stamp_edit edit;
@@ -107,7 +108,8 @@ typedef struct {
     size_t attributes_n, attributes_cap;
     tspi_arena texts; /* unescaped pieces of them */
     tspi_buf scratch; /* one unescaped piece, short-lived */
-    tspi_seen_resource seen[TSPI_RESOURCES_N];
+    tspi_seen_resource seen[TSPI_RESOURCES_N], last_seen;
+    struct tspi_jaeger_slots *slots; /* owned by jaeger_json.c while it is in a trace */
 } tspi_scan;
 
 void tspi_scan_release(tspi_scan *scan);
@@ -146,6 +148,13 @@ void tspi_scan_process_begin(tspi_scan *scan);
 bool tspi_scan_process_add(tspi_scan *scan, tspi_text key, tspi_text value);
 tsp_status tspi_scan_process_done(tspi_scan *scan, uint32_t *ret_process);
 
+/* The row of a process whose bytes are these and that was read lately, or TSPI_NONE; and remember one. */
+uint32_t tspi_scan_seen(tspi_scan *scan, const uint8_t *at, size_t len);
+void tspi_scan_remember(tspi_scan *scan, const uint8_t *at, size_t len, uint32_t process);
+
+/* The row of a process of which nothing is known. */
+tsp_status tspi_scan_nobody(tspi_scan *scan, uint32_t *ret_process);
+
 /* JSON text as plain text; unescaped copies live until the next tspi_scan_process_begin. */
 tspi_text tspi_scan_text(tspi_scan *scan, const tspi_json_text *text);
 
@@ -161,11 +170,36 @@ bool tspi_id_span_lenient(const tspi_json_text *text, uint64_t *ret_id);
 /* JSON formats: where the cursor failed, as an error of the document. */
 tsp_status tspi_scan_json_error(tspi_scan *scan, const tspi_json *json);
 
+/* OTLP protobuf in bytes [from, to) of the document: whole messages, or frames of them. */
+tsp_status tspi_otlp_proto_scan(tspi_scan *scan, size_t from, size_t to);
+tsp_status tspi_otlp_frames_scan(tspi_scan *scan, size_t from, size_t to);
+
 /* One JSON value of a document, in the format's own way; a failure of the cursor is reported by the caller. */
 typedef tsp_status (*tspi_json_document)(tspi_scan *scan, tspi_json *json);
 tsp_status tspi_otlp_json_document(tspi_scan *scan, tspi_json *json);
 tsp_status tspi_jaeger_json_document(tspi_scan *scan, tspi_json *json);
 tsp_status tspi_zipkin_json_document(tspi_scan *scan, tspi_json *json);
+
+/* Any JSON value as an attribute's; arrays and objects are passed over and yield none. */
+void tspi_scan_scalar(tspi_scan *scan, tspi_json *json, tspi_value *ret_value);
+
+/* A stamp or a duration in microseconds, as ns; null is absent (TSPI_NO_STAMP). Otherwise the span is made bad. */
+int64_t tspi_scan_micro(tspi_scan *scan, tspi_json *json, const char *field, tspi_json_text *ret_text);
+
+/* Start and duration as ns to the span's start and end, with their places. false when memory is exhausted. */
+bool tspi_scan_micro_stamps(tspi_scan *scan, int64_t start_ns, const tspi_json_text *start, int64_t duration_ns,
+                            const tspi_json_text *duration);
+
+/* A string (null: empty). A lenient id, else the span is made bad. */
+bool tspi_scan_string(tspi_json *json, tspi_json_text *ret_text);
+void tspi_scan_trace_id(tspi_scan *scan, tspi_json *json, const char *field, tspi_trace_id *ret_id);
+void tspi_scan_span_id(tspi_scan *scan, tspi_json *json, const char *field, uint64_t *ret_id);
+void tspi_scan_name(tspi_scan *scan, tspi_json *json, const char *field);
+static inline size_t tspi_scan_offset(const tspi_scan *scan, const void *at)
+{
+    return (size_t)((const uint8_t *)at - scan->base);
+}
+tsp_status tspi_scan_no_memory(tspi_scan *scan);
 
 /* All JSON values in bytes [from, to): one, several behind one another, one a line, or each behind its length. */
 tsp_status tspi_json_documents(tspi_scan *scan, tspi_json_document document, size_t from, size_t to);
