@@ -1,0 +1,331 @@
+#include "causal/clock_identity.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+/* Attributes are sorted by key. */
+static const char *get(const tspi_process *process, const char *key)
+{
+    uint32_t lo = 0, hi = process->attributes_n;
+
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        int order = strcmp(process->attributes[mid].key, key);
+        if (!order)
+            return process->attributes[mid].value[0] ? process->attributes[mid].value : NULL;
+        if (order < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+static const char *const address_keys[] = {"ip", "host.ip", "ipv4", "ipv6", "net.host.ip", "k8s.pod.ip"};
+
+static const char *get_address(const tspi_process *process)
+{
+    for (size_t k = 0; k < sizeof address_keys / sizeof address_keys[0]; k++) {
+        const char *value = get(process, address_keys[k]);
+        if (value)
+            return value;
+    }
+    return NULL;
+}
+
+/* An address that tells nothing of the machine: loopback, unspecified, link-local. */
+static bool is_anonymous(const char *address)
+{
+    return !strncmp(address, "127.", 4) || !strncmp(address, "169.254.", 8) || !strcmp(address, "0.0.0.0") ||
+           !strcmp(address, "::1") || !strcmp(address, "::") || !strncasecmp(address, "fe80:", 5);
+}
+
+/* "10.0.2.221" and 24 to "10.0.2.0/24". false: no address, or the width is beyond it. */
+static bool network(const char *address, unsigned width, char *ret, size_t size)
+{
+    unsigned char bytes[16];
+    char text[INET6_ADDRSTRLEN];
+    int family = strchr(address, ':') ? AF_INET6 : AF_INET;
+    unsigned bits = family == AF_INET ? 32 : 128;
+
+    if (width > bits || inet_pton(family, address, bytes) != 1)
+        return false;
+    for (unsigned bit = width; bit < bits; bit++)
+        bytes[bit / 8] &= (unsigned char)~(0x80u >> (bit % 8));
+    if (!inet_ntop(family, bytes, text, sizeof text))
+        return false;
+    snprintf(ret, size, "%s/%u", text, width);
+    return true;
+}
+
+/* A key that was asked for, cut at its plus signs. */
+enum { KEY_PARTS = 8, NAME_SIZE = 512 };
+typedef struct {
+    const char *whole; /* NULL = default order only */
+    char text[NAME_SIZE];
+    const char *part[KEY_PARTS];
+    int width[KEY_PARTS]; /* of an address's network, or -1 */
+    unsigned parts_n;
+} wanted_key;
+
+static tsp_status parse_key(const char *key, wanted_key *ret, tsp_error *err)
+{
+    memset(ret, 0, sizeof *ret);
+    if (!key || !*key)
+        return TSP_OK;
+    ret->whole = key;
+    if (strlen(key) >= sizeof ret->text)
+        return tsp_error_set(err, TSP_EINVAL, "clock key '%.40s...' is too long", key);
+    strcpy(ret->text, key);
+    for (char *p = ret->text, *next; p; p = next) {
+        if ((next = strchr(p, '+')))
+            *next++ = 0;
+        if (!*p || ret->parts_n == KEY_PARTS)
+            return tsp_error_set(err, TSP_EINVAL, "clock key '%s': want 1 to %d attributes joined by +", key,
+                                 KEY_PARTS);
+        char *slash = strrchr(p, '/');
+        ret->width[ret->parts_n] = -1;
+        if (slash && slash[1] && strspn(slash + 1, "0123456789") == strlen(slash + 1)) {
+            long width = strlen(slash + 1) < 4 ? strtol(slash + 1, NULL, 10) : 999;
+            if (width > 128)
+                return tsp_error_set(err, TSP_EINVAL, "clock key '%s': an address has no %s bits", key, slash + 1);
+            ret->width[ret->parts_n] = (int)width;
+            *slash = 0;
+        }
+        ret->part[ret->parts_n++] = p;
+    }
+    return TSP_OK;
+}
+
+/* The name that the wanted key gives, or false when the process lacks a part of it. */
+static bool name_by_wanted(const wanted_key *key, const tspi_process *process, char *ret, size_t size)
+{
+    size_t len = 0;
+
+    for (unsigned k = 0; k < key->parts_n; k++) {
+        const char *value = get(process, key->part[k]);
+        char net[INET6_ADDRSTRLEN + 8];
+        if (!value && (!strcmp(key->part[k], "ip") || !strcmp(key->part[k], "host.ip")))
+            value = get_address(process);
+        if (!value && !strcmp(key->part[k], "host.name"))
+            value = get(process, "hostname");
+        if (!value)
+            return false;
+        if (key->width[k] >= 0) {
+            if (!network(value, (unsigned)key->width[k], net, sizeof net))
+                return false;
+            value = net;
+        }
+        len += (size_t)snprintf(ret + len, size - len, "%s%s", k ? "/" : "", value);
+        if (len >= size)
+            len = size - 1;
+    }
+    return true;
+}
+
+static const char *host_name(const tspi_process *process)
+{
+    const char *name = get(process, "host.name"), *pod = get(process, "k8s.pod.name");
+    const char *container = get(process, "container.id");
+
+    if (!name)
+        name = get(process, "hostname");
+    if (!name || (pod && !strcmp(name, pod)) || (container && !strncmp(container, name, strlen(name))))
+        return NULL;
+    return name;
+}
+
+/* The default order. Returns the key used; the name is written to ret. NULL: nothing names the machine. */
+static const char *name_by_order(const tspi_process *process, char *ret, size_t size)
+{
+    const char *value, *pid;
+#define TAKE(key)                                                                                                      \
+    if ((value = get(process, key))) {                                                                                 \
+        snprintf(ret, size, "%s", value);                                                                              \
+        return key;                                                                                                    \
+    }
+    if (get(process, "cloud.provider") || get(process, "cloud.platform"))
+        TAKE("host.id");
+    TAKE("k8s.node.uid");
+    TAKE("k8s.node.name");
+    TAKE("host.id");
+    if ((value = host_name(process))) {
+        snprintf(ret, size, "%s", value);
+        return "host.name";
+    }
+    TAKE("k8s.pod.uid");
+    TAKE("container.id");
+    TAKE("k8s.pod.name");
+    TAKE("service.instance.id");
+#undef TAKE
+    if ((value = get(process, "service.name")) && (pid = get(process, "process.pid"))) {
+        snprintf(ret, size, "%s/%s", value, pid);
+        return "service.name+process.pid";
+    }
+    if ((value = get_address(process)) && !is_anonymous(value)) {
+        snprintf(ret, size, "%s", value);
+        return "ip";
+    }
+    return NULL;
+}
+
+/* Rows by (key, name); open addressing, names compared in full. */
+typedef struct {
+    tspi_clock_table *table;
+    uint32_t *slots; /* owned; TSPI_NONE = free */
+    size_t slots_n;
+} clock_index;
+
+static size_t slot_of(const clock_index *index, const char *key, const char *name)
+{
+    uint64_t hash = tspi_hash64(name, strlen(name), tspi_hash64(key, strlen(key), 0));
+    size_t at = (size_t)hash & (index->slots_n - 1);
+
+    for (;; at = (at + 1) & (index->slots_n - 1)) {
+        uint32_t row = index->slots[at];
+        if (row == TSPI_NONE)
+            return at;
+        const tspi_clock *clock = &index->table->clocks[row];
+        if (!strcmp(clock->key, key) && !strcmp(clock->name, name))
+            return at;
+    }
+}
+
+static uint32_t intern(clock_index *index, const char *key, const char *name)
+{
+    tspi_clock_table *table = index->table;
+    size_t at = slot_of(index, key, name);
+
+    if (index->slots[at] != TSPI_NONE)
+        return index->slots[at];
+    tspi_clock *clock = &table->clocks[table->clocks_n];
+    clock->key = tspi_arena_strndup(&table->arena, key, strlen(key));
+    clock->name = tspi_arena_strndup(&table->arena, name, strlen(name));
+    clock->processes = 0;
+    if (!clock->key || !clock->name)
+        return TSPI_NONE;
+    return index->slots[at] = table->clocks_n++;
+}
+
+/* Names must tell clocks apart for --reference and for people: where two kinds of key gave one name, say the key. */
+static tsp_status make_unique(tspi_clock_table *table, clock_index *index, tsp_error *err)
+{
+    for (size_t k = 0; k < index->slots_n; k++)
+        index->slots[k] = TSPI_NONE;
+    for (uint32_t row = 0; row < table->clocks_n; row++) {
+        tspi_clock *clock = &table->clocks[row];
+        char name[NAME_SIZE + 64];
+        snprintf(name, sizeof name, "%s", clock->name);
+        for (unsigned number = 1;; number++) {
+            size_t at = (size_t)tspi_hash64(name, strlen(name), 0) & (index->slots_n - 1);
+            while (index->slots[at] != TSPI_NONE && strcmp(table->clocks[index->slots[at]].name, name) != 0)
+                at = (at + 1) & (index->slots_n - 1);
+            if (index->slots[at] == TSPI_NONE) {
+                index->slots[at] = row;
+                break;
+            }
+            if (number == 1 && strcmp(clock->key, "process") != 0)
+                snprintf(name, sizeof name, "%s (%s)", clock->name, clock->key);
+            else
+                snprintf(name, sizeof name, "%s#%u", clock->name, number + 1);
+        }
+        if (strcmp(name, clock->name) != 0 && !(clock->name = tspi_arena_strndup(&table->arena, name, strlen(name))))
+            return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by clocks");
+    }
+    return TSP_OK;
+}
+
+/* The clock of one process; TSPI_NONE when memory is exhausted. *ret_wanted: the wanted key named it. */
+static uint32_t identify_one(clock_index *index, const wanted_key *wanted, const tspi_process *process, size_t row,
+                             bool *ret_wanted)
+{
+    char name[NAME_SIZE];
+    const char *key;
+
+    if (wanted->whole && name_by_wanted(wanted, process, name, sizeof name)) {
+        *ret_wanted = true;
+        return intern(index, wanted->whole, name);
+    }
+    if ((key = name_by_order(process, name, sizeof name)))
+        return intern(index, key, name);
+    /* Nothing but what the process calls itself: a clock of its own. The row keeps equal names apart until
+     * make_unique; it is cut off again below. */
+    const char *service = get(process, "service.name");
+    snprintf(name, sizeof name, "%.400s\n%zu", service ? service : "unknown", row);
+    return intern(index, "process", name);
+}
+
+static tsp_status no_such_key(const tspi_span_set *set, const char *key, tsp_error *err)
+{
+    char seen[360] = "";
+    size_t len = 0;
+
+    for (size_t p = 0; p < set->processes_n && p < 1; p++)
+        for (uint32_t k = 0; k < set->processes[p].attributes_n && len < sizeof seen - 80; k++)
+            len += (size_t)snprintf(seen + len, sizeof seen - len, "%s%.60s",
+                                    k ? ", " : "; the first has: ", set->processes[p].attributes[k].key);
+    return tsp_error_set(err, TSP_EINVAL, "no process carries the clock key '%.60s'%s", key, seen);
+}
+
+tsp_status tspi_clocks_identify(tspi_span_set *set, const char *key, tspi_clock_table *ret_table, tsp_error *err)
+{
+    clock_index index = {.table = ret_table};
+    wanted_key wanted;
+    bool used = false;
+    tsp_status rc = parse_key(key, &wanted, err);
+
+    if (rc != TSP_OK)
+        return rc;
+    index.slots_n = 16;
+    while (index.slots_n < set->processes_n * 2 + 2)
+        index.slots_n *= 2;
+    index.slots = malloc(index.slots_n * sizeof *index.slots);
+    ret_table->clocks = tspi_arena_calloc(&ret_table->arena, set->processes_n + 1, sizeof *ret_table->clocks);
+    if (!index.slots || !ret_table->clocks) {
+        rc = tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by clocks");
+        goto out;
+    }
+    memset(index.slots, 0xff, index.slots_n * sizeof *index.slots);
+    for (size_t row = 0; row < set->processes_n; row++) {
+        uint32_t clock = identify_one(&index, &wanted, &set->processes[row], row, &used);
+        if (clock == TSPI_NONE) {
+            rc = tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by clocks");
+            goto out;
+        }
+        set->processes[row].clock = clock;
+        ret_table->clocks[clock].processes++;
+    }
+    if (wanted.whole && !used && set->processes_n) {
+        rc = no_such_key(set, key, err);
+        goto out;
+    }
+    for (uint32_t row = 0; row < ret_table->clocks_n; row++) {
+        char *cut = strcmp(ret_table->clocks[row].key, "process") ? NULL : strchr(ret_table->clocks[row].name, 10);
+        if (cut)
+            *cut = 0;
+    }
+    rc = make_unique(ret_table, &index, err);
+out:
+    free(index.slots);
+    return rc;
+}
+
+void tspi_clock_table_release(tspi_clock_table *table)
+{
+    if (!table)
+        return;
+    tspi_arena_release(&table->arena);
+    memset(table, 0, sizeof *table);
+}
+
+uint32_t tspi_clock_find(const tspi_clock_table *table, const char *name)
+{
+    for (uint32_t row = 0; row < table->clocks_n; row++)
+        if (!strcmp(table->clocks[row].name, name))
+            return row;
+    return TSPI_NONE;
+}

@@ -1,0 +1,360 @@
+#include "causal/edges.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "causal/quantum.h"
+
+/* Below this many spans a second thread costs more than it saves. */
+#define SPANS_A_THREAD 100000
+enum { THREADS_MAX = 64 };
+
+/* Edges while they are measured: in the order in which they were met, found by open addressing. */
+typedef struct {
+    const tspi_join *join;
+    tspi_hop_range range;
+    tspi_edge *edges;
+    size_t n, cap;
+    uint32_t *slots;
+    size_t slots_n;
+    tspi_clock_stats *stats;
+    uint32_t clocks_n;
+    tsp_status rc;
+    tsp_error err;
+} measurer;
+
+static size_t find_slot(const measurer *m, uint32_t from, uint32_t to)
+{
+    size_t at = (size_t)tspi_hash_mix((uint64_t)from << 32 | to) & (m->slots_n - 1);
+
+    while (m->slots[at] != TSPI_NONE && (m->edges[m->slots[at]].from != from || m->edges[m->slots[at]].to != to))
+        at = (at + 1) & (m->slots_n - 1);
+    return at;
+}
+
+static bool grow(measurer *m)
+{
+    size_t cap = m->cap ? m->cap * 2 : 64;
+    tspi_edge *edges = realloc(m->edges, cap * sizeof *edges);
+    uint32_t *slots = malloc(cap * 2 * sizeof *slots);
+
+    if (edges)
+        m->edges = edges;
+    if (!edges || !slots) {
+        free(slots);
+        return false;
+    }
+    memset(slots, 0xff, cap * 2 * sizeof *slots);
+    free(m->slots);
+    m->slots = slots;
+    m->slots_n = cap * 2;
+    m->cap = cap;
+    for (size_t k = 0; k < m->n; k++)
+        m->slots[find_slot(m, m->edges[k].from, m->edges[k].to)] = (uint32_t)k;
+    return true;
+}
+
+static tspi_edge *edge_of(measurer *m, uint32_t from, uint32_t to)
+{
+    if (m->n == m->cap && !grow(m))
+        return NULL;
+    size_t at = find_slot(m, from, to);
+    if (m->slots[at] == TSPI_NONE) {
+        m->edges[m->n] = (tspi_edge){.from = from, .to = to, .first_ns = INT64_MAX, .last_ns = INT64_MIN};
+        m->slots[at] = (uint32_t)m->n++;
+    }
+    return &m->edges[m->slots[at]];
+}
+
+static void add_same_clock(tspi_clock_stats *stats, const tspi_hop *hop)
+{
+    bool soft = hop->kind == TSPI_HOP_SOFT, violation = tspi_hop_is_violation(hop);
+
+    stats->hard += !soft;
+    stats->soft += soft;
+    stats->within_quantum += tspi_hop_is_within_quantum(hop);
+    stats->hard_violations += violation && !soft;
+    stats->soft_violations += violation && soft;
+    if (soft && !hop->same_process) {
+        stats->calls++;
+        stats->late_calls += violation;
+    }
+}
+
+static bool add_to_edge(tspi_edge *edge, const tspi_hop *hop)
+{
+    int64_t slack = tspi_hop_slack_ns(hop);
+
+    if (!tspi_slacks_add(&edge->slacks[hop->kind], slack))
+        return false;
+    edge->hops++;
+    if (hop->received_ns < edge->first_ns)
+        edge->first_ns = hop->received_ns;
+    if (hop->received_ns > edge->last_ns)
+        edge->last_ns = hop->received_ns;
+    if (slack >= 0)
+        return true;
+    if (tspi_hop_is_violation(hop)) {
+        edge->violations++;
+        edge->hard_violations += hop->kind == TSPI_HOP_HARD;
+        edge->soft_violations += hop->kind == TSPI_HOP_SOFT;
+        if (-slack > edge->worst_ns)
+            edge->worst_ns = -slack;
+    } else
+        edge->within_quantum++;
+    return true;
+}
+
+static tsp_status take_hops(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
+{
+    measurer *m = ctx;
+    tspi_edge *last = NULL;
+
+    for (size_t k = 0; k < n; k++) {
+        const tspi_hop *hop = &hops[k];
+        if (hop->same_clock) {
+            add_same_clock(&m->stats[hop->from_clock], hop);
+            continue;
+        }
+        if (!last || last->from != hop->from_clock || last->to != hop->to_clock)
+            last = edge_of(m, hop->from_clock, hop->to_clock);
+        if (!last || !add_to_edge(last, hop))
+            return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by %zu edges", m->n);
+    }
+    return TSP_OK;
+}
+
+/* What single spans say: negative durations, and when the clock was seen. */
+static void take_spans(measurer *m)
+{
+    const tspi_span_set *set = m->join->set;
+
+    for (size_t k = m->range.first_span; k < m->range.spans_end; k++) {
+        const tspi_span *span = &set->spans[k];
+        tspi_clock_stats *stats = &m->stats[set->processes[span->process].clock];
+        if (span->start_ns == TSPI_NO_STAMP || tspi_join_is_copy(m->join, k))
+            continue;
+        if (span->start_ns < stats->first_ns)
+            stats->first_ns = span->start_ns;
+        if (span->start_ns > stats->last_ns)
+            stats->last_ns = span->start_ns;
+        if (span->end_ns == TSPI_NO_STAMP)
+            continue;
+        if (span->end_ns > stats->last_ns)
+            stats->last_ns = span->end_ns;
+        if (span->start_ns - span->end_ns >= m->join->quanta[span->process].unit_ns)
+            stats->negative_durations++;
+    }
+}
+
+static void *measure(void *arg)
+{
+    measurer *m = arg;
+
+    for (uint32_t c = 0; c < m->clocks_n; c++) {
+        m->stats[c].first_ns = INT64_MAX;
+        m->stats[c].last_ns = INT64_MIN;
+    }
+    take_spans(m);
+    m->rc = tspi_hops_scan_range(m->join, &m->range, take_hops, m, &m->err);
+    return NULL;
+}
+
+static void merge_stats(tspi_clock_stats *to, const tspi_clock_stats *from)
+{
+    to->hard += from->hard;
+    to->soft += from->soft;
+    to->hard_violations += from->hard_violations;
+    to->soft_violations += from->soft_violations;
+    to->within_quantum += from->within_quantum;
+    to->calls += from->calls;
+    to->late_calls += from->late_calls;
+    to->negative_durations += from->negative_durations;
+    if (from->first_ns < to->first_ns)
+        to->first_ns = from->first_ns;
+    if (from->last_ns > to->last_ns)
+        to->last_ns = from->last_ns;
+}
+
+static bool merge_edge(measurer *to, const tspi_edge *from)
+{
+    tspi_edge *edge = edge_of(to, from->from, from->to);
+
+    if (!edge)
+        return false;
+    edge->hops += from->hops;
+    edge->violations += from->violations;
+    edge->hard_violations += from->hard_violations;
+    edge->soft_violations += from->soft_violations;
+    edge->within_quantum += from->within_quantum;
+    if (from->worst_ns > edge->worst_ns)
+        edge->worst_ns = from->worst_ns;
+    if (from->first_ns < edge->first_ns)
+        edge->first_ns = from->first_ns;
+    if (from->last_ns > edge->last_ns)
+        edge->last_ns = from->last_ns;
+    return tspi_slacks_merge(&edge->slacks[0], &from->slacks[0]) &&
+           tspi_slacks_merge(&edge->slacks[1], &from->slacks[1]);
+}
+
+static tsp_status merge(measurer *to, const measurer *from)
+{
+    for (uint32_t c = 0; c < to->clocks_n; c++)
+        merge_stats(&to->stats[c], &from->stats[c]);
+    for (size_t k = 0; k < from->n; k++)
+        if (!merge_edge(to, &from->edges[k]))
+            return TSP_ENOMEM;
+    return TSP_OK;
+}
+
+static void measurer_release(measurer *m)
+{
+    for (size_t k = 0; k < m->n; k++) {
+        tspi_slacks_release(&m->edges[k].slacks[0]);
+        tspi_slacks_release(&m->edges[k].slacks[1]);
+    }
+    free(m->edges);
+    free(m->slots);
+    free(m->stats);
+}
+
+static unsigned choose_threads(unsigned wanted, size_t spans)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t n = wanted ? wanted : cores > 0 ? (size_t)cores : 1;
+
+    if (n > spans / SPANS_A_THREAD + 1)
+        n = spans / SPANS_A_THREAD + 1;
+    return n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
+}
+
+static void run(measurer *parts, unsigned n)
+{
+    pthread_t threads[THREADS_MAX];
+    bool started[THREADS_MAX] = {false};
+
+    for (unsigned k = 1; k < n; k++)
+        started[k] = !pthread_create(&threads[k], NULL, measure, &parts[k]);
+    measure(&parts[0]);
+    for (unsigned k = 1; k < n; k++) {
+        if (started[k])
+            pthread_join(threads[k], NULL);
+        else
+            measure(&parts[k]);
+    }
+}
+
+static int by_clocks(const void *a, const void *b)
+{
+    const tspi_edge *x = a, *y = b;
+
+    if (x->from != y->from)
+        return x->from < y->from ? -1 : 1;
+    return x->to < y->to ? -1 : x->to > y->to;
+}
+
+static void hand_over(measurer *m, tspi_edges *ret)
+{
+    *ret = (tspi_edges){.edges = m->edges, .edges_n = m->n, .stats = m->stats, .clocks_n = m->clocks_n};
+    if (m->n)
+        qsort(m->edges, m->n, sizeof *m->edges, by_clocks);
+    for (size_t k = 0; k < m->n; k++) {
+        const tspi_edge *edge = &m->edges[k];
+        ret->hops += edge->hops;
+        ret->violations += edge->violations;
+        ret->stats[edge->from].hops_out += edge->hops;
+        ret->stats[edge->to].hops_in += edge->hops;
+    }
+    m->edges = NULL;
+    m->stats = NULL;
+    m->n = 0;
+}
+
+tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, unsigned threads, tspi_edges *ret_edges,
+                              tsp_error *err)
+{
+    size_t spans = join->set->spans_n, links = join->set->links_n;
+    unsigned n = choose_threads(threads, spans);
+    measurer *parts = calloc(n, sizeof *parts);
+    tsp_status rc = parts ? TSP_OK : TSP_ENOMEM;
+
+    for (unsigned k = 0; k < n && rc == TSP_OK; k++) {
+        parts[k].join = join;
+        parts[k].clocks_n = clocks_n;
+        parts[k].range = (tspi_hop_range){spans * k / n, spans * (k + 1) / n, links * k / n, links * (k + 1) / n};
+        parts[k].stats = calloc((size_t)clocks_n + 1, sizeof *parts[k].stats);
+        if (!parts[k].stats)
+            rc = TSP_ENOMEM;
+    }
+    if (rc == TSP_OK)
+        run(parts, n);
+    for (unsigned k = 0; k < n && rc == TSP_OK; k++) {
+        rc = parts[k].rc;
+        if (rc == TSP_OK && k)
+            rc = merge(&parts[0], &parts[k]);
+    }
+    if (rc == TSP_OK)
+        hand_over(&parts[0], ret_edges);
+    for (unsigned k = 0; parts && k < n; k++)
+        measurer_release(&parts[k]);
+    free(parts);
+    return rc == TSP_OK ? TSP_OK : tsp_error_set(err, rc, "memory is exhausted measuring hops");
+}
+
+void tspi_edges_release(tspi_edges *edges)
+{
+    if (!edges)
+        return;
+    for (size_t k = 0; k < edges->edges_n; k++) {
+        tspi_slacks_release(&edges->edges[k].slacks[0]);
+        tspi_slacks_release(&edges->edges[k].slacks[1]);
+    }
+    free(edges->edges);
+    free(edges->stats);
+    memset(edges, 0, sizeof *edges);
+}
+
+tspi_edge *tspi_edges_find(const tspi_edges *edges, uint32_t from, uint32_t to)
+{
+    tspi_edge key = {.from = from, .to = to};
+
+    return edges->edges_n ? bsearch(&key, edges->edges, edges->edges_n, sizeof key, by_clocks) : NULL;
+}
+
+/* The smallest value v with rank(v) >= wanted in both samples together, by bisection over values. */
+static int64_t quantile_of_both(tspi_slacks *a, tspi_slacks *b, double p)
+{
+    uint64_t total = a->n + b->n, rank = (uint64_t)(p * (double)total + 0.999999);
+    int64_t lo = a->min_ns < b->min_ns ? a->min_ns : b->min_ns, hi = a->max_ns > b->max_ns ? a->max_ns : b->max_ns;
+
+    if (rank <= 1)
+        return lo;
+    /* Smallest v such that at least rank values are <= v, that is, below v + 1. */
+    while (lo < hi) {
+        int64_t mid = lo + (int64_t)(((uint64_t)hi - (uint64_t)lo) / 2);
+        if (tspi_slacks_below(a, mid + 1) + tspi_slacks_below(b, mid + 1) >= rank)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return lo;
+}
+
+int64_t tspi_edge_slack_ns(tspi_edge *edge, double p)
+{
+    tspi_slacks *hard = &edge->slacks[TSPI_HOP_HARD], *soft = &edge->slacks[TSPI_HOP_SOFT];
+
+    if (!soft->n)
+        return hard->n ? tspi_slacks_quantile(hard, p) : 0;
+    if (!hard->n)
+        return tspi_slacks_quantile(soft, p);
+    return quantile_of_both(hard, soft, p);
+}
+
+int64_t tspi_edge_margin_ns(tspi_edge *edge, double share)
+{
+    return tspi_edge_slack_ns(edge, share > 0 ? share : 0);
+}

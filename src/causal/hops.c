@@ -1,0 +1,179 @@
+#include "causal/hops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "causal/quantum.h"
+
+typedef struct {
+    const tspi_join *join;
+    const tspi_span *spans;
+    const tspi_process *processes;
+    tspi_hop_sink sink;
+    void *ctx;
+    tsp_error *err;
+    size_t n;
+    tspi_hop run[TSPI_HOP_RUN];
+} scanner;
+
+static tsp_status flush(scanner *s)
+{
+    size_t n = s->n;
+
+    s->n = 0;
+    return n ? s->sink(s->ctx, s->run, n, s->err) : TSP_OK;
+}
+
+static inline void add(scanner *s, uint32_t from, uint32_t to, int64_t sent_ns, int64_t received_ns, bool is_end,
+                       uint8_t kind, uint8_t relation)
+{
+    uint32_t from_process = s->spans[from].process, to_process = s->spans[to].process;
+    tspi_hop *hop = &s->run[s->n];
+
+    if (sent_ns == TSPI_NO_STAMP || received_ns == TSPI_NO_STAMP)
+        return;
+    *hop = (tspi_hop){
+        .from_clock = s->processes[from_process].clock,
+        .to_clock = s->processes[to_process].clock,
+        .from_span = from,
+        .to_span = to,
+        .sent_ns = sent_ns,
+        .received_ns = received_ns,
+        .allowance_ns = tspi_quantum_allowance(&s->join->quanta[to_process], is_end),
+        .kind = kind,
+        .relation = relation,
+        .same_process = from_process == to_process,
+    };
+    hop->same_clock = hop->from_clock == hop->to_clock;
+    s->n++;
+}
+
+static bool is_producer(const tspi_span *span)
+{
+    return span->kind == TSPI_KIND_PRODUCER || span->operation == TSPI_OPERATION_SEND ||
+           span->operation == TSPI_OPERATION_CREATE;
+}
+
+/* cause -> effect, where effect names cause as its parent or by a link. */
+static inline void add_cause(scanner *s, uint32_t cause, uint32_t effect, uint8_t relation)
+{
+    const tspi_span *from = &s->spans[cause], *to = &s->spans[effect];
+
+    if (to->operation == TSPI_OPERATION_RECEIVE && (relation == TSPI_HOP_LINK || is_producer(from))) {
+        add(s, cause, effect, from->start_ns, to->end_ns, true, TSPI_HOP_HARD, TSPI_HOP_RECEIVE);
+        return;
+    }
+    if (is_producer(from) && to->kind == TSPI_KIND_CONSUMER)
+        relation = TSPI_HOP_DELIVERY;
+    add(s, cause, effect, from->start_ns, to->start_ns, false, TSPI_HOP_HARD, relation);
+}
+
+/* Both ends of the call have a length and went well: only then does the server's end bound the client's. */
+static inline bool is_answered(const tspi_span *client, const tspi_span *server)
+{
+    return client->kind == TSPI_KIND_CLIENT && server->kind == TSPI_KIND_SERVER &&
+           !((client->flags | server->flags) & (TSPI_SPAN_ERROR | TSPI_SPAN_TIMEOUT)) &&
+           client->start_ns != TSPI_NO_STAMP && server->start_ns != TSPI_NO_STAMP &&
+           client->end_ns > client->start_ns && server->end_ns > server->start_ns;
+}
+
+static tsp_status scan_parents(scanner *s, size_t first, size_t end)
+{
+    const uint32_t *parents = s->join->parent;
+    tsp_status rc;
+
+    for (size_t k = first; k < end; k++) {
+        uint32_t child = (uint32_t)k, parent = parents[k];
+        if (parent == TSPI_NONE)
+            continue;
+        bool shared = s->spans[parent].span_id == s->spans[child].span_id;
+        add_cause(s, parent, child, shared ? TSPI_HOP_SHARED : TSPI_HOP_PARENT);
+        if (is_answered(&s->spans[parent], &s->spans[child]))
+            add(s, child, parent, s->spans[child].end_ns, s->spans[parent].end_ns, true, TSPI_HOP_SOFT, TSPI_HOP_REPLY);
+        if (s->n + 2 > TSPI_HOP_RUN && (rc = flush(s)) != TSP_OK)
+            return rc;
+    }
+    return TSP_OK;
+}
+
+static tsp_status scan_links(scanner *s, size_t first, size_t end)
+{
+    const tspi_join *join = s->join;
+    tsp_status rc;
+
+    for (size_t k = first; k < end; k++) {
+        uint32_t carrier = join->set->links[k].from, target = join->link_target[k];
+        /* A link that repeats the parent would count the same pair twice. */
+        if (target == TSPI_NONE || target == carrier || target == join->parent[carrier] ||
+            tspi_join_is_copy(join, carrier))
+            continue;
+        add_cause(s, target, carrier, TSPI_HOP_LINK);
+        if (s->n + 2 > TSPI_HOP_RUN && (rc = flush(s)) != TSP_OK)
+            return rc;
+    }
+    return TSP_OK;
+}
+
+tsp_status tspi_hops_scan_range(const tspi_join *join, const tspi_hop_range *range, tspi_hop_sink sink, void *ctx,
+                                tsp_error *err)
+{
+    scanner s;
+
+    s.join = join;
+    s.spans = join->set->spans;
+    s.processes = join->set->processes;
+    s.sink = sink;
+    s.ctx = ctx;
+    s.err = err;
+    s.n = 0;
+    tsp_status rc = scan_parents(&s, range->first_span, range->spans_end);
+    if (rc == TSP_OK)
+        rc = scan_links(&s, range->first_link, range->links_end);
+    return rc == TSP_OK ? flush(&s) : rc;
+}
+
+tsp_status tspi_hops_scan(const tspi_join *join, tspi_hop_sink sink, void *ctx, tsp_error *err)
+{
+    tspi_hop_range all = {.spans_end = join->set->spans_n, .links_end = join->set->links_n};
+
+    return tspi_hops_scan_range(join, &all, sink, ctx, err);
+}
+
+typedef struct {
+    tspi_hop *hops;
+    size_t n, cap;
+    bool with_same_clock;
+} collector;
+
+static tsp_status collect(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
+{
+    collector *c = ctx;
+
+    if (c->n + n > c->cap) {
+        size_t cap = c->cap ? c->cap * 2 : 4096;
+        tspi_hop *bigger = realloc(c->hops, cap * sizeof *bigger);
+        if (!bigger)
+            return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by %zu hops", c->n);
+        c->hops = bigger;
+        c->cap = cap;
+    }
+    for (size_t k = 0; k < n; k++)
+        if (c->with_same_clock || !hops[k].same_clock)
+            c->hops[c->n++] = hops[k];
+    return TSP_OK;
+}
+
+tsp_status tspi_hops_collect(const tspi_join *join, bool with_same_clock, tspi_hop **ret_hops, size_t *ret_n,
+                             tsp_error *err)
+{
+    collector c = {.with_same_clock = with_same_clock};
+    tsp_status rc = tspi_hops_scan(join, collect, &c, err);
+
+    if (rc != TSP_OK) {
+        free(c.hops);
+        return rc;
+    }
+    *ret_hops = c.hops;
+    *ret_n = c.n;
+    return TSP_OK;
+}

@@ -1,0 +1,24 @@
+/* The coarseness of each process's stamps. */
+#ifndef TSPI_CAUSAL_QUANTUM_H
+#define TSPI_CAUSAL_QUANTUM_H
+
+#include "causal/join.h"
+
+/* Fill join->quanta; parents are resolved.
+ *
+ * A power of ten is believed when chance would give it less than once in a million: n stamps that are all multiples of
+ * 10^k more than they need to be have probability 10^(-nk). Coarser than 1 ms is never believed: no tracer stamps so
+ * coarsely, but people who write examples do. */
+tsp_status tspi_quantum_find(tspi_join *join);
+
+/* The least amount by which `to` must have been stamped before `from` for the order to be contradicted. A receiver
+ * whose stamps are floored to a grid of q shows a message up to q too early, so inversions below q say nothing; on one
+ * common grid rounding keeps the order, and inversions there are multiples of q. An end that was written as start plus
+ * a rounded duration, as formats of microseconds do, is off by one unit more. */
+static inline int64_t tspi_quantum_allowance(const tspi_quantum *receiver, bool is_end)
+{
+    int64_t extra = is_end && receiver->unit_ns > 1 && receiver->unit_ns <= 1000 ? receiver->unit_ns : 0;
+    return receiver->quantum_ns + extra;
+}
+
+#endif

@@ -1,0 +1,134 @@
+#include "cli/table.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+void table_init(table *t, const char *align)
+{
+    memset(t, 0, sizeof *t);
+    for (; align[t->columns] && t->columns < TABLE_COLUMNS; t->columns++)
+        t->right[t->columns] = align[t->columns] == 'r';
+}
+
+void table_release(table *t)
+{
+    for (size_t k = 0; k < t->cells_n; k++)
+        free(t->cells[k]);
+    free(t->cells);
+    memset(t, 0, sizeof *t);
+}
+
+void table_add(table *t, const char *text)
+{
+    if (t->cells_n == t->cells_cap) {
+        size_t cap = t->cells_cap ? t->cells_cap * 2 : 64;
+        char **bigger = realloc(t->cells, cap * sizeof *bigger);
+        if (!bigger) {
+            t->failed = true;
+            return;
+        }
+        t->cells = bigger;
+        t->cells_cap = cap;
+    }
+    char *copy = strdup(text);
+    if (!copy) {
+        t->failed = true;
+        return;
+    }
+    t->cells[t->cells_n++] = copy;
+}
+
+void table_addf(table *t, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    table_add(t, text);
+}
+
+static int width_of(const char *text)
+{
+    int n = 0;
+
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+void table_print(const table *t, int indent, FILE *out)
+{
+    int width[TABLE_COLUMNS] = {0};
+
+    for (size_t k = 0; k < t->cells_n; k++) {
+        int w = width_of(t->cells[k]);
+        if (w > width[k % t->columns])
+            width[k % t->columns] = w;
+    }
+    for (size_t k = 0; k < t->cells_n; k++) {
+        unsigned column = (unsigned)(k % t->columns);
+        bool last = column + 1 == t->columns || k + 1 == t->cells_n;
+        int gap = width[column] - width_of(t->cells[k]);
+        fprintf(out, "%*s", column ? 2 : indent, "");
+        if (t->right[column])
+            fprintf(out, "%*s%s", gap, "", t->cells[k]);
+        else
+            fprintf(out, "%s%*s", t->cells[k], last ? 0 : gap, "");
+        if (last)
+            fputc('\n', out);
+    }
+    if (t->failed)
+        fputs("(memory is exhausted: lines are missing)\n", out);
+}
+
+void format_count(uint64_t n, char *ret, size_t size)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
+    size_t at = 0;
+
+    for (int k = 0; k < len && at + 2 < size; k++) {
+        if (k && (len - k) % 3 == 0)
+            ret[at++] = ',';
+        ret[at++] = digits[k];
+    }
+    ret[at] = 0;
+}
+
+void format_ns(int64_t ns, char *ret, size_t size)
+{
+    static const struct {
+        double ns;
+        const char *name;
+    } units[] = {{86400e9, "d"}, {3600e9, "h"}, {1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}};
+    double magnitude = fabs((double)ns);
+
+    if (!ns) {
+        snprintf(ret, size, "0");
+        return;
+    }
+    for (size_t k = 0; k < sizeof units / sizeof units[0]; k++)
+        if (magnitude >= units[k].ns * 0.9995 || units[k].ns == 1) {
+            double value = (double)ns / units[k].ns;
+            int decimals = units[k].ns == 1 || fabs(value) >= 99.95 ? 0 : fabs(value) >= 9.995 ? 1 : 2;
+            snprintf(ret, size, "%.*f %s", decimals, value, units[k].name);
+            return;
+        }
+}
+
+void format_bytes(uint64_t bytes, char *ret, size_t size)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    while (value >= 1023.95 && unit + 1 < sizeof units / sizeof units[0]) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(ret, size, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
