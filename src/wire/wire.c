@@ -26,8 +26,10 @@ void tspi_read_report_release(tspi_read_report *report)
 {
     if (!report)
         return;
-    for (size_t k = 0; k < report->documents_n; k++)
+    for (size_t k = 0; k < report->documents_n; k++) {
         free(report->documents[k].path);
+        tspi_buf_release(&report->documents[k].kept);
+    }
     free(report->documents);
     *report = (tspi_read_report){0};
 }

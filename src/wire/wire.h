@@ -45,6 +45,7 @@ typedef struct {
     unsigned threads;        /* 0 = one a core, 1 = no threads; the result does not depend on it */
     uint64_t
         max_plain_bytes; /* of one file once decompressed; 0 = 64 GiB, or half the machine's memory if that is less */
+    bool keep_stdin;     /* keep the bytes of standard input in its document, so that they can be patched */
     unsigned max_ratio;  /* of a compressed file beyond its first 256 MiB; 0 = 200 */
 } tspi_wire_options;
 
@@ -55,6 +56,7 @@ typedef struct {
     enum tspi_compression compression;
     uint64_t bytes, plain_bytes; /* as stored, and decompressed */
     size_t first_span, spans_n;  /* its rows in the set */
+    tspi_buf kept;               /* with keep_stdin: standard input as it came; owned */
 } tspi_document;
 
 /* What was read and, with keep_going, what was left out. Zero it to initialise; owned rows. */
@@ -67,6 +69,7 @@ typedef struct {
     uint64_t bad_parts;      /* an attribute, event or link left out, its span kept */
     uint64_t bad_stretches;  /* lines, messages or files of which a part could not be read */
     uint64_t bad_bytes;      /* in such stretches */
+    uint64_t passed_over;    /* files in folders that are no traces */
     char first_problem[640]; /* the first message, with its file; "" when all was well */
 } tspi_read_report;
 
@@ -115,9 +118,9 @@ tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, e
                            const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
                            tspi_buf *out, tsp_error *err);
 
-/* Patch a file into another (or the same) one, compressed the same way; written aside, synced and renamed.
- * out_path "-" = standard output. document: as the read reported it. */
-tsp_status tspi_wire_patch_path(const char *path, const char *out_path, const tspi_document *document,
-                                const tspi_wire_options *options, tspi_stamp_edit edit, void *ctx, tsp_error *err);
+/* Patch a document of a report into a file (which may be its own), compressed as it was; written aside, synced and
+ * renamed. out_path "-" = standard output. options: those of the read. */
+tsp_status tspi_wire_patch_document(const tspi_document *document, const char *out_path,
+                                    const tspi_wire_options *options, tspi_stamp_edit edit, void *ctx, tsp_error *err);
 
 #endif

@@ -40,35 +40,42 @@ static size_t frame_len(const uint8_t *at, const uint8_t *end)
     return n <= (size_t)(end - at) - 4 ? n : 0;
 }
 
+/* JSON values up to end, behind one another. */
+static tsp_status documents(tspi_scan *scan, tspi_json_document document, const uint8_t *at, const uint8_t *end)
+{
+    while ((at = tspi_json_space_end(at, end)) < end) {
+        if (*at == 0x1e) { /* RFC 7464 text sequences */
+            at++;
+            continue;
+        }
+        const uint8_t *line = line_end(at, end);
+        tspi_json json = {.at = at, .end = line ? line : end};
+        tsp_status rc = document(scan, &json);
+        if (json.problem && (rc == TSP_OK || rc == TSP_EPARSE))
+            rc = tspi_scan_json_error(scan, &json);
+        if (rc == TSP_EPARSE && scan->keep_going) {
+            const uint8_t *next = line ? line : resume(at, end);
+            tspi_scan_give_up(scan, tspi_scan_offset(scan, at), tspi_scan_offset(scan, next));
+            json.at = next;
+        } else if (rc != TSP_OK)
+            return rc;
+        at = json.at;
+    }
+    return TSP_OK;
+}
+
 tsp_status tspi_json_documents(tspi_scan *scan, tspi_json_document document, size_t from, size_t to)
 {
     const uint8_t *at = scan->base + from, *end = scan->base + to;
 
     if (!from && to >= 3 && !memcmp(at, "\xef\xbb\xbf", 3))
         at += 3;
-    while ((at = tspi_json_space_end(at, end)) < end) {
-        if (*at == 0x1e) { /* RFC 7464 text sequences */
-            at++;
-            continue;
-        }
-        size_t frame = frame_len(at, end);
-        at += frame ? 4 : 0;
-        const uint8_t *line = frame ? NULL : line_end(at, end);
-        tspi_json json = {.at = at, .end = frame ? at + frame : line ? line : end};
-        tsp_status rc = document(scan, &json);
-        if (json.problem && (rc == TSP_OK || rc == TSP_EPARSE))
-            rc = tspi_scan_json_error(scan, &json);
-        if (rc == TSP_EPARSE && scan->keep_going) {
-            const uint8_t *next = frame || line ? json.end : resume(at, end);
-            tspi_scan_give_up(scan, (size_t)(at - scan->base), (size_t)(next - scan->base));
-            at = next;
-            continue;
-        }
+    for (size_t frame; (frame = frame_len(at, end)); at += 4 + frame) {
+        tsp_status rc = documents(scan, document, at + 4, at + 4 + frame);
         if (rc != TSP_OK)
             return rc;
-        at = frame ? json.end : json.at;
     }
-    return TSP_OK;
+    return documents(scan, document, at, end);
 }
 
 void tspi_scan_scalar(tspi_scan *scan, tspi_json *json, tspi_value *ret_value)

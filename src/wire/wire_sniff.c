@@ -83,23 +83,62 @@ static size_t be32(const uint8_t *at)
     return (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
 }
 
-/* Does at begin like a TracesData? Field 1 with a length, inside it a field of ResourceSpans. The inner message may be
- * cut off by the end of what is here. */
-static bool looks_like_proto(const uint8_t *at, const uint8_t *end)
+/* A length-delimited field at at: its content's beginning, or NULL. */
+static const uint8_t *enter_field(const uint8_t *at, const uint8_t *end, uint64_t *ret_len)
 {
     uint64_t len = 0;
-    unsigned shift = 0;
 
-    if (at == end || *at++ != 0x0a)
-        return false;
-    for (; at < end && shift < 63; shift += 7) {
+    for (unsigned shift = 0; at < end && shift < 63; shift += 7) {
         len |= (uint64_t)(*at & 0x7f) << shift;
-        if (!(*at++ & 0x80))
-            break;
+        if (!(*at++ & 0x80)) {
+            *ret_len = len;
+            return at;
+        }
     }
-    if (!len)
+    return NULL;
+}
+
+/* Does at begin like a TracesData? Field 1, in it a field of ResourceSpans, in that one of Resource or ScopeSpans, each
+ * no longer than the one around it. The outermost may be cut off by the end of what is here. */
+static bool looks_like_proto(const uint8_t *at, const uint8_t *end)
+{
+    static const char inner[] = "\x0a\x12\x1a", innermost[] = "\x0a\x10\x12\x1a";
+    uint64_t outer_len, len;
+
+    if (at == end || *at != 0x0a || !(at = enter_field(at + 1, end, &outer_len)))
+        return false;
+    if (!outer_len)
         return true; /* an empty ResourceSpans */
-    return at < end && (*at == 0x0a || *at == 0x12 || *at == 0x1a || *at == 0xc2);
+    if (at == end)
+        return true;
+    if (at[0] == 0xc2) /* instrumentation_library_spans, number 1000 */
+        return end - at > 1 && at[1] == 0x3e;
+    if (!*at || !strchr(inner, *at))
+        return false;
+    bool text = *at == 0x1a; /* schema_url */
+    const uint8_t *from = at;
+    if (!(at = enter_field(at + 1, end, &len)) || len + (uint64_t)(at - from) > outer_len)
+        return false;
+    return !len || text || at == end || (*at && strchr(innermost, *at));
+}
+
+/* JSON of some other kind: the commonest are named. */
+static tsp_status other_json(const uint8_t *bytes, size_t len, tsp_error *err)
+{
+    static const struct {
+        const char *word, *what;
+    } kinds[] = {{"\"traceEvents\"", "a Chrome or Perfetto trace"},
+                 {"\"resourceLogs\"", "OTLP logs"},
+                 {"\"resourceMetrics\"", "OTLP metrics"},
+                 {"\"binaryAnnotations\"", "Zipkin v1, which no Zipkin has written since 2018"}};
+
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+        if (memmem(bytes, len < 4096 ? len : 4096, kinds[k].word, strlen(kinds[k].word)))
+            return tsp_error_at(err, TSP_EPARSE, 0, "this is %s: spans as OTLP, Jaeger or Zipkin v2 are needed",
+                                kinds[k].what);
+    return tsp_error_at(err, TSP_EPARSE, 0,
+                        "this is JSON, but none of OTLP's, Jaeger's or Zipkin v2's: it has no resourceSpans, traceID "
+                        "or traceId");
 }
 
 static tsp_status unknown(const uint8_t *bytes, size_t len, tsp_error *err)
@@ -126,9 +165,7 @@ tsp_status tspi_wire_sniff(const uint8_t *bytes, size_t len, enum tspi_format *r
     if (looks_like_json(bytes, end)) {
         *ret_format = sniff_json(bytes, end);
         if (*ret_format == TSPI_FORMAT_AUTO)
-            return tsp_error_at(err, TSP_EPARSE, 0,
-                                "this is JSON, but none of OTLP's, Jaeger's or Zipkin v2's: it has no resourceSpans, "
-                                "traceID or traceId");
+            return other_json(bytes, len, err);
         return TSP_OK;
     }
     if (looks_like_proto(bytes, end))
