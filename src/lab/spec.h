@@ -80,8 +80,6 @@ typedef struct {
 
     tspi_stage_spec *stages;
     uint32_t stages_n;
-
-    void *loaded; /* what libcyaml allocated; owned */
 } tspi_spec;
 
 /* The built-in five-stage pipeline. */

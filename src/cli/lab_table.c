@@ -1,0 +1,153 @@
+#include "cli/lab_table.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "cli/table.h"
+
+static void add_share(table *t, double share)
+{
+    if (!isfinite(share))
+        table_add(t, "-");
+    else
+        table_addf(t, share > 0 && share < 0.0005 ? "%.3f %%" : "%.1f %%", 100 * share);
+}
+
+static const tspi_throughput_result *throughput_of(const tspi_lab_result *result, const tspi_run_result *run)
+{
+    for (size_t k = 0; k < result->throughput_n; k++)
+        if (result->throughput[k].skew_ns == run->skew_ns && !run->null_run &&
+            !strcmp(result->throughput[k].transport, run->transport))
+            return &result->throughput[k];
+    return NULL;
+}
+
+static void print_causality(const tspi_lab_result *result, FILE *out)
+{
+    table t;
+
+    table_init(&t, "lrrrrrrrl");
+    const char *const head[] = {"skew", "hops", "negative", "rate", "95 % interval", "predicted", "worst", "token order",
+                                "health"};
+    for (size_t k = 0; k < sizeof head / sizeof *head; k++)
+        table_add(&t, head[k]);
+    for (size_t k = 0; k < result->runs_n; k++) {
+        const tspi_run_result *run = &result->runs[k];
+        char text[64];
+        int64_t worst_ns = 0;
+        for (size_t e = 0; e < run->edges_n; e++)
+            if (run->edges[e].worst_ns > worst_ns)
+                worst_ns = run->edges[e].worst_ns;
+        tspi_duration_format(run->skew_ns, text, sizeof text);
+        table_addf(&t, "%s%s", text, run->null_run ? " saturated" : "");
+        format_count(run->hops, text, sizeof text);
+        table_add(&t, text);
+        format_count(run->negative, text, sizeof text);
+        table_add(&t, text);
+        add_share(&t, run->rate);
+        table_addf(&t, "%.2f .. %.2f %%", 100 * run->rate_lo, 100 * run->rate_hi);
+        add_share(&t, run->predicted);
+        format_ns(worst_ns, text, sizeof text);
+        table_add(&t, worst_ns ? text : "-");
+        format_count(run->token_order_anomalies, text, sizeof text);
+        table_add(&t, text);
+        table_add(&t, tspi_run_healthy(run) ? "healthy" : "UNHEALTHY");
+    }
+    table_print(&t, 2, out);
+    table_release(&t);
+}
+
+static void print_service(const tspi_lab_result *result, FILE *out)
+{
+    table t;
+
+    table_init(&t, "lrrrrrrl");
+    const char *const head[] = {"skew", "requests/s", "tokens/s", "latency p50", "p99", "first token",
+                                "throughput on/off", "outputs"};
+    for (size_t k = 0; k < sizeof head / sizeof *head; k++)
+        table_add(&t, head[k]);
+    for (size_t k = 0; k < result->runs_n; k++) {
+        const tspi_run_result *run = &result->runs[k];
+        const tspi_throughput_result *throughput = throughput_of(result, run);
+        char text[64];
+        tspi_duration_format(run->skew_ns, text, sizeof text);
+        table_addf(&t, "%s%s", text, run->null_run ? " saturated" : "");
+        table_addf(&t, "%.1f", run->requests_per_s);
+        table_addf(&t, "%.0f", run->tokens_per_s);
+        const int64_t times_ns[] = {run->latency_p50_ns, run->latency_p99_ns, run->ttft_p50_ns};
+        for (int c = 0; c < 3; c++) {
+            format_ns(times_ns[c], text, sizeof text);
+            table_add(&t, text);
+        }
+        if (throughput)
+            table_addf(&t, "%.3f (%.3f .. %.3f)", throughput->ratio.ratio, throughput->ratio.lo, throughput->ratio.hi);
+        else
+            table_add(&t, "-");
+        table_add(&t, run->outputs_match < 0 ? "not compared" : run->outputs_match ? "identical" : "DIFFERENT");
+    }
+    table_print(&t, 2, out);
+    table_release(&t);
+}
+
+/* The edge on which the skew shows: the one with the largest rate in any run. */
+static const tspi_edge_result *worst_edge(const tspi_lab_result *result, const tspi_run_result **ret_run)
+{
+    const tspi_edge_result *worst = NULL;
+
+    for (size_t k = 0; k < result->runs_n; k++)
+        for (size_t e = 0; e < result->runs[k].edges_n; e++) {
+            const tspi_edge_result *edge = &result->runs[k].edges[e];
+            if (edge->negative && (!worst || edge->rate > worst->rate)) {
+                worst = edge;
+                *ret_run = &result->runs[k];
+            }
+        }
+    return worst;
+}
+
+static void print_words(const tspi_spec *spec, const tspi_lab_result *result, FILE *out)
+{
+    const tspi_run_result *run = NULL, *base = tspi_lab_baseline(result, spec->transport);
+    const tspi_edge_result *worst = worst_edge(result, &run);
+    char skew[32], p50[32], margin[32];
+
+    if (!worst) {
+        fprintf(out, "No negative span anywhere.\n");
+        return;
+    }
+    tspi_duration_format(run->skew_ns, skew, sizeof skew);
+    fprintf(out, "The skew shows on %s -> %s: at %s, %.1f %% of its hops are received before they were sent.\n",
+            worst->from, worst->to, skew, 100 * worst->rate);
+    for (size_t e = 0; base && e < base->edges_n; e++) {
+        const tspi_edge_result *edge = &base->edges[e];
+        if (strcmp(edge->from, worst->from) != 0 || strcmp(edge->to, worst->to) != 0)
+            continue;
+        format_ns(edge->p50_ns, p50, sizeof p50);
+        format_ns(edge->margin_ns, margin, sizeof margin);
+        fprintf(out, "Without skew that hop takes %s in the median and %s at the least: a smaller skew hides in it.\n",
+                p50, margin);
+    }
+}
+
+void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE *out)
+{
+    char delay[32], jitter[32];
+
+    tspi_duration_format(spec->link.delay_ns, delay, sizeof delay);
+    tspi_duration_format(spec->link.jitter_ns, jitter, sizeof jitter);
+    fprintf(out, "%s over %s, engine %s, skew on the stamps of '%s'%s\n", spec->name, spec->transport,
+            spec->engine.name, spec->clock_stage, result->partial ? " -- PARTIAL: interrupted" : "");
+    fprintf(out, "Nodes: %s; hop delay %s +- %s.\n\n", result->how, delay, jitter);
+    fputs("What the traces say\n", out);
+    print_causality(result, out);
+    fputs("\nWhat the service does\n", out);
+    print_service(result, out);
+    if (result->outputs_note[0])
+        fprintf(out, "  (%s)\n", result->outputs_note);
+    fputc('\n', out);
+    print_words(spec, result, out);
+    fprintf(out, "\nReport: %s/report.html   Figures: %s/summary.json   Traces: %s/*/otlp   (%.0f s)\n", result->folder,
+            result->folder, result->folder, result->seconds);
+}

@@ -1,0 +1,54 @@
+/* The conductor: starts a pipeline's nodes and the network between them, leads them through blocks, ends them.
+ * Whatever happens to it, its children end too (they ask the kernel to be killed with it), and with them the network. */
+#ifndef TSPI_LAB_CONDUCTOR_H
+#define TSPI_LAB_CONDUCTOR_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lab/control.h"
+
+typedef struct {
+    pid_t pid; /* 0 = not running */
+    uint32_t stage, worker;
+    char name[64], address[512];
+    tspi_control control;
+    const char *awaited; /* the word that this node still owes; NULL = none */
+} tspi_member;
+
+/* How far a block is. */
+typedef struct {
+    uint64_t requests, tokens; /* since the nodes started */
+} tspi_progress;
+
+typedef struct {
+    const tspi_spec *spec; /* borrowed */
+    bool netns;
+    tspi_member *members;
+    uint32_t members_n;
+    pid_t link_pid;
+    int link_stop_fd, log_fd;
+    tspi_block_result result; /* of the block under way */
+    uint32_t gateways_done;
+    tspi_progress progress;
+    void (*on_progress)(void *ctx, const tspi_progress *progress); /* may be NULL */
+    void *ctx;
+    const volatile sig_atomic_t *interrupted; /* borrowed; may be NULL */
+} tspi_conductor;
+
+/* Start everything and wait until every node can reach every other. folder holds spec.yaml already and takes
+ * nodes.log. netns: as tspi_conductor_pick said. On failure everything is stopped again. */
+tsp_status tspi_conductor_start(tspi_conductor *conductor, const tspi_spec *spec, bool netns, const char *folder,
+                                const volatile sig_atomic_t *interrupted, tsp_error *err);
+
+/* Lead all nodes through a block. TSP_EINTERRUPTED: the user asked to stop; what there is was written all the same. */
+tsp_status tspi_conductor_block(tspi_conductor *conductor, const tspi_block *block, tspi_block_result *ret_result,
+                                tsp_error *err);
+
+void tspi_conductor_stop(tspi_conductor *conductor);
+
+/* Decide how nodes are separated: *ret_netns, and a sentence that says why. */
+tsp_status tspi_conductor_pick(enum tspi_nodes wanted, bool *ret_netns, char *ret_why, size_t size, tsp_error *err);
+
+#endif

@@ -1,0 +1,36 @@
+/* The wire between the conductor and its nodes: lines of text over a stream, so that it can as well run through ssh.
+ *
+ *   conductor -> node                               node -> conductor
+ *   peer STAGE WORKER ADDRESS                       ready ADDRESS
+ *   connect                                         connected
+ *   begin (see tspi_control_send_block)             began
+ *   go                                              progress REQUESTS TOKENS     (now and then)
+ *                                                   done REQUESTS TOKENS ELAPSED_NS
+ *   end                                             ended SPANS
+ *   quit                                            error TEXT                   (and the node ends) */
+#ifndef TSPI_LAB_CONTROL_H
+#define TSPI_LAB_CONTROL_H
+
+#include "base/buf.h"
+#include "lab/node.h"
+
+typedef struct {
+    int in_fd, out_fd; /* owned; the same one for a socket */
+    tspi_buf in;       /* what came and is not read yet */
+    size_t at;         /* start of the next line in it */
+} tspi_control;
+
+void tspi_control_init(tspi_control *control, int in_fd, int out_fd);
+void tspi_control_close(tspi_control *control);
+
+/* A line, without its newline in format. TSP_ECLOSED when the other side is gone. */
+tsp_status tspi_control_send(tspi_control *control, tsp_error *err, const char *format, ...) TSP_PRINTF(3, 4);
+
+/* The next whole line (borrowed until the next call, NUL-terminated). TSP_EAGAIN: none yet; TSP_ECLOSED: the end.
+ * Does not block when in_fd does not. */
+tsp_status tspi_control_recv(tspi_control *control, char **ret_line, tsp_error *err);
+
+tsp_status tspi_control_send_block(tspi_control *control, const tspi_block *block, tsp_error *err);
+tsp_status tspi_control_parse_block(const char *line, tspi_block *ret_block, tsp_error *err);
+
+#endif

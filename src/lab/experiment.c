@@ -1,0 +1,463 @@
+#include "lab/experiment.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/duration.h"
+#include "lab/burner.h"
+#include "lab/conductor.h"
+#include "lab/measure.h"
+#include "lab/reference.h"
+
+/* Requests of the block that warms caches, connections and TCP windows, and is not measured. */
+enum { WARM_UP_REQUESTS = 100 };
+
+struct planned {
+    enum { WARM_UP, POINT, PAIR } kind;
+    uint32_t run;     /* POINT: row of runs */
+    uint32_t skew;    /* PAIR: row of the throughput results */
+    bool on;          /* PAIR */
+    uint32_t pair;    /* PAIR: number of the pair within its skew */
+};
+
+struct experiment {
+    const tspi_spec *spec;
+    const tspi_experiment_options *options;
+    tspi_lab_result *result;
+    tspi_conductor conductor;
+    tspi_prompts prompts;
+    uint8_t (*reference)[32];
+    struct planned *plan;
+    uint32_t plan_n, at;
+    double *rates;       /* requests per second [skew][pair][on] */
+    uint32_t *done_blocks; /* of each run */
+    uint64_t block_requests; /* seen when the current block began */
+    uint64_t block_tokens;
+    int64_t begun_ns, block_begun_ns, throughput_ns;
+    uint32_t throughput_done;
+};
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
+}
+
+/* ------------------------------------------------------------------ the plan */
+
+static void shuffle(struct planned *items, uint32_t n, tspi_random *random)
+{
+    for (uint32_t k = n; k > 1; k--) {
+        uint32_t other = (uint32_t)tspi_random_below(random, k);
+        struct planned swap = items[k - 1];
+        items[k - 1] = items[other];
+        items[other] = swap;
+    }
+}
+
+/* Rounds over all points, each round in an order of its own: what the machine does besides hits all points alike. */
+static void plan_points(struct experiment *x, tspi_random *random)
+{
+    for (uint32_t round = 0; round < x->spec->experiment.rounds; round++) {
+        struct planned *first = x->plan + x->plan_n;
+        for (uint32_t run = 0; run < x->result->runs_n; run++)
+            x->plan[x->plan_n++] = (struct planned){.kind = POINT, .run = run};
+        shuffle(first, (uint32_t)x->result->runs_n, random);
+    }
+}
+
+/* For every skew a block with it and one without, back to back in an order decided by a coin; pairs are shuffled. */
+static void plan_pairs(struct experiment *x, tspi_random *random)
+{
+    for (uint32_t pair = 0; pair < x->spec->experiment.throughput_pairs; pair++) {
+        struct planned heads[TSPI_SWEEP_MAX];
+        uint32_t n = (uint32_t)x->result->throughput_n;
+        for (uint32_t skew = 0; skew < n; skew++)
+            heads[skew] = (struct planned){
+                .kind = PAIR, .skew = skew, .pair = pair, .on = tspi_random_below(random, 2) != 0};
+        shuffle(heads, n, random);
+        for (uint32_t k = 0; k < n; k++) {
+            x->plan[x->plan_n++] = heads[k];
+            heads[k].on = !heads[k].on;
+            x->plan[x->plan_n++] = heads[k];
+        }
+    }
+}
+
+static tsp_status make_runs(struct experiment *x, tsp_error *err)
+{
+    const tspi_spec *spec = x->spec;
+    tspi_lab_result *result = x->result;
+
+    result->runs = calloc(spec->experiment.sweep_n + 1, sizeof *result->runs);
+    result->throughput = calloc(spec->experiment.sweep_n + 1, sizeof *result->throughput);
+    x->done_blocks = calloc(spec->experiment.sweep_n + 1, sizeof *x->done_blocks);
+    if (!result->runs || !result->throughput || !x->done_blocks)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a sweep");
+    for (uint32_t k = 0; k < spec->experiment.sweep_n + spec->experiment.null_run; k++) {
+        tspi_run_result *run = &result->runs[result->runs_n++];
+        char skew[32];
+        run->null_run = k == spec->experiment.sweep_n;
+        run->skew_ns = run->null_run ? 0 : spec->experiment.sweep_ns[k];
+        run->seed = spec->seed;
+        run->predicted = NAN;
+        tspi_duration_format(run->skew_ns, skew, sizeof skew);
+        snprintf(run->transport, sizeof run->transport, "%s", spec->transport);
+        int n = snprintf(run->folder, sizeof run->folder, "%s/%s-%s", result->folder, spec->transport,
+                         run->null_run ? "null" : skew);
+        if (n < 0 || (size_t)n >= sizeof run->folder)
+            return tsp_error_set(err, TSP_EINVAL, "the output folder's path is too long");
+        if (run->skew_ns && spec->experiment.throughput_pairs > 1) {
+            tspi_throughput_result *row = &result->throughput[result->throughput_n++];
+            snprintf(row->transport, sizeof row->transport, "%s", spec->transport);
+            row->skew_ns = run->skew_ns;
+        }
+    }
+    return TSP_OK;
+}
+
+static tsp_status make_plan(struct experiment *x, tsp_error *err)
+{
+    const tspi_spec *spec = x->spec;
+    tspi_random root, random;
+    size_t pairs = (size_t)spec->experiment.throughput_pairs * x->result->throughput_n;
+    size_t n = 1 + spec->experiment.rounds * x->result->runs_n + 2 * pairs;
+
+    tspi_random_seed(&root, spec->seed);
+    random = tspi_random_split(&root, "plan", 0);
+    x->plan = calloc(n, sizeof *x->plan);
+    x->rates = calloc(2 * pairs + 1, sizeof *x->rates);
+    if (!x->plan || !x->rates)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a plan of %zu blocks", n);
+    x->plan[x->plan_n++] = (struct planned){.kind = WARM_UP};
+    plan_points(x, &random);
+    plan_pairs(x, &random);
+    return TSP_OK;
+}
+
+/* ------------------------------------------------------------------ folders */
+
+static tsp_status make_folder(const char *path, tsp_error *err)
+{
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return tsp_error_sys(err, errno, "cannot make the folder '%s'", path);
+    return TSP_OK;
+}
+
+static tsp_status make_folders(struct experiment *x, tsp_error *err)
+{
+    char path[4200];
+    tspi_buf yaml = {0};
+    tsp_status rc = make_folder(x->result->folder, err);
+
+    for (size_t k = 0; k < x->result->runs_n && rc == TSP_OK; k++) {
+        const char *folder = x->result->runs[k].folder;
+        rc = make_folder(folder, err);
+        snprintf(path, sizeof path, "%s/otlp", folder);
+        rc = rc == TSP_OK ? make_folder(path, err) : rc;
+        snprintf(path, sizeof path, "%s/truth", folder);
+        rc = rc == TSP_OK ? make_folder(path, err) : rc;
+    }
+    if (rc == TSP_OK) {
+        tspi_spec_write(x->spec, &yaml);
+        snprintf(path, sizeof path, "%s/spec.yaml", x->result->folder);
+        rc = tspi_file_replace(path, yaml.data, yaml.len, err);
+    }
+    tspi_buf_release(&yaml);
+    return rc;
+}
+
+/* A line in the run's own log. */
+static void log_block(const struct experiment *x, const tspi_run_result *run, const tspi_block *block,
+                      const tspi_block_result *done)
+{
+    char path[4200], stamp[32];
+    time_t now = time(NULL);
+    struct tm utc;
+
+    snprintf(path, sizeof path, "%s/run.log", run->folder);
+    FILE *log = fopen(path, "ae");
+    if (!log)
+        return;
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    fprintf(log, "%s block %u of %u: id %u, skew %lld ns, %llu requests, %llu tokens, %.3f s%s\n", stamp, x->at + 1,
+            x->plan_n, block->id, (long long)block->clock.offset_ns, (unsigned long long)done->requests,
+            (unsigned long long)done->tokens, 1e-9 * (double)done->elapsed_ns,
+            run->null_run ? ", every core saturated" : "");
+    fclose(log);
+}
+
+/* Gather the nodes' shares of the truth into one file. */
+static tsp_status merge_truth(struct experiment *x, const tspi_run_result *run, tsp_error *err)
+{
+    char part[4400], whole[4200];
+    tspi_buf text = {0};
+    tsp_status rc = TSP_OK;
+
+    for (uint32_t s = 0; s < x->spec->stages_n && rc == TSP_OK; s++)
+        for (uint32_t w = 0; w < x->spec->stages[s].workers && rc == TSP_OK; w++) {
+            char name[64];
+            tspi_node_name(&x->spec->stages[s], w, name, sizeof name);
+            snprintf(part, sizeof part, "%s/truth/%s.jsonl", run->folder, name);
+            rc = tspi_buf_read_file(&text, part, 0, err);
+            unlink(part);
+        }
+    snprintf(whole, sizeof whole, "%s/truth.jsonl", run->folder);
+    if (rc == TSP_OK)
+        rc = tspi_file_replace(whole, text.data, text.len, err);
+    snprintf(part, sizeof part, "%s/truth", run->folder);
+    rmdir(part);
+    tspi_buf_release(&text);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ running */
+
+static void tell(struct experiment *x, const tspi_progress *seen)
+{
+    const tspi_lab_result *result = x->result;
+    const struct planned *planned = &x->plan[x->at];
+    char phase[64], skew[32];
+    int64_t now_ns = monotonic_ns();
+    uint32_t points_left = 0, pairs_left = 0;
+
+    if (!x->options->on_progress)
+        return;
+    for (uint32_t k = x->at; k < x->plan_n; k++) {
+        points_left += x->plan[k].kind == POINT;
+        pairs_left += x->plan[k].kind == PAIR;
+    }
+    if (planned->kind == WARM_UP)
+        snprintf(phase, sizeof phase, "warming up");
+    else if (planned->kind == POINT) {
+        tspi_duration_format(result->runs[planned->run].skew_ns, skew, sizeof skew);
+        snprintf(phase, sizeof phase, "%s", result->runs[planned->run].null_run ? "null run, cores saturated" : skew);
+    } else {
+        tspi_duration_format(result->throughput[planned->skew].skew_ns, skew, sizeof skew);
+        snprintf(phase, sizeof phase, "throughput, %s %s", skew, planned->on ? "on" : "off");
+    }
+    double point_s = 1e-9 * (double)x->spec->experiment.duration_ns / x->spec->experiment.rounds + 0.1;
+    double pair_s = x->throughput_done ? 1e-9 * (double)x->throughput_ns / x->throughput_done : 1.0;
+    double in_block_s = 1e-9 * (double)(now_ns - x->block_begun_ns);
+    tspi_experiment_progress progress = {
+        .phase = phase,
+        .block = x->at + 1,
+        .blocks_n = x->plan_n,
+        .requests = seen->requests,
+        .tokens = seen->tokens,
+        .tokens_per_s = in_block_s > 0 ? (double)(seen->tokens - x->block_tokens) / in_block_s : 0,
+        .eta_s = x->spec->experiment.requests ? -1 : points_left * point_s + pairs_left * pair_s - in_block_s,
+    };
+    x->options->on_progress(x->options->ctx, &progress);
+}
+
+static void on_conductor_progress(void *ctx, const tspi_progress *progress)
+{
+    tell(ctx, progress);
+}
+
+static tspi_block block_of(struct experiment *x, const struct planned *planned)
+{
+    const tspi_spec *spec = x->spec;
+    tspi_block block = {
+        .id = x->at + 1,
+        .clock = spec->clock,
+        .arrival = TSPI_ARRIVAL_CLOSED,
+        .rate_per_s = spec->load.rate_per_s,
+        .concurrency = spec->load.concurrency,
+        .seed = spec->seed,
+    };
+
+    block.clock.seed = spec->seed;
+    if (planned->kind == WARM_UP)
+        block.requests = WARM_UP_REQUESTS;
+    if (planned->kind == PAIR) {
+        block.requests = spec->experiment.throughput_requests;
+        if (planned->on)
+            block.clock.offset_ns += x->result->throughput[planned->skew].skew_ns;
+        block.seed += planned->pair; /* both blocks of a pair do the same work */
+    }
+    if (planned->kind == POINT) {
+        const tspi_run_result *run = &x->result->runs[planned->run];
+        block.arrival = spec->load.arrival;
+        block.clock.offset_ns += run->skew_ns;
+        if (spec->experiment.requests)
+            block.requests = (spec->experiment.requests + spec->experiment.rounds - 1) / spec->experiment.rounds;
+        else
+            block.duration_ns = spec->experiment.duration_ns / spec->experiment.rounds;
+        block.seed += UINT64_C(1000003) * (x->at + 1);
+        snprintf(block.folder, sizeof block.folder, "%s", run->folder);
+    }
+    if (planned->kind == POINT && x->result->runs[planned->run].null_run)
+        block.clock = (tspi_clock_model){0};
+    return block;
+}
+
+static tsp_status run_block(struct experiment *x, tsp_error *err)
+{
+    const struct planned *planned = &x->plan[x->at];
+    tspi_run_result *run = planned->kind == POINT ? &x->result->runs[planned->run] : NULL;
+    tspi_block block = block_of(x, planned);
+    tspi_block_result done = {0};
+    tspi_burners burners = {.n = 0};
+    tsp_status rc = TSP_OK;
+
+    x->block_begun_ns = monotonic_ns();
+    x->block_requests = x->conductor.progress.requests;
+    x->block_tokens = x->conductor.progress.tokens;
+    tell(x, &x->conductor.progress);
+    if (run && run->null_run)
+        rc = tspi_burners_start(&burners, err);
+    if (rc == TSP_OK)
+        rc = tspi_conductor_block(&x->conductor, &block, &done, err);
+    tspi_burners_stop(&burners);
+    if (rc != TSP_OK)
+        return rc;
+    if (run) {
+        run->requests += done.requests;
+        run->tokens += done.tokens;
+        run->elapsed_ns += done.elapsed_ns;
+        x->done_blocks[planned->run]++;
+        log_block(x, run, &block, &done);
+    }
+    if (planned->kind == PAIR) {
+        size_t row = 2 * ((size_t)planned->skew * x->spec->experiment.throughput_pairs + planned->pair);
+        x->rates[row + planned->on] = 1e9 * (double)done.requests / (double)done.elapsed_ns;
+        x->throughput_ns += done.elapsed_ns;
+        x->throughput_done++;
+    }
+    return TSP_OK;
+}
+
+static tsp_status run_plan(struct experiment *x, tsp_error *err)
+{
+    tsp_status rc = tspi_conductor_start(&x->conductor, x->spec, x->result->netns, x->result->folder,
+                                         x->options->interrupted, err);
+
+    if (rc != TSP_OK)
+        return rc;
+    x->conductor.on_progress = on_conductor_progress;
+    x->conductor.ctx = x;
+    for (x->at = 0; x->at < x->plan_n && rc == TSP_OK; x->at++)
+        rc = run_block(x, err);
+    tspi_conductor_stop(&x->conductor);
+    if (rc == TSP_EINTERRUPTED) {
+        x->result->partial = true;
+        rc = TSP_OK;
+    }
+    return rc;
+}
+
+/* ------------------------------------------------------------------ figures */
+
+/* Only pairs of which both blocks ran count; the noise of a pair is taken to be the same at every skew, so that few
+ * pairs a skew give a usable interval. */
+static void measure_throughput(struct experiment *x)
+{
+    uint32_t pairs = x->spec->experiment.throughput_pairs, df = 0;
+    size_t kept = 0;
+    double squares = 0, *logs = x->rates; /* overwritten front to back: a pair's log ratio lies before its rates */
+
+    for (size_t skew = 0; skew < x->result->throughput_n; skew++) {
+        tspi_throughput_result *row = &x->result->throughput[skew];
+        double mean = 0, *mine = logs + skew * pairs * 2;
+        row->pairs = 0;
+        for (uint32_t pair = 0; pair < pairs; pair++) {
+            double off = x->rates[2 * (skew * pairs + pair)], on = x->rates[2 * (skew * pairs + pair) + 1];
+            if (off > 0 && on > 0)
+                mine[row->pairs++] = log(on / off);
+        }
+        for (uint32_t k = 0; k < row->pairs; k++)
+            mean += mine[k] / row->pairs;
+        for (uint32_t k = 0; k < row->pairs; k++)
+            squares += (mine[k] - mean) * (mine[k] - mean);
+        df += row->pairs ? row->pairs - 1 : 0;
+    }
+    for (size_t skew = 0; skew < x->result->throughput_n; skew++) {
+        tspi_throughput_result row = x->result->throughput[skew];
+        if (!row.pairs || !df)
+            continue;
+        row.ratio = tspi_ratio_of(logs + skew * pairs * 2, row.pairs, sqrt(squares / df), df);
+        x->result->throughput[kept++] = row;
+    }
+    x->result->throughput_n = kept;
+}
+
+static tsp_status measure_runs(struct experiment *x, tsp_error *err)
+{
+    tspi_lab_result *result = x->result;
+    tsp_status rc = TSP_OK;
+    size_t kept = 0;
+
+    for (size_t k = 0; k < result->runs_n && rc == TSP_OK; k++) {
+        tspi_run_result *run = &result->runs[k];
+        if (!x->done_blocks[k])
+            continue; /* interrupted before its first block was whole */
+        rc = merge_truth(x, run, err);
+        if (rc == TSP_OK)
+            rc = tspi_measure_traces(x->spec, run, err);
+        if (rc == TSP_OK)
+            rc = tspi_measure_requests((const uint8_t (*)[32])x->reference, x->prompts.n, run, err);
+        double seconds = 1e-9 * (double)run->elapsed_ns;
+        run->requests_per_s = seconds > 0 ? (double)run->requests / seconds : 0;
+        run->tokens_per_s = seconds > 0 ? (double)run->tokens / seconds : 0;
+        tspi_run_result moved = *run;
+        memset(run, 0, sizeof *run);
+        result->runs[kept++] = moved;
+    }
+    result->runs_n = kept;
+    for (size_t k = 0; k < kept && rc == TSP_OK; k++)
+        tspi_measure_predict(x->spec, tspi_lab_baseline(result, x->spec->transport), &result->runs[k]);
+    if (rc == TSP_OK)
+        measure_throughput(x);
+    return rc;
+}
+
+static void experiment_release(struct experiment *x)
+{
+    free(x->plan);
+    free(x->rates);
+    free(x->done_blocks);
+    free(x->reference);
+    tspi_prompts_release(&x->prompts);
+}
+
+tsp_status tspi_experiment_run(const tspi_spec *spec, const tspi_experiment_options *options,
+                               tspi_lab_result *ret_result, tsp_error *err)
+{
+    tspi_lab_result result = {0};
+    struct experiment x = {.spec = spec, .options = options, .result = &result, .begun_ns = monotonic_ns()};
+    const char *why = "";
+
+    snprintf(result.folder, sizeof result.folder, "%s", options->folder);
+    tsp_status rc = tspi_conductor_pick(spec->nodes, &result.netns, result.how, sizeof result.how, err);
+    if (rc == TSP_OK)
+        rc = tspi_prompts_load(spec->load.prompts, &x.prompts, err);
+    if (rc == TSP_OK)
+        rc = tspi_reference_outputs(spec, &x.prompts, &x.reference, &why, err);
+    if (rc == TSP_OK)
+        rc = make_runs(&x, err);
+    if (rc == TSP_OK)
+        rc = make_folders(&x, err);
+    if (rc == TSP_OK)
+        rc = make_plan(&x, err);
+    if (rc == TSP_OK)
+        rc = run_plan(&x, err);
+    if (rc == TSP_OK)
+        rc = measure_runs(&x, err);
+    snprintf(result.outputs_note, sizeof result.outputs_note, "%s", why);
+    result.seconds = 1e-9 * (double)(monotonic_ns() - x.begun_ns);
+    experiment_release(&x);
+    if (rc != TSP_OK)
+        tspi_lab_result_release(&result);
+    else
+        *ret_result = result;
+    return rc;
+}

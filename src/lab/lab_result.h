@@ -1,0 +1,75 @@
+/* What an experiment found. Plain rows, filled by measure.c and experiment.c, shown by summary.c and src/report. */
+#ifndef TSPI_LAB_LAB_RESULT_H
+#define TSPI_LAB_LAB_RESULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "health/health.h"
+#include "lab/lab_stats.h"
+
+/* Hops from one node's clock to another's. */
+typedef struct {
+    char *from, *to; /* owned */
+    uint64_t hops, negative;
+    double rate, rate_lo, rate_hi;
+    double predicted;   /* NAN = not known */
+    int64_t worst_ns;   /* the most negative span, as a positive number; 0 = none */
+    int64_t p50_ns;     /* median of the apparent delay */
+    int64_t margin_ns;  /* the smallest apparent delay: how much more skew until the first negative span */
+    int64_t margin_1pct_ns; /* and until 1 % of the hops */
+    int64_t *slacks_ns; /* owned, sorted; slacks_n == hops */
+} tspi_edge_result;
+
+/* One point of a sweep: all its blocks. */
+typedef struct {
+    char transport[16];
+    int64_t skew_ns;
+    bool null_run;
+    uint64_t seed;
+    char folder[4096];
+    uint64_t requests, tokens, spans, hops, negative;
+    double rate, rate_lo, rate_hi; /* of negative spans among the hops between clocks */
+    double predicted;              /* NAN = not known */
+    tspi_edge_result *edges;       /* owned */
+    size_t edges_n;
+    tspi_health_point *health; /* owned */
+    size_t health_n;
+    uint64_t token_order_anomalies;
+    double requests_per_s, tokens_per_s;
+    int64_t latency_p50_ns, latency_p99_ns, ttft_p50_ns;
+    char outputs_sha256[65]; /* over the outputs of all prompts that were asked */
+    int outputs_match;       /* 1 yes, 0 no, -1 not comparable */
+    int64_t elapsed_ns;      /* of its blocks */
+} tspi_run_result;
+
+typedef struct {
+    char transport[16];
+    int64_t skew_ns;
+    uint32_t pairs;
+    tspi_ratio ratio; /* requests per second with skew over without */
+} tspi_throughput_result;
+
+typedef struct {
+    char folder[4096];
+    char how[256]; /* a sentence: how nodes were separated */
+    bool netns, partial;
+    tspi_run_result *runs; /* owned */
+    size_t runs_n;
+    tspi_throughput_result *throughput; /* owned */
+    size_t throughput_n;
+    double seconds;         /* of the whole experiment */
+    char outputs_note[160]; /* why outputs were not compared; "" = they were */
+} tspi_lab_result;
+
+void tspi_run_result_release(tspi_run_result *run);
+void tspi_lab_result_release(tspi_lab_result *result);
+
+/* The run without skew that is no null run, of the same transport; NULL when there is none. */
+const tspi_run_result *tspi_lab_baseline(const tspi_lab_result *result, const char *transport);
+
+/* Whether the windows of a run were all healthy. */
+bool tspi_run_healthy(const tspi_run_result *run);
+
+#endif

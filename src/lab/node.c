@@ -1,0 +1,291 @@
+#include "lab/node.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+static const struct tspi_stage_ops *const roles[TSPI_ROLES_N] = {
+    [TSPI_ROLE_GATEWAY] = &tspi_stage_gateway,         [TSPI_ROLE_PREPROCESS] = &tspi_stage_preprocess,
+    [TSPI_ROLE_INFERENCE] = &tspi_stage_inference,     [TSPI_ROLE_POSTPROCESS] = &tspi_stage_postprocess,
+    [TSPI_ROLE_RELAY] = &tspi_stage_relay,             [TSPI_ROLE_SINK] = &tspi_stage_sink,
+};
+
+void tspi_node_name(const tspi_stage_spec *stage, uint32_t worker, char *ret_name, size_t size)
+{
+    snprintf(ret_name, size, "%s-%" PRIu32, stage->name, worker);
+}
+
+/* ------------------------------------------------------------------ life */
+
+static tsp_status open_engine(tspi_node *node, tsp_error *err)
+{
+    if (!node->ops->engine_jobs)
+        return TSP_OK;
+    const tspi_engine_config config = {
+        .name = node->spec->engine.name,
+        .model = node->spec->engine.model,
+        .jobs = node->ops->engine_jobs,
+        .max_sessions = node->spec->engine.slots,
+    };
+    return tspi_engine_open(&config, &node->engine, err);
+}
+
+/* host.id is a machine's identity, and a lab node is a machine of its own: 32 hex digits from the seed and the name,
+ * shaped like /etc/machine-id. */
+static tsp_status open_writer(tspi_node *node, tsp_error *err)
+{
+    char host_id[33], service[64];
+    tspi_random identity = tspi_random_split(&node->random, "host.id", 0);
+
+    for (int k = 0; k < 4; k++)
+        snprintf(host_id + 8 * k, 9, "%08" PRIx32, (uint32_t)tspi_random_u64(&identity));
+    snprintf(service, sizeof service, "%s", node->stage->name);
+    const char *const resource[][2] = {
+        {"service.name", service},
+        {"service.namespace", "truespan-lab"},
+        {"service.instance.id", node->name},
+        {"service.version", TSP_VERSION},
+        {"host.id", host_id},
+        {"host.name", node->name},
+        {"telemetry.sdk.name", "truespan"},
+        {"telemetry.sdk.language", "c"},
+    };
+    return tspi_span_writer_init(&node->spans, resource, sizeof resource / sizeof *resource, err);
+}
+
+tsp_status tspi_node_init(tspi_node *node, const tspi_spec *spec, uint32_t stage, uint32_t worker, tspi_world *world,
+                          tsp_error *err)
+{
+    tspi_random root;
+
+    *node = (tspi_node){.spec = spec, .stage = &spec->stages[stage], .worker = worker, .world = world};
+    node->spans.spans_fd = node->spans.truth_fd = -1;
+    node->ops = roles[node->stage->role];
+    tspi_node_name(node->stage, worker, node->name, sizeof node->name);
+    tspi_random_seed(&root, spec->seed);
+    node->random = tspi_random_split(&root, node->name, 0);
+    tspi_lab_clock_init(&node->clock, &(tspi_clock_model){0}, world->wall_ns(world));
+    node->state = calloc(1, node->ops->state_size ? node->ops->state_size : 1);
+    tsp_status rc = node->state ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory for a node");
+    if (rc == TSP_OK)
+        rc = open_writer(node, err);
+    if (rc == TSP_OK)
+        rc = open_engine(node, err);
+    if (rc == TSP_OK && node->ops->init)
+        rc = node->ops->init(node, err);
+    if (rc != TSP_OK) {
+        tsp_error_note(err, "node %s", node->name);
+        tspi_node_release(node);
+    }
+    return rc;
+}
+
+void tspi_node_release(tspi_node *node)
+{
+    if (node->state && node->ops->release)
+        node->ops->release(node);
+    free(node->state);
+    node->state = NULL;
+    tspi_engine_close(node->engine);
+    node->engine = NULL;
+    tspi_span_writer_release(&node->spans);
+}
+
+tsp_status tspi_node_begin(tspi_node *node, const tspi_block *block, tsp_error *err)
+{
+    node->block = *block;
+    node->done = false;
+    node->result = (tspi_block_result){0};
+    /* Only the chosen stage's clocks go wrong; each worker's wander is its own. */
+    tspi_clock_model model = {0};
+    if (!strcmp(node->stage->name, node->spec->clock_stage)) {
+        model = block->clock;
+        model.seed += node->worker;
+    }
+    tspi_lab_clock_init(&node->clock, &model, node->world->wall_ns(node->world));
+    tsp_status rc = tspi_span_writer_open(&node->spans, block->folder, node->name, err);
+    if (rc == TSP_OK && node->ops->begin)
+        rc = node->ops->begin(node, err);
+    node->in_block = rc == TSP_OK;
+    return rc;
+}
+
+tsp_status tspi_node_go(tspi_node *node, tsp_error *err)
+{
+    return node->ops->go ? node->ops->go(node, err) : TSP_OK;
+}
+
+tsp_status tspi_node_end(tspi_node *node, tsp_error *err)
+{
+    tsp_status rc = node->in_block && node->ops->end ? node->ops->end(node, err) : TSP_OK;
+
+    node->in_block = false;
+    tsp_status closed = tspi_span_writer_close(&node->spans, rc == TSP_OK ? err : NULL);
+    return rc == TSP_OK ? closed : rc;
+}
+
+/* ------------------------------------------------------------------ events */
+
+bool tspi_node_is_stream(uint8_t kind)
+{
+    return kind == TSPI_LAB_TOKENS || kind == TSPI_LAB_TEXT;
+}
+
+static void messaging_attributes(tspi_node *node, tspi_lab_span *span, const char *destination, const char *operation,
+                                 const tspi_lab_head *head)
+{
+    tspi_lab_span_text(span, "messaging.system", node->world->messaging_system);
+    tspi_lab_span_text(span, "messaging.destination.name", destination);
+    tspi_lab_span_text(span, "messaging.operation.type", operation);
+    tspi_lab_span_text(span, "messaging.operation.name", operation);
+    if (tspi_node_is_stream(head->kind))
+        tspi_lab_span_integer(span, "truespan.stream.sequence", head->number);
+}
+
+/* The receive stamp is taken first of all: what follows is this node's own work. */
+tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err)
+{
+    tspi_stamp received = tspi_node_stamp(node);
+    tspi_incoming incoming = {.span = {.kind = TSPI_KIND_CONSUMER, .start = received}};
+    tspi_trace_context context;
+    char name[64];
+    size_t len, header_len;
+    const uint8_t *payload = tspi_msg_payload(take_msg, &len);
+    const char *traceparent = tspi_msg_header(take_msg, "traceparent", &header_len);
+    tsp_status rc = tspi_lab_head_read(payload, len, &incoming.head, err);
+
+    if (rc != TSP_OK)
+        goto out;
+    if (!node->in_block || incoming.head.block != node->block.id)
+        goto out; /* a straggler of a block that is over */
+    if (!traceparent || !tspi_traceparent_parse(traceparent, header_len, &context)) {
+        rc = tsp_error_set(err, TSP_EPARSE, "a message to %s lacks a valid traceparent", node->name);
+        goto out;
+    }
+    snprintf(name, sizeof name, "process %s", node->stage->name);
+    memcpy(incoming.span.trace_id, context.trace_id, sizeof context.trace_id);
+    incoming.span.parent_id = context.span_id;
+    incoming.span.parent_is_remote = true;
+    incoming.span.span_id = tspi_random_u64(&node->random) | 1;
+    incoming.span.name = name;
+    messaging_attributes(node, &incoming.span, node->stage->name, "process", &incoming.head);
+    incoming.body = payload + TSPI_LAB_HEAD_BYTES;
+    incoming.len = len - TSPI_LAB_HEAD_BYTES;
+    rc = node->ops->on_message(node, &incoming, err);
+out:
+    tspi_msg_free(take_msg);
+    return rc;
+}
+
+int64_t tspi_node_due_ns(tspi_node *node)
+{
+    return node->in_block && node->ops->due_ns ? node->ops->due_ns(node) : INT64_MAX;
+}
+
+tsp_status tspi_node_tick(tspi_node *node, tsp_error *err)
+{
+    if (!node->in_block || !node->ops->tick)
+        return TSP_OK;
+    return node->ops->tick(node, node->world->monotonic_ns(node->world), err);
+}
+
+bool tspi_node_busy(tspi_node *node)
+{
+    return node->in_block && node->ops->busy && node->ops->busy(node);
+}
+
+tsp_status tspi_node_work(tspi_node *node, tsp_error *err)
+{
+    return node->ops->work(node, err);
+}
+
+/* ------------------------------------------------------------------ for the stages */
+
+tspi_stamp tspi_node_stamp(tspi_node *node)
+{
+    return tspi_lab_clock_stamp(&node->clock, node->world->wall_ns(node->world));
+}
+
+void tspi_node_span_begin(tspi_node *node, const tspi_lab_span *parent, const char *name, enum tspi_span_kind kind,
+                          tspi_lab_span *ret_span)
+{
+    *ret_span = (tspi_lab_span){.name = name, .kind = kind};
+    if (parent) {
+        memcpy(ret_span->trace_id, parent->trace_id, sizeof parent->trace_id);
+        ret_span->parent_id = parent->span_id;
+    } else {
+        tspi_random_bytes(&node->random, ret_span->trace_id, sizeof ret_span->trace_id);
+        ret_span->trace_id[15] |= 1; /* never all zero */
+    }
+    ret_span->span_id = tspi_random_u64(&node->random) | 1;
+    ret_span->start = tspi_node_stamp(node);
+}
+
+tsp_status tspi_node_span_end(tspi_node *node, tspi_lab_span *span, tsp_error *err)
+{
+    span->end = tspi_node_stamp(node);
+    return tspi_span_writer_add(&node->spans, span, err);
+}
+
+static tspi_msg *build(const tspi_lab_head *head, const tspi_lab_span *span, const void *body, size_t len)
+{
+    tspi_trace_context context = {.span_id = span->span_id, .flags = 3}; /* sampled, random trace id */
+    char traceparent[TSPI_TRACEPARENT_LEN + 1];
+    uint8_t payload[TSPI_LAB_HEAD_BYTES + 256], *bytes = payload;
+    tspi_msg *msg = tspi_msg_new(tspi_lab_key(head));
+    tsp_status rc = msg ? TSP_OK : TSP_ENOMEM;
+
+    memcpy(context.trace_id, span->trace_id, sizeof context.trace_id);
+    tspi_traceparent_write(&context, traceparent);
+    if (len > sizeof payload - TSPI_LAB_HEAD_BYTES)
+        bytes = malloc(TSPI_LAB_HEAD_BYTES + len);
+    if (rc == TSP_OK && bytes) {
+        tspi_lab_head_write(head, bytes);
+        if (len)
+            memcpy(bytes + TSPI_LAB_HEAD_BYTES, body, len);
+        rc = tspi_msg_add_header(msg, "traceparent", traceparent, TSPI_TRACEPARENT_LEN);
+        if (rc == TSP_OK)
+            rc = tspi_msg_set_payload(msg, bytes, TSPI_LAB_HEAD_BYTES + len);
+    }
+    if (rc != TSP_OK || !bytes) {
+        tspi_msg_free(msg);
+        msg = NULL;
+    }
+    if (bytes != payload)
+        free(bytes);
+    return msg;
+}
+
+/* The send stamp is the PRODUCER span's start, taken before the message leaves; its end is when the transport has it. */
+static tsp_status send_to(tspi_node *node, const tspi_lab_span *parent, uint32_t stage, const tspi_lab_head *head,
+                          const void *body, size_t len, tsp_error *err)
+{
+    const tspi_stage_spec *to = &node->spec->stages[stage];
+    tspi_lab_span span;
+    char name[64];
+    uint32_t worker = to->role == TSPI_ROLE_GATEWAY ? head->origin
+                                                    : (uint32_t)(tspi_hash_mix(tspi_lab_key(head)) % to->workers);
+
+    snprintf(name, sizeof name, "send %s", to->name);
+    tspi_node_span_begin(node, parent, name, TSPI_KIND_PRODUCER, &span);
+    messaging_attributes(node, &span, to->name, "send", head);
+    tspi_msg *msg = build(head, &span, body, len);
+    if (!msg)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", len);
+    tsp_status rc = node->world->send(node->world, stage, worker, msg, err);
+    return rc == TSP_OK ? tspi_node_span_end(node, &span, err) : rc;
+}
+
+tsp_status tspi_node_send(tspi_node *node, const tspi_lab_span *parent, const tspi_lab_head *head, const void *body,
+                          size_t len, tsp_error *err)
+{
+    for (uint32_t e = 0; e < node->stage->to_n; e++) {
+        tsp_status rc = send_to(node, parent, node->stage->to[e], head, body, len, err);
+        if (rc != TSP_OK)
+            return rc;
+    }
+    return TSP_OK;
+}

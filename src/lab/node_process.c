@@ -1,0 +1,355 @@
+#include "lab/node_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "transport/fault.h"
+
+/* How often the gateway tells how far it is. */
+static const int64_t progress_every_ns = 100 * TSP_NS_PER_MS;
+/* Messages taken in one go before timers, work and commands get their turn. */
+enum { RECEIVE_BURST = 64 };
+
+/* One peer: a worker of a stage that this node may send to. */
+struct peer {
+    uint32_t stage, worker, handle;
+    tspi_msg *queue, **queue_end; /* refused with TSP_EAGAIN: sent again in order */
+};
+
+struct process {
+    tspi_world world; /* first: the node's callbacks get a pointer to it */
+    tspi_spec spec;
+    tspi_node node;
+    tspi_transport *transport;
+    tspi_control control;
+    struct peer *peers;
+    size_t peers_n;
+    size_t queued;
+    bool done_told, quit;
+    int64_t progress_ns;
+};
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now);
+    return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
+}
+
+static int64_t world_wall_ns(tspi_world *world)
+{
+    (void)world;
+    return read_clock(CLOCK_REALTIME);
+}
+
+static int64_t world_monotonic_ns(tspi_world *world)
+{
+    (void)world;
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+/* ------------------------------------------------------------------ sending */
+
+static struct peer *find_peer(struct process *p, uint32_t stage, uint32_t worker)
+{
+    for (size_t k = 0; k < p->peers_n; k++)
+        if (p->peers[k].stage == stage && p->peers[k].worker == worker)
+            return &p->peers[k];
+    return NULL;
+}
+
+static tsp_status world_send(tspi_world *world, uint32_t stage, uint32_t worker, tspi_msg *take_msg, tsp_error *err)
+{
+    struct process *p = (struct process *)world;
+    struct peer *peer = find_peer(p, stage, worker);
+
+    if (!peer) {
+        tspi_msg_free(take_msg);
+        return tsp_error_set(err, TSP_EINVAL, "no worker %u of stage '%s'", worker, p->spec.stages[stage].name);
+    }
+    tsp_status rc = peer->queue ? TSP_EAGAIN : p->transport->ops->send(p->transport, peer->handle, take_msg, err);
+    if (rc == TSP_EAGAIN) {
+        take_msg->next = NULL;
+        *peer->queue_end = take_msg;
+        peer->queue_end = &take_msg->next;
+        p->queued++;
+        return TSP_OK;
+    }
+    if (rc != TSP_OK && rc != TSP_ECLOSED)
+        tspi_msg_free(take_msg);
+    return rc;
+}
+
+static tsp_status send_queued(struct process *p, tsp_error *err)
+{
+    for (size_t k = 0; k < p->peers_n && p->queued; k++) {
+        struct peer *peer = &p->peers[k];
+        while (peer->queue) {
+            tspi_msg *msg = peer->queue, *next = msg->next;
+            tsp_status rc = p->transport->ops->send(p->transport, peer->handle, msg, err);
+            if (rc == TSP_EAGAIN)
+                break;
+            if (rc != TSP_OK)
+                return rc;
+            peer->queue = next;
+            if (!next)
+                peer->queue_end = &peer->queue;
+            p->queued--;
+        }
+    }
+    return TSP_OK;
+}
+
+/* ------------------------------------------------------------------ commands */
+
+static tsp_status add_peer(struct process *p, const char *line, tsp_error *err)
+{
+    struct peer peer;
+    int at = 0;
+
+    if (sscanf(line, "peer %" SCNu32 " %" SCNu32 " %n", &peer.stage, &peer.worker, &at) != 2 || !at)
+        return tsp_error_set(err, TSP_EPARSE, "no peer: '%.80s'", line);
+    struct peer *peers = realloc(p->peers, (p->peers_n + 1) * sizeof *peers);
+    if (!peers)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a peer");
+    p->peers = peers;
+    tsp_status rc = p->transport->ops->connect(p->transport, line + at, &peer.handle, err);
+    if (rc != TSP_OK)
+        return rc;
+    peer.queue = NULL;
+    p->peers[p->peers_n++] = peer;
+    return TSP_OK;
+}
+
+/* Queue ends point into the array, which does not move any more once all peers are known. */
+static void peers_are_complete(struct process *p)
+{
+    for (size_t k = 0; k < p->peers_n; k++)
+        p->peers[k].queue_end = &p->peers[k].queue;
+}
+
+static tsp_status obey(struct process *p, const char *line, tsp_error *err)
+{
+    tspi_block block;
+    tsp_status rc;
+
+    if (!strncmp(line, "peer ", 5))
+        return add_peer(p, line, err);
+    if (!strcmp(line, "connect")) {
+        peers_are_complete(p);
+        return tspi_control_send(&p->control, err, "connected");
+    }
+    if (!strncmp(line, "begin ", 6)) {
+        rc = tspi_control_parse_block(line, &block, err);
+        if (rc == TSP_OK)
+            rc = tspi_node_begin(&p->node, &block, err);
+        p->done_told = false;
+        return rc == TSP_OK ? tspi_control_send(&p->control, err, "began") : rc;
+    }
+    if (!strcmp(line, "go"))
+        return tspi_node_go(&p->node, err);
+    if (!strcmp(line, "end")) {
+        rc = tspi_node_end(&p->node, err);
+        return rc == TSP_OK ? tspi_control_send(&p->control, err, "ended %" PRIu64, p->node.spans.written) : rc;
+    }
+    if (!strcmp(line, "quit")) {
+        p->quit = true;
+        return TSP_OK;
+    }
+    return tsp_error_set(err, TSP_EPARSE, "unknown command '%.80s'", line);
+}
+
+static tsp_status obey_all(struct process *p, tsp_error *err)
+{
+    char *line;
+
+    while (!p->quit) {
+        tsp_status rc = tspi_control_recv(&p->control, &line, err);
+        if (rc == TSP_EAGAIN)
+            return TSP_OK;
+        if (rc == TSP_ECLOSED) { /* the conductor is gone: so is the run */
+            p->quit = true;
+            return TSP_OK;
+        }
+        if (rc == TSP_OK)
+            rc = obey(p, line, err);
+        if (rc != TSP_OK)
+            return rc;
+    }
+    return TSP_OK;
+}
+
+static tsp_status tell(struct process *p, int64_t now_ns, tsp_error *err)
+{
+    if (p->node.stage->role != TSPI_ROLE_GATEWAY || !p->node.in_block)
+        return TSP_OK;
+    if (p->node.done && !p->done_told) {
+        p->done_told = true;
+        return tspi_control_send(&p->control, err, "done %" PRIu64 " %" PRIu64 " %" PRId64, p->node.result.requests,
+                                 p->node.result.tokens, p->node.result.elapsed_ns);
+    }
+    if (now_ns - p->progress_ns < progress_every_ns)
+        return TSP_OK;
+    p->progress_ns = now_ns;
+    return tspi_control_send(&p->control, err, "progress %" PRIu64 " %" PRIu64, p->node.requests_seen,
+                             p->node.tokens_seen);
+}
+
+/* ------------------------------------------------------------------ the loop */
+
+static tsp_status receive_some(struct process *p, int *ret_n, tsp_error *err)
+{
+    tsp_status rc = TSP_OK;
+
+    for (*ret_n = 0; *ret_n < RECEIVE_BURST && rc == TSP_OK; ++*ret_n) {
+        tspi_msg *msg;
+        rc = p->transport->ops->recv(p->transport, &msg, err);
+        if (rc == TSP_EAGAIN)
+            return TSP_OK;
+        if (rc == TSP_OK)
+            rc = tspi_node_receive(&p->node, msg, err);
+    }
+    return rc;
+}
+
+static int64_t next_due_ns(struct process *p)
+{
+    int64_t due = tspi_node_due_ns(&p->node);
+
+    if (p->transport->ops->due_ns) {
+        int64_t transport_due = p->transport->ops->due_ns(p->transport);
+        due = transport_due < due ? transport_due : due;
+    }
+    return due;
+}
+
+static void sleep_until(struct process *p, int64_t due_ns, int64_t now_ns)
+{
+    struct pollfd fds[3] = {
+        {.fd = p->control.in_fd, .events = POLLIN},
+        {.fd = p->transport->ops->wait_fd(p->transport), .events = POLLIN},
+        {.fd = -1, .events = POLLIN},
+    };
+    /* Queued messages wait for room, which no descriptor announces. */
+    int64_t wait_ns = p->queued ? TSP_NS_PER_MS : due_ns == INT64_MAX ? TSP_NS_PER_S : due_ns - now_ns;
+
+    if (p->node.engine && p->node.engine->ops->wait_fd)
+        fds[2].fd = p->node.engine->ops->wait_fd(p->node.engine);
+    if (wait_ns <= 0)
+        return;
+    struct timespec timeout = {wait_ns / TSP_NS_PER_S, wait_ns % TSP_NS_PER_S};
+    ppoll(fds, 3, &timeout, NULL);
+}
+
+static tsp_status turn(struct process *p, tsp_error *err)
+{
+    int received;
+    tsp_status rc = receive_some(p, &received, err);
+    int64_t now_ns = read_clock(CLOCK_MONOTONIC);
+
+    if (rc == TSP_OK)
+        rc = tspi_node_tick(&p->node, err);
+    bool busy = rc == TSP_OK && tspi_node_busy(&p->node);
+    if (busy)
+        rc = tspi_node_work(&p->node, err);
+    if (rc == TSP_OK && p->transport->ops->poll)
+        rc = p->transport->ops->poll(p->transport, now_ns, err);
+    if (rc == TSP_OK && p->queued)
+        rc = send_queued(p, err);
+    if (rc == TSP_OK)
+        rc = tell(p, now_ns, err);
+    if (rc == TSP_OK)
+        rc = obey_all(p, err);
+    if (rc == TSP_OK && !busy && !received && !p->quit)
+        sleep_until(p, next_due_ns(p), read_clock(CLOCK_MONOTONIC));
+    return rc;
+}
+
+/* ------------------------------------------------------------------ start and end */
+
+static tsp_status open_transport(struct process *p, const tspi_node_process_config *config, tsp_error *err)
+{
+    const struct tspi_transport_ops *ops = tspi_transport_find(p->spec.transport);
+    const tspi_transport_config transport = {.host = config->host, .port = config->port, .inbox = p->node.name};
+    char address[512];
+
+    if (!ops)
+        return tsp_error_set(err, TSP_EUNSUPPORTED, "this build has no transport '%s'", p->spec.transport);
+    tsp_status rc = ops->open(&transport, &p->transport, err);
+    if (rc == TSP_OK && config->delay_line) {
+        const tspi_fault_config fault = {
+            .delay_ns = p->spec.link.delay_ns, .jitter_ns = p->spec.link.jitter_ns, .loss = p->spec.link.loss};
+        tspi_random random = tspi_random_split(&p->node.random, "link", 0);
+        tspi_transport *inner = p->transport;
+        p->transport = NULL;
+        rc = tspi_fault_wrap(inner, &fault, &random, &p->transport, err);
+    }
+    if (rc == TSP_OK)
+        rc = p->transport->ops->listen(p->transport, address, sizeof address, err);
+    if (rc == TSP_OK)
+        rc = tspi_control_send(&p->control, err, "ready %s", address);
+    return rc;
+}
+
+static tsp_status start(struct process *p, const tspi_node_process_config *config, tsp_error *err)
+{
+    tspi_buf text = {0};
+    tsp_status rc = tspi_buf_read_file(&text, config->spec_path, 0, err);
+
+    if (rc == TSP_OK)
+        rc = tspi_spec_read((char *)text.data, text.len, config->spec_path, &p->spec, err);
+    tspi_buf_release(&text);
+    if (rc != TSP_OK)
+        return rc;
+    int stage = tspi_spec_stage(&p->spec, config->stage);
+    const struct tspi_transport_ops *ops = tspi_transport_find(p->spec.transport);
+    if (stage < 0)
+        return tsp_error_set(err, TSP_EINVAL, "%s: there is no stage '%s'", config->spec_path, config->stage);
+    p->world = (tspi_world){
+        .wall_ns = world_wall_ns,
+        .monotonic_ns = world_monotonic_ns,
+        .send = world_send,
+        .messaging_system = ops ? ops->semconv : p->spec.transport,
+    };
+    rc = tspi_node_init(&p->node, &p->spec, (uint32_t)stage, config->worker, &p->world, err);
+    return rc == TSP_OK ? open_transport(p, config, err) : rc;
+}
+
+static void stop(struct process *p)
+{
+    if (p->node.ops)
+        tspi_node_release(&p->node);
+    if (p->transport)
+        p->transport->ops->close(p->transport);
+    for (size_t k = 0; k < p->peers_n; k++)
+        for (tspi_msg *msg = p->peers[k].queue, *next; msg; msg = next) {
+            next = msg->next;
+            tspi_msg_free(msg);
+        }
+    free(p->peers);
+    tspi_control_close(&p->control);
+    tspi_spec_release(&p->spec);
+}
+
+tsp_status tspi_node_process_run(const tspi_node_process_config *config, tsp_error *err)
+{
+    struct process p = {0};
+
+    prctl(PR_SET_TIMERSLACK, 1UL); /* wake when due, not up to 50 us later */
+    tspi_control_init(&p.control, config->control_in_fd, config->control_out_fd);
+    fcntl(config->control_in_fd, F_SETFL, fcntl(config->control_in_fd, F_GETFL) | O_NONBLOCK);
+    tsp_status rc = start(&p, config, err);
+    while (rc == TSP_OK && !p.quit)
+        rc = turn(&p, err);
+    if (rc != TSP_OK)
+        tspi_control_send(&p.control, NULL, "error %s", err->message);
+    stop(&p);
+    return rc;
+}

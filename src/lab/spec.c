@@ -1,0 +1,592 @@
+#include "lab/spec.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "lab/spec_line.h"
+#include "lab/spec_schema.h"
+
+extern const char tspi_default_spec[];
+extern const size_t tspi_default_spec_len;
+
+static const char *const role_names[TSPI_ROLES_N] = {"gateway",     "preprocess", "inference",
+                                                     "postprocess", "relay",      "sink"};
+static const char *const arrival_names[] = {"poisson", "constant", "closed"};
+static const char *const nodes_names[] = {"auto", "netns", "process"};
+
+const char *tspi_role_name(enum tspi_role role)
+{
+    return role_names[role];
+}
+
+int tspi_spec_stage(const tspi_spec *spec, const char *name)
+{
+    for (uint32_t k = 0; k < spec->stages_n; k++)
+        if (!strcmp(spec->stages[k].name, name))
+            return (int)k;
+    return -1;
+}
+
+/* ------------------------------------------------------------------ loading: libcyaml, its complaints as one line */
+
+struct complaint {
+    char text[256];
+    unsigned line;
+};
+
+static void on_log(cyaml_log_t level, void *ctx, const char *format, va_list args)
+{
+    struct complaint *complaint = ctx;
+    char text[256], *at;
+
+    if (level < CYAML_LOG_ERROR)
+        return;
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    if ((at = strstr(text, "(line: ")) != NULL) {
+        if (!complaint->line)
+            complaint->line = (unsigned)strtoul(at + 7, NULL, 10);
+    } else if (!complaint->text[0] && !strstr(text, "Backtrace"))
+        snprintf(complaint->text, sizeof complaint->text, "%s", !strncmp(text, "Load: ", 6) ? text + 6 : text);
+}
+
+/* libcyaml gives an unexpected key the place of the value before it: look for the key itself from there on. */
+static unsigned line_of_key(const char *text, size_t len, const char *key, unsigned from)
+{
+    unsigned line = 1;
+    size_t key_len = strlen(key);
+
+    for (size_t at = 0; at < len; line++) {
+        const char *end = memchr(text + at, '\n', len - at);
+        size_t stop = end ? (size_t)(end - text) : len, k = at;
+        while (k < stop && (text[k] == ' ' || text[k] == '-' || text[k] == '{'))
+            k++;
+        if (line >= from && stop - k > key_len && !memcmp(text + k, key, key_len) && text[k + key_len] == ':')
+            return line;
+        at = stop + 1;
+    }
+    return from;
+}
+
+static tsp_status load(const char *text, size_t len, const char *name, struct raw_spec **ret_raw, tsp_error *err)
+{
+    struct complaint complaint = {"", 0};
+    const cyaml_config_t config = {
+        .log_fn = on_log, .log_ctx = &complaint, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_NOTICE};
+    cyaml_err_t rc = cyaml_load_data((const uint8_t *)text, len, &config, &tspi_spec_schema, (void **)ret_raw, NULL);
+
+    if (rc == CYAML_OK && *ret_raw)
+        return TSP_OK;
+    if (rc == CYAML_OK)
+        return tsp_error_set(err, TSP_EPARSE, "%s: the spec is empty", name);
+    if (!strncmp(complaint.text, "Unexpected key: ", 16)) {
+        const char *key = complaint.text + 16;
+        return tsp_error_set(err, TSP_EPARSE, "%s: line %u: unknown key '%s' (docs/spec.md lists the keys)", name,
+                             line_of_key(text, len, key, complaint.line), key);
+    }
+    if (complaint.text[0])
+        complaint.text[0] = (char)tolower((unsigned char)complaint.text[0]);
+    return tsp_error_set(err, TSP_EPARSE, "%s: line %u: %s", name, complaint.line,
+                         complaint.text[0] ? complaint.text : cyaml_strerror(rc));
+}
+
+static void unload(struct raw_spec *raw)
+{
+    const cyaml_config_t config = {.mem_fn = cyaml_mem};
+    cyaml_free(&config, &tspi_spec_schema, raw, 0);
+}
+
+/* ------------------------------------------------------------------ from the raw values to a spec */
+
+struct reader {
+    const char *text, *name;
+    size_t len;
+    tsp_error *err;
+    tsp_status rc; /* of the first failure; later ones are not reported */
+};
+
+TSP_PRINTF(3, 4) static void bad(struct reader *in, const char *path, const char *format, ...)
+{
+    char what[256];
+    va_list args;
+
+    if (in->rc != TSP_OK)
+        return;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    in->rc = tsp_error_set(in->err, TSP_EINVAL, "%s: line %zu: %s: %s", in->name,
+                           tspi_spec_line(in->text, in->len, path), path, what);
+}
+
+static void get_text(const char *from, char **to)
+{
+    if (from) {
+        free(*to);
+        *to = strdup(from);
+    }
+}
+
+static void get_count(struct reader *in, const char *path, const uint32_t *from, uint32_t lo, uint32_t hi, uint32_t *to)
+{
+    if (!from)
+        return;
+    if (*from < lo || *from > hi)
+        bad(in, path, "%u is not between %u and %u", *from, lo, hi);
+    else
+        *to = *from;
+}
+
+static void get_number(struct reader *in, const char *path, const double *from, double lo, double hi, double *to)
+{
+    if (!from)
+        return;
+    if (!(*from >= lo && *from <= hi))
+        bad(in, path, "%g is not between %g and %g", *from, lo, hi);
+    else
+        *to = *from;
+}
+
+static void get_duration(struct reader *in, const char *path, const char *from, int64_t lo, int64_t hi, int64_t *to)
+{
+    char low[32], high[32];
+    int64_t ns;
+
+    if (!from)
+        return;
+    if (!tspi_duration_parse(from, &ns)) {
+        bad(in, path, "'%s' is no duration: write a number with a unit, such as 5ms", from);
+        return;
+    }
+    tspi_duration_format(lo, low, sizeof low);
+    tspi_duration_format(hi, high, sizeof high);
+    if (ns < lo || ns > hi)
+        bad(in, path, "%s is not between %s and %s", from, low, high);
+    else
+        *to = ns;
+}
+
+static void get_word(struct reader *in, const char *path, const char *from, const char *const *words, size_t n, int *to)
+{
+    if (!from)
+        return;
+    for (size_t k = 0; k < n; k++)
+        if (!strcmp(from, words[k])) {
+            *to = (int)k;
+            return;
+        }
+    bad(in, path, "'%s' is none of the words it can be (%s, %s ...)", from, words[0], words[1]);
+}
+
+enum { HOUR_S = 3600 };
+static const int64_t second = TSP_NS_PER_S, hour = HOUR_S * TSP_NS_PER_S, day = 24 * HOUR_S * TSP_NS_PER_S;
+
+static void get_engine(struct reader *in, const struct raw_engine *raw, tspi_spec *spec)
+{
+    get_text(raw->name, &spec->engine.name);
+    get_text(raw->model, &spec->engine.model);
+    get_count(in, "engine.max_tokens", raw->max_tokens, 1, 100000, &spec->engine.max_tokens);
+    get_count(in, "engine.chunk_tokens", raw->chunk_tokens, 1, 100000, &spec->engine.chunk_tokens);
+    get_count(in, "engine.slots", raw->slots, 1, 256, &spec->engine.slots);
+    get_number(in, "engine.temperature", raw->temperature, 0, 10, &spec->engine.temperature);
+}
+
+static void get_load(struct reader *in, const struct raw_load *raw, tspi_spec *spec)
+{
+    int arrival = (int)spec->load.arrival;
+
+    get_word(in, "load.arrival", raw->arrival, arrival_names, 3, &arrival);
+    spec->load.arrival = (enum tspi_arrival)arrival;
+    get_number(in, "load.rate", raw->rate, 0.001, 1e6, &spec->load.rate_per_s);
+    get_count(in, "load.concurrency", raw->concurrency, 1, 100000, &spec->load.concurrency);
+    get_text(raw->prompts, &spec->load.prompts);
+}
+
+static void get_link(struct reader *in, const struct raw_link *raw, tspi_spec *spec)
+{
+    get_duration(in, "link.delay", raw->delay, 0, 60 * second, &spec->link.delay_ns);
+    get_duration(in, "link.jitter", raw->jitter, 0, 60 * second, &spec->link.jitter_ns);
+    get_number(in, "link.loss", raw->loss, 0, 0.99, &spec->link.loss);
+    get_number(in, "link.rate_mbit", raw->rate_mbit, 0, 1e6, &spec->link.rate_mbit);
+}
+
+static void get_clock(struct reader *in, const struct raw_clock *raw, tspi_spec *spec)
+{
+    double drift_ppm = (double)spec->clock.drift_ppb / 1000, wander_ppm = (double)spec->clock.wander_ppb / 1000;
+
+    get_text(raw->stage, &spec->clock_stage);
+    get_duration(in, "clock.offset", raw->offset, -day, day, &spec->clock.offset_ns);
+    get_number(in, "clock.drift_ppm", raw->drift_ppm, -100000, 100000, &drift_ppm);
+    get_number(in, "clock.wander_ppm", raw->wander_ppm, 0, 10000, &wander_ppm);
+    spec->clock.drift_ppb = llround(drift_ppm * 1000);
+    spec->clock.wander_ppb = llround(wander_ppm * 1000);
+    get_duration(in, "clock.ntp_peak", raw->ntp_peak, 0, hour, &spec->clock.ntp_peak_ns);
+    get_duration(in, "clock.ntp_period", raw->ntp_period, second, day, &spec->clock.ntp_period_ns);
+    if (raw->steps_count > TSPI_CLOCK_STEPS_MAX)
+        bad(in, "clock.steps", "%u steps are more than the %d that fit", raw->steps_count, TSPI_CLOCK_STEPS_MAX);
+    for (uint32_t k = 0; k < raw->steps_count && in->rc == TSP_OK; k++) {
+        char path[64];
+        int64_t at_ns = -1, size_ns = 0;
+        snprintf(path, sizeof path, "clock.steps[%u].at", k);
+        get_duration(in, path, raw->steps[k].at, 0, 365 * day, &at_ns);
+        if (at_ns < 0 || (k && at_ns < spec->clock.steps[k - 1].at_ns))
+            bad(in, path, "steps need a time 'at', in order");
+        snprintf(path, sizeof path, "clock.steps[%u].size", k);
+        get_duration(in, path, raw->steps[k].size, -day, day, &size_ns);
+        spec->clock.steps[k].at_ns = at_ns;
+        spec->clock.steps[k].size_ns = size_ns;
+        spec->clock.steps_n = k + 1;
+    }
+}
+
+static void get_experiment(struct reader *in, const struct raw_experiment *raw, tspi_spec *spec)
+{
+    if (raw->sweep) {
+        if (!raw->sweep_count || raw->sweep_count > TSPI_SWEEP_MAX)
+            bad(in, "experiment.sweep", "give between 1 and %d skews", TSPI_SWEEP_MAX);
+        for (uint32_t k = 0; k < raw->sweep_count && k < TSPI_SWEEP_MAX; k++) {
+            char path[64];
+            snprintf(path, sizeof path, "experiment.sweep[%u]", k);
+            get_duration(in, path, raw->sweep[k], -day, day, &spec->experiment.sweep_ns[k]);
+            spec->experiment.sweep_n = k + 1;
+        }
+    }
+    get_duration(in, "experiment.duration", raw->duration, second / 10, 7 * day, &spec->experiment.duration_ns);
+    get_count(in, "experiment.requests", raw->requests, 0, 100000000, &spec->experiment.requests);
+    get_count(in, "experiment.rounds", raw->rounds, 1, 1000, &spec->experiment.rounds);
+    if (raw->null_run)
+        spec->experiment.null_run = *raw->null_run;
+    get_count(in, "experiment.throughput_pairs", raw->throughput_pairs, 0, 1000, &spec->experiment.throughput_pairs);
+    get_count(in, "experiment.throughput_requests", raw->throughput_requests, 1, 1000000,
+              &spec->experiment.throughput_requests);
+    get_duration(in, "experiment.health_window", raw->health_window, second / 10, day,
+                 &spec->experiment.health_window_ns);
+}
+
+static bool name_is_plain(const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t k = 0; k < len; k++)
+        if (!isalnum((unsigned char)name[k]) && name[k] != '-' && name[k] != '_')
+            return false;
+    return len > 0 && len <= 40;
+}
+
+static void get_stage(struct reader *in, const struct raw_stage *raw, uint32_t k, tspi_spec *spec)
+{
+    tspi_stage_spec *stage = &spec->stages[k];
+    char path[64];
+    int role = -1;
+
+    stage->workers = 1;
+    snprintf(path, sizeof path, "stages[%u].name", k);
+    if (!raw->name || !name_is_plain(raw->name)) {
+        snprintf(path, sizeof path, raw->name ? "stages[%u].name" : "stages[%u]", k);
+        bad(in, path, "a stage needs a name of up to 40 letters, digits, '-' and '_'");
+        return;
+    }
+    if (tspi_spec_stage(spec, raw->name) >= 0)
+        bad(in, path, "two stages are called '%s'", raw->name);
+    get_text(raw->name, &stage->name);
+    snprintf(path, sizeof path, "stages[%u].role", k);
+    get_word(in, path, raw->role ? raw->role : raw->name, role_names, TSPI_ROLES_N, &role);
+    stage->role = (enum tspi_role)role;
+    snprintf(path, sizeof path, "stages[%u].workers", k);
+    get_count(in, path, raw->workers, 1, TSPI_WORKERS_MAX, &stage->workers);
+}
+
+static void get_targets(struct reader *in, const struct raw_stage *raw, uint32_t k, tspi_spec *spec)
+{
+    tspi_stage_spec *stage = &spec->stages[k];
+
+    for (uint32_t e = 0; e < raw->to_count && in->rc == TSP_OK; e++) {
+        char path[64];
+        int to = tspi_spec_stage(spec, raw->to[e]);
+        snprintf(path, sizeof path, "stages[%u].to[%u]", k, e);
+        if (to < 0)
+            bad(in, path, "there is no stage '%s'", raw->to[e]);
+        else if (to == (int)k)
+            bad(in, path, "a stage cannot send to itself");
+        else
+            stage->to[stage->to_n++] = (uint32_t)to;
+    }
+}
+
+static void get_stages(struct reader *in, const struct raw_spec *raw, tspi_spec *spec)
+{
+    if (!raw->stages)
+        return;
+    for (uint32_t k = 0; k < spec->stages_n; k++)
+        free(spec->stages[k].name);
+    free(spec->stages);
+    spec->stages = calloc(raw->stages_count + 1, sizeof *spec->stages);
+    spec->stages_n = 0;
+    if (!spec->stages || raw->stages_count < 2 || raw->stages_count > TSPI_STAGES_MAX) {
+        bad(in, "stages", "give between 2 and %d stages", TSPI_STAGES_MAX);
+        return;
+    }
+    for (uint32_t k = 0; k < raw->stages_count && in->rc == TSP_OK; k++) {
+        get_stage(in, &raw->stages[k], k, spec);
+        spec->stages_n = k + 1;
+    }
+    for (uint32_t k = 0; k < raw->stages_count && in->rc == TSP_OK; k++)
+        get_targets(in, &raw->stages[k], k, spec);
+}
+
+static void get_all(struct reader *in, const struct raw_spec *raw, tspi_spec *spec)
+{
+    int nodes = (int)spec->nodes;
+    uint32_t port = spec->port;
+
+    get_text(raw->name, &spec->name);
+    if (raw->seed)
+        spec->seed = *raw->seed;
+    get_text(raw->transport, &spec->transport);
+    get_word(in, "nodes", raw->nodes, nodes_names, 3, &nodes);
+    spec->nodes = (enum tspi_nodes)nodes;
+    get_count(in, "port", raw->port, 0, 65535, &port);
+    spec->port = (uint16_t)port;
+    get_engine(in, &raw->engine, spec);
+    get_load(in, &raw->load, spec);
+    get_link(in, &raw->link, spec);
+    get_clock(in, &raw->clock, spec);
+    get_experiment(in, &raw->experiment, spec);
+    get_stages(in, raw, spec);
+}
+
+static tsp_status read_onto(const char *text, size_t len, const char *name, tspi_spec *spec, tsp_error *err)
+{
+    struct reader in = {text, name, len, err, TSP_OK};
+    struct raw_spec *raw = NULL;
+    tsp_status rc = load(text, len, name, &raw, err);
+
+    if (rc == TSP_OK) {
+        get_all(&in, raw, spec);
+        rc = in.rc;
+    }
+    unload(raw);
+    return rc;
+}
+
+tsp_status tspi_spec_default(tspi_spec *ret_spec, tsp_error *err)
+{
+    *ret_spec = (tspi_spec){0};
+    tsp_status rc = read_onto(tspi_default_spec, tspi_default_spec_len, "the built-in spec", ret_spec, err);
+    if (rc != TSP_OK)
+        tspi_spec_release(ret_spec);
+    return rc;
+}
+
+tsp_status tspi_spec_read(const char *text, size_t len, const char *name, tspi_spec *ret_spec, tsp_error *err)
+{
+    tsp_status rc = tspi_spec_default(ret_spec, err);
+
+    if (rc != TSP_OK)
+        return rc;
+    rc = read_onto(text, len, name, ret_spec, err);
+    if (rc == TSP_OK) {
+        rc = tspi_spec_check(ret_spec, err);
+        if (rc != TSP_OK)
+            tsp_error_note(err, "%s", name);
+    }
+    if (rc != TSP_OK)
+        tspi_spec_release(ret_spec);
+    return rc;
+}
+
+void tspi_spec_release(tspi_spec *spec)
+{
+    for (uint32_t k = 0; k < spec->stages_n; k++)
+        free(spec->stages[k].name);
+    free(spec->stages);
+    free(spec->name);
+    free(spec->transport);
+    free(spec->engine.name);
+    free(spec->engine.model);
+    free(spec->load.prompts);
+    free(spec->clock_stage);
+    *spec = (tspi_spec){0};
+}
+
+/* ------------------------------------------------------------------ the spec as a whole */
+
+/* Depth-first over the edges; edges into the gateway close the loop and do not count. 1 = on the way, 2 = done. */
+static bool has_cycle(const tspi_spec *spec, uint32_t at, char *seen, uint32_t *ret_where)
+{
+    seen[at] = 1;
+    for (uint32_t e = 0; e < spec->stages[at].to_n; e++) {
+        uint32_t to = spec->stages[at].to[e];
+        if (spec->stages[to].role == TSPI_ROLE_GATEWAY || seen[to] == 2)
+            continue;
+        if (seen[to] == 1) {
+            *ret_where = to;
+            return true;
+        }
+        if (has_cycle(spec, to, seen, ret_where))
+            return true;
+    }
+    seen[at] = 2;
+    return false;
+}
+
+/* What each role reads and writes decides which roles may follow it. */
+static bool may_follow(enum tspi_role from, enum tspi_role to)
+{
+    switch (from) {
+    case TSPI_ROLE_GATEWAY:
+        return to == TSPI_ROLE_PREPROCESS || to == TSPI_ROLE_RELAY;
+    case TSPI_ROLE_PREPROCESS:
+        return to == TSPI_ROLE_INFERENCE || to == TSPI_ROLE_RELAY;
+    case TSPI_ROLE_INFERENCE:
+        return to == TSPI_ROLE_POSTPROCESS || to == TSPI_ROLE_RELAY;
+    case TSPI_ROLE_POSTPROCESS:
+        return to == TSPI_ROLE_SINK || to == TSPI_ROLE_RELAY;
+    case TSPI_ROLE_RELAY:
+        return to != TSPI_ROLE_GATEWAY;
+    default:
+        return to == TSPI_ROLE_GATEWAY;
+    }
+}
+
+static tsp_status check_edges(const tspi_spec *spec, tsp_error *err)
+{
+    uint32_t count[TSPI_ROLES_N] = {0};
+    char seen[TSPI_STAGES_MAX] = {0};
+
+    for (uint32_t k = 0; k < spec->stages_n; k++) {
+        const tspi_stage_spec *stage = &spec->stages[k];
+        count[stage->role]++;
+        if (!stage->to_n && stage->role != TSPI_ROLE_RELAY)
+            return tsp_error_set(err, TSP_EINVAL, "stage '%s' sends to nobody: give it 'to'", stage->name);
+        for (uint32_t e = 0; e < stage->to_n; e++) {
+            const tspi_stage_spec *to = &spec->stages[stage->to[e]];
+            if (!may_follow(stage->role, to->role))
+                return tsp_error_set(err, TSP_EINVAL, "stage '%s' (%s) cannot send to '%s' (%s)", stage->name,
+                                     role_names[stage->role], to->name, role_names[to->role]);
+        }
+    }
+    for (int role = 0; role < TSPI_ROLES_N; role++)
+        if (role != TSPI_ROLE_RELAY && count[role] != 1)
+            return tsp_error_set(err, TSP_EINVAL, "the pipeline needs exactly one stage of role %s, it has %u",
+                                 role_names[role], count[role]);
+    for (uint32_t k = 0, where = 0; k < spec->stages_n; k++)
+        if (!seen[k] && has_cycle(spec, k, seen, &where))
+            return tsp_error_set(err, TSP_EINVAL, "the stages form a cycle through '%s'", spec->stages[where].name);
+    return TSP_OK;
+}
+
+tsp_status tspi_spec_check(const tspi_spec *spec, tsp_error *err)
+{
+    tsp_status rc = check_edges(spec, err);
+
+    if (rc != TSP_OK)
+        return rc;
+    if (spec->link.jitter_ns > spec->link.delay_ns)
+        return tsp_error_set(err, TSP_EINVAL, "the jitter is larger than the delay: messages cannot arrive early");
+    if (tspi_spec_stage(spec, spec->clock_stage) < 0)
+        return tsp_error_set(err, TSP_EINVAL, "there is no stage '%s' whose clock could be skewed", spec->clock_stage);
+    if ((spec->clock.ntp_peak_ns != 0) != (spec->clock.ntp_period_ns != 0))
+        return tsp_error_set(err, TSP_EINVAL, "a disciplined clock needs both ntp_peak and ntp_period");
+    if (spec->engine.slots < 1 || spec->engine.max_tokens < 1)
+        return tsp_error_set(err, TSP_EINVAL, "the engine needs at least one slot and one token");
+    return TSP_OK;
+}
+
+/* ------------------------------------------------------------------ back to YAML */
+
+static void put_duration(tspi_buf *out, const char *key, int64_t ns)
+{
+    char text[32];
+
+    tspi_duration_format(ns, text, sizeof text);
+    tspi_buf_printf(out, "%s: %s\n", key, text);
+}
+
+static void put_text(tspi_buf *out, const char *key, const char *text)
+{
+    if (!text)
+        return;
+    tspi_buf_printf(out, "%s: ", key);
+    tspi_buf_json_string(out, text, strlen(text)); /* a JSON string is a YAML string */
+    tspi_buf_putc(out, '\n');
+}
+
+static void put_clock(tspi_buf *out, const tspi_spec *spec)
+{
+    const tspi_clock_model *clock = &spec->clock;
+
+    tspi_buf_puts(out, "clock:\n");
+    put_text(out, "  stage", spec->clock_stage);
+    put_duration(out, "  offset", clock->offset_ns);
+    tspi_buf_printf(out, "  drift_ppm: %.3f\n  wander_ppm: %.3f\n", (double)clock->drift_ppb / 1000,
+                    (double)clock->wander_ppb / 1000);
+    if (clock->ntp_period_ns) {
+        put_duration(out, "  ntp_peak", clock->ntp_peak_ns);
+        put_duration(out, "  ntp_period", clock->ntp_period_ns);
+    }
+    if (clock->steps_n)
+        tspi_buf_puts(out, "  steps:\n");
+    for (uint32_t k = 0; k < clock->steps_n; k++) {
+        put_duration(out, "    - at", clock->steps[k].at_ns);
+        put_duration(out, "      size", clock->steps[k].size_ns);
+    }
+}
+
+static void put_experiment(tspi_buf *out, const tspi_spec *spec)
+{
+    tspi_buf_puts(out, "experiment:\n  sweep: [");
+    for (uint32_t k = 0; k < spec->experiment.sweep_n; k++) {
+        char text[32];
+        tspi_duration_format(spec->experiment.sweep_ns[k], text, sizeof text);
+        tspi_buf_printf(out, "%s%s", k ? ", " : "", text);
+    }
+    tspi_buf_puts(out, "]\n");
+    put_duration(out, "  duration", spec->experiment.duration_ns);
+    tspi_buf_printf(out, "  requests: %u\n  rounds: %u\n  null_run: %s\n  throughput_pairs: %u\n", spec->experiment.requests,
+                    spec->experiment.rounds, spec->experiment.null_run ? "true" : "false",
+                    spec->experiment.throughput_pairs);
+    tspi_buf_printf(out, "  throughput_requests: %u\n", spec->experiment.throughput_requests);
+    put_duration(out, "  health_window", spec->experiment.health_window_ns);
+}
+
+static void put_stages(tspi_buf *out, const tspi_spec *spec)
+{
+    tspi_buf_puts(out, "stages:\n");
+    for (uint32_t k = 0; k < spec->stages_n; k++) {
+        const tspi_stage_spec *stage = &spec->stages[k];
+        tspi_buf_printf(out, "  - name: %s\n    role: %s\n    workers: %u\n    to: [", stage->name,
+                        role_names[stage->role], stage->workers);
+        for (uint32_t e = 0; e < stage->to_n; e++)
+            tspi_buf_printf(out, "%s%s", e ? ", " : "", spec->stages[stage->to[e]].name);
+        tspi_buf_puts(out, "]\n");
+    }
+}
+
+void tspi_spec_write(const tspi_spec *spec, tspi_buf *out)
+{
+    put_text(out, "name", spec->name);
+    tspi_buf_printf(out, "seed: %llu\n", (unsigned long long)spec->seed);
+    put_text(out, "transport", spec->transport);
+    tspi_buf_printf(out, "nodes: %s\nport: %u\n", nodes_names[spec->nodes], spec->port);
+    tspi_buf_puts(out, "engine:\n");
+    put_text(out, "  name", spec->engine.name);
+    put_text(out, "  model", spec->engine.model);
+    tspi_buf_printf(out, "  max_tokens: %u\n  chunk_tokens: %u\n  slots: %u\n  temperature: %.9g\n",
+                    spec->engine.max_tokens, spec->engine.chunk_tokens, spec->engine.slots, spec->engine.temperature);
+    tspi_buf_printf(out, "load:\n  arrival: %s\n  rate: %.9g\n  concurrency: %u\n", arrival_names[spec->load.arrival],
+                    spec->load.rate_per_s, spec->load.concurrency);
+    put_text(out, "  prompts", spec->load.prompts);
+    tspi_buf_puts(out, "link:\n");
+    put_duration(out, "  delay", spec->link.delay_ns);
+    put_duration(out, "  jitter", spec->link.jitter_ns);
+    tspi_buf_printf(out, "  loss: %.9g\n  rate_mbit: %.9g\n", spec->link.loss, spec->link.rate_mbit);
+    put_clock(out, spec);
+    put_experiment(out, spec);
+    put_stages(out, spec);
+}

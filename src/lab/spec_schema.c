@@ -1,0 +1,99 @@
+#include "lab/spec_schema.h"
+
+#define OPTIONAL CYAML_FLAG_OPTIONAL
+#define OPTIONAL_PTR (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
+#define TEXT(key, type, member) CYAML_FIELD_STRING_PTR(key, OPTIONAL_PTR, type, member, 0, CYAML_UNLIMITED)
+
+static const cyaml_schema_value_t text_entry = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, CYAML_UNLIMITED),
+};
+
+static const cyaml_schema_field_t engine_fields[] = {
+    TEXT("name", struct raw_engine, name),
+    TEXT("model", struct raw_engine, model),
+    CYAML_FIELD_UINT_PTR("max_tokens", OPTIONAL_PTR, struct raw_engine, max_tokens),
+    CYAML_FIELD_UINT_PTR("chunk_tokens", OPTIONAL_PTR, struct raw_engine, chunk_tokens),
+    CYAML_FIELD_UINT_PTR("slots", OPTIONAL_PTR, struct raw_engine, slots),
+    CYAML_FIELD_FLOAT_PTR("temperature", OPTIONAL_PTR, struct raw_engine, temperature),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t load_fields[] = {
+    TEXT("arrival", struct raw_load, arrival),
+    CYAML_FIELD_FLOAT_PTR("rate", OPTIONAL_PTR, struct raw_load, rate),
+    CYAML_FIELD_UINT_PTR("concurrency", OPTIONAL_PTR, struct raw_load, concurrency),
+    TEXT("prompts", struct raw_load, prompts),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t link_fields[] = {
+    TEXT("delay", struct raw_link, delay),
+    TEXT("jitter", struct raw_link, jitter),
+    CYAML_FIELD_FLOAT_PTR("loss", OPTIONAL_PTR, struct raw_link, loss),
+    CYAML_FIELD_FLOAT_PTR("rate_mbit", OPTIONAL_PTR, struct raw_link, rate_mbit),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t step_fields[] = {
+    TEXT("at", struct raw_step, at),
+    TEXT("size", struct raw_step, size),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t step_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_step, step_fields),
+};
+
+static const cyaml_schema_field_t clock_fields[] = {
+    TEXT("stage", struct raw_clock, stage),
+    TEXT("offset", struct raw_clock, offset),
+    CYAML_FIELD_FLOAT_PTR("drift_ppm", OPTIONAL_PTR, struct raw_clock, drift_ppm),
+    CYAML_FIELD_FLOAT_PTR("wander_ppm", OPTIONAL_PTR, struct raw_clock, wander_ppm),
+    TEXT("ntp_peak", struct raw_clock, ntp_peak),
+    TEXT("ntp_period", struct raw_clock, ntp_period),
+    CYAML_FIELD_SEQUENCE("steps", OPTIONAL_PTR, struct raw_clock, steps, &step_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t experiment_fields[] = {
+    TEXT("duration", struct raw_experiment, duration),
+    CYAML_FIELD_UINT_PTR("requests", OPTIONAL_PTR, struct raw_experiment, requests),
+    CYAML_FIELD_UINT_PTR("rounds", OPTIONAL_PTR, struct raw_experiment, rounds),
+    CYAML_FIELD_BOOL_PTR("null_run", OPTIONAL_PTR, struct raw_experiment, null_run),
+    CYAML_FIELD_UINT_PTR("throughput_pairs", OPTIONAL_PTR, struct raw_experiment, throughput_pairs),
+    CYAML_FIELD_UINT_PTR("throughput_requests", OPTIONAL_PTR, struct raw_experiment, throughput_requests),
+    TEXT("health_window", struct raw_experiment, health_window),
+    CYAML_FIELD_SEQUENCE("sweep", OPTIONAL_PTR, struct raw_experiment, sweep, &text_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t stage_fields[] = {
+    TEXT("name", struct raw_stage, name),
+    TEXT("role", struct raw_stage, role),
+    CYAML_FIELD_UINT_PTR("workers", OPTIONAL_PTR, struct raw_stage, workers),
+    CYAML_FIELD_SEQUENCE("to", OPTIONAL_PTR, struct raw_stage, to, &text_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t stage_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_stage, stage_fields),
+};
+
+static const cyaml_schema_field_t spec_fields[] = {
+    TEXT("name", struct raw_spec, name),
+    CYAML_FIELD_UINT_PTR("seed", OPTIONAL_PTR, struct raw_spec, seed),
+    TEXT("transport", struct raw_spec, transport),
+    TEXT("nodes", struct raw_spec, nodes),
+    CYAML_FIELD_UINT_PTR("port", OPTIONAL_PTR, struct raw_spec, port),
+    CYAML_FIELD_MAPPING("engine", OPTIONAL, struct raw_spec, engine, engine_fields),
+    CYAML_FIELD_MAPPING("load", OPTIONAL, struct raw_spec, load, load_fields),
+    CYAML_FIELD_MAPPING("link", OPTIONAL, struct raw_spec, link, link_fields),
+    CYAML_FIELD_MAPPING("clock", OPTIONAL, struct raw_spec, clock, clock_fields),
+    CYAML_FIELD_MAPPING("experiment", OPTIONAL, struct raw_spec, experiment, experiment_fields),
+    CYAML_FIELD_SEQUENCE("stages", OPTIONAL_PTR, struct raw_spec, stages, &stage_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+
+const cyaml_schema_value_t tspi_spec_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_spec, spec_fields),
+};

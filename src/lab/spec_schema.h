@@ -1,0 +1,72 @@
+/* The YAML of a spec as libcyaml loads it, before it is checked and given defaults. NULL = left out. */
+#ifndef TSPI_LAB_SPEC_SCHEMA_H
+#define TSPI_LAB_SPEC_SCHEMA_H
+
+#include <cyaml/cyaml.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct raw_stage {
+    char *name, *role;
+    uint32_t *workers;
+    char **to;
+    unsigned to_count;
+};
+
+struct raw_step {
+    char *at, *size;
+};
+
+struct raw_engine {
+    char *name, *model;
+    uint32_t *max_tokens, *chunk_tokens, *slots;
+    double *temperature;
+};
+
+struct raw_load {
+    char *arrival;
+    double *rate;
+    uint32_t *concurrency;
+    char *prompts;
+};
+
+struct raw_link {
+    char *delay, *jitter;
+    double *loss, *rate_mbit;
+};
+
+struct raw_clock {
+    char *stage, *offset;
+    double *drift_ppm, *wander_ppm;
+    char *ntp_peak, *ntp_period;
+    struct raw_step *steps;
+    unsigned steps_count;
+};
+
+struct raw_experiment {
+    char **sweep;
+    unsigned sweep_count;
+    char *duration;
+    uint32_t *requests, *rounds;
+    bool *null_run;
+    uint32_t *throughput_pairs, *throughput_requests;
+    char *health_window;
+};
+
+struct raw_spec {
+    char *name;
+    uint64_t *seed;
+    char *transport, *nodes;
+    uint32_t *port;
+    struct raw_engine engine;
+    struct raw_load load;
+    struct raw_link link;
+    struct raw_clock clock;
+    struct raw_experiment experiment;
+    struct raw_stage *stages;
+    unsigned stages_count;
+};
+
+extern const cyaml_schema_value_t tspi_spec_schema;
+
+#endif

@@ -1,0 +1,259 @@
+/* Decode: every worker has a number of slots, each generating for one request; the slots take turns, a token each, as
+ * a continuously batching server does. What finds no slot waits in line. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lab/node.h"
+
+struct job {
+    struct job *next; /* in the line */
+    tspi_lab_head head;
+    tspi_lab_span received, chat;
+    tspi_session *session;
+    tspi_buf prompt, chunk; /* chunk: token pieces not sent yet, each u32 length + bytes */
+    uint32_t chunk_tokens, tokens;
+    int64_t begun_ns, first_ns; /* monotonic */
+    char name[64];              /* of the received span, which outlives its message */
+};
+
+struct state {
+    struct job **slots; /* NULL = free */
+    uint32_t active, turn;
+    struct job *line, **line_end;
+    uint32_t idle_turns; /* steps in a row that gave nothing; at `active` the engine makes us wait */
+};
+
+static struct state *state_of(tspi_node *node)
+{
+    return node->state;
+}
+
+static void job_free(tspi_node *node, struct job *job)
+{
+    if (!job)
+        return;
+    if (job->session)
+        node->engine->ops->session_free(job->session);
+    tspi_buf_release(&job->prompt);
+    tspi_buf_release(&job->chunk);
+    free(job);
+}
+
+static tsp_status init(tspi_node *node, tsp_error *err)
+{
+    struct state *s = state_of(node);
+
+    s->line_end = &s->line;
+    s->slots = calloc(node->spec->engine.slots, sizeof(struct job *));
+    return s->slots ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory for slots");
+}
+
+static void drop_all(tspi_node *node)
+{
+    struct state *s = state_of(node);
+
+    for (uint32_t k = 0; s->slots && k < node->spec->engine.slots; k++) {
+        job_free(node, s->slots[k]);
+        s->slots[k] = NULL;
+    }
+    for (struct job *job = s->line, *next; job; job = next) {
+        next = job->next;
+        job_free(node, job);
+    }
+    s->line = NULL;
+    s->line_end = &s->line;
+    s->active = 0;
+}
+
+static tsp_status start(tspi_node *node, struct job *job, uint32_t slot, tsp_error *err)
+{
+    struct state *s = state_of(node);
+    const tspi_sampling sampling = {
+        .max_tokens = node->spec->engine.max_tokens,
+        .temperature = node->spec->engine.temperature,
+        .seed = node->spec->seed + job->head.prompt, /* the same text for the same prompt, as the reference has it */
+    };
+    tsp_status rc = node->engine->ops->session_new(node->engine, job->prompt.data, job->prompt.len, &sampling,
+                                                   &job->session, err);
+
+    if (rc != TSP_OK) {
+        job_free(node, job);
+        return rc;
+    }
+    tspi_node_span_begin(node, &job->received, "chat", TSPI_KIND_INTERNAL, &job->chat);
+    tspi_lab_span_text(&job->chat, "gen_ai.operation.name", "chat");
+    tspi_lab_span_text(&job->chat, "gen_ai.provider.name", node->engine->ops->name);
+    tspi_lab_span_text(&job->chat, "gen_ai.request.model",
+                       node->spec->engine.model ? node->spec->engine.model : node->spec->engine.name);
+    tspi_lab_span_integer(&job->chat, "gen_ai.request.max_tokens", sampling.max_tokens);
+    tspi_lab_span_real(&job->chat, "gen_ai.request.temperature", sampling.temperature);
+    job->begun_ns = node->world->monotonic_ns(node->world);
+    s->slots[slot] = job;
+    s->active++;
+    s->idle_turns = 0;
+    return TSP_OK;
+}
+
+static tsp_status fill_slots(tspi_node *node, tsp_error *err)
+{
+    struct state *s = state_of(node);
+
+    for (uint32_t k = 0; k < node->spec->engine.slots && s->line; k++) {
+        if (s->slots[k])
+            continue;
+        struct job *job = s->line;
+        s->line = job->next;
+        if (!s->line)
+            s->line_end = &s->line;
+        tsp_status rc = start(node, job, k, err);
+        if (rc != TSP_OK)
+            return rc;
+    }
+    return TSP_OK;
+}
+
+static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error *err)
+{
+    struct state *s = state_of(node);
+
+    if (incoming->head.kind != TSPI_LAB_PROMPT)
+        return tsp_error_set(err, TSP_EPARSE, "%s got a message of kind %d", node->name, incoming->head.kind);
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a job");
+    job->head = incoming->head;
+    job->received = incoming->span;
+    strncpy(job->name, incoming->span.name, sizeof job->name - 1);
+    job->received.name = job->name;
+    tspi_buf_append(&job->prompt, incoming->body, incoming->len);
+    *s->line_end = job;
+    s->line_end = &job->next;
+    return fill_slots(node, err);
+}
+
+static tsp_status send_chunk(tspi_node *node, struct job *job, bool final, tsp_error *err)
+{
+    tspi_lab_head head = job->head;
+
+    head.kind = TSPI_LAB_TOKENS;
+    head.tokens = job->chunk_tokens;
+    head.flags = final ? TSPI_LAB_FINAL : 0;
+    tsp_status rc = tspi_node_send(node, &job->chat, &head, job->chunk.data, job->chunk.len, err);
+    tspi_buf_clear(&job->chunk);
+    job->chunk_tokens = 0;
+    job->head.number++;
+    return rc;
+}
+
+static tsp_status finish(tspi_node *node, struct job *job, tsp_error *err)
+{
+    tspi_lab_span_integer(&job->chat, "gen_ai.usage.input_tokens", job->head.tokens);
+    tspi_lab_span_integer(&job->chat, "gen_ai.usage.output_tokens", job->tokens);
+    tspi_lab_span_real(&job->chat, "gen_ai.response.time_to_first_chunk", 1e-9 * (double)(job->first_ns - job->begun_ns));
+    tsp_status rc = tspi_node_span_end(node, &job->chat, err);
+    if (rc == TSP_OK)
+        rc = tspi_node_span_end(node, &job->received, err);
+    return rc;
+}
+
+static void add_piece(struct job *job, const tspi_buf *piece)
+{
+    uint8_t len[4] = {(uint8_t)piece->len, (uint8_t)(piece->len >> 8), (uint8_t)(piece->len >> 16),
+                      (uint8_t)(piece->len >> 24)};
+
+    tspi_buf_append(&job->chunk, len, sizeof len);
+    tspi_buf_append(&job->chunk, piece->data, piece->len);
+    job->chunk_tokens++;
+    job->tokens++;
+}
+
+/* One token of one job. */
+static tsp_status step(tspi_node *node, struct job *job, bool *ret_done, bool *ret_waits, tsp_error *err)
+{
+    tspi_buf piece = {0};
+    tsp_status rc = node->engine->ops->step(job->session, &piece, ret_done, err);
+
+    *ret_waits = rc == TSP_EAGAIN;
+    if (rc == TSP_EAGAIN) {
+        rc = TSP_OK;
+        goto out;
+    }
+    if (rc != TSP_OK)
+        goto out;
+    if (piece.len) {
+        if (!job->tokens)
+            job->first_ns = node->world->monotonic_ns(node->world);
+        add_piece(job, &piece);
+        node->tokens_seen++;
+    }
+    if (*ret_done || job->chunk_tokens >= node->spec->engine.chunk_tokens)
+        rc = send_chunk(node, job, *ret_done, err);
+    if (rc == TSP_OK && *ret_done)
+        rc = finish(node, job, err);
+out:
+    tspi_buf_release(&piece);
+    return rc;
+}
+
+static bool busy(tspi_node *node)
+{
+    struct state *s = state_of(node);
+    bool must_wait = node->engine->ops->wait_fd && s->idle_turns >= s->active;
+
+    return s->active && !must_wait;
+}
+
+static tsp_status work(tspi_node *node, tsp_error *err)
+{
+    struct state *s = state_of(node);
+    uint32_t slots = node->spec->engine.slots;
+
+    while (!s->slots[s->turn % slots])
+        s->turn++;
+    uint32_t slot = s->turn++ % slots;
+    struct job *job = s->slots[slot];
+    bool done = false, waits = false;
+    tsp_status rc = step(node, job, &done, &waits, err);
+    s->idle_turns = waits ? s->idle_turns + 1 : 0;
+    if (rc != TSP_OK || !done)
+        return rc;
+    s->slots[slot] = NULL;
+    s->active--;
+    job_free(node, job);
+    return fill_slots(node, err);
+}
+
+/* The loop calls tick when the engine's descriptor turns readable: then every slot deserves another look. */
+static tsp_status tick(tspi_node *node, int64_t now_ns, tsp_error *err)
+{
+    (void)now_ns;
+    (void)err;
+    state_of(node)->idle_turns = 0;
+    return TSP_OK;
+}
+
+static tsp_status end(tspi_node *node, tsp_error *err)
+{
+    (void)err;
+    drop_all(node);
+    return TSP_OK;
+}
+
+static void release(tspi_node *node)
+{
+    if (node->engine)
+        drop_all(node);
+    free(state_of(node)->slots);
+}
+
+const struct tspi_stage_ops tspi_stage_inference = {
+    .engine_jobs = TSPI_ENGINE_DECODE,
+    .state_size = sizeof(struct state),
+    .init = init,
+    .on_message = on_message,
+    .tick = tick,
+    .busy = busy,
+    .work = work,
+    .end = end,
+    .release = release,
+};

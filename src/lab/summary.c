@@ -1,0 +1,127 @@
+#include "lab/summary.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static void put_text(tspi_buf *out, const char *key, const char *text)
+{
+    tspi_buf_printf(out, "\"%s\": ", key);
+    tspi_buf_json_string(out, text, strlen(text));
+}
+
+/* JSON has no NaN: what is not known is null. */
+static void put_real(tspi_buf *out, const char *key, double value)
+{
+    if (isfinite(value))
+        tspi_buf_printf(out, "\"%s\": %.9g", key, value);
+    else
+        tspi_buf_printf(out, "\"%s\": null", key);
+}
+
+static void put_edge(tspi_buf *out, const tspi_edge_result *edge)
+{
+    tspi_buf_puts(out, "        {");
+    put_text(out, "from", edge->from);
+    tspi_buf_puts(out, ", ");
+    put_text(out, "to", edge->to);
+    tspi_buf_printf(out, ", \"hops\": %" PRIu64 ", \"violations\": %" PRIu64 ", \"worst_ns\": %" PRId64
+                         ", \"slack_p50_ns\": %" PRId64 ", \"margin_ns\": %" PRId64 ", \"margin_1pct_ns\": %" PRId64 ", ",
+                    edge->hops, edge->negative, edge->worst_ns, edge->p50_ns, edge->margin_ns, edge->margin_1pct_ns);
+    put_real(out, "rate", edge->rate);
+    tspi_buf_puts(out, ", ");
+    put_real(out, "rate_lo", edge->rate_lo);
+    tspi_buf_puts(out, ", ");
+    put_real(out, "rate_hi", edge->rate_hi);
+    tspi_buf_puts(out, ", ");
+    put_real(out, "predicted_rate", edge->predicted);
+    tspi_buf_putc(out, '}');
+}
+
+static void put_health(tspi_buf *out, const tspi_run_result *run)
+{
+    tspi_buf_puts(out, "      \"causality_health\": [");
+    for (size_t k = 0; k < run->health_n; k++) {
+        const tspi_health_point *point = &run->health[k];
+        tspi_buf_printf(out, "%s{\"at\": \"%" PRId64 "\", \"healthy\": %s, \"rate\": %.9g}", k ? ", " : "", point->at_ns,
+                        point->healthy ? "true" : "false", point->rate);
+    }
+    tspi_buf_puts(out, "],\n");
+}
+
+static void put_run(tspi_buf *out, const tspi_run_result *run)
+{
+    tspi_buf_puts(out, "    {\n      ");
+    put_text(out, "transport", run->transport);
+    tspi_buf_printf(out, ",\n      \"skew_ns\": %" PRId64 ",\n      \"null_run\": %s,\n      \"seed\": %" PRIu64 ",\n      ",
+                    run->skew_ns, run->null_run ? "true" : "false", run->seed);
+    put_text(out, "folder", strrchr(run->folder, '/') ? strrchr(run->folder, '/') + 1 : run->folder);
+    tspi_buf_printf(out,
+                    ",\n      \"requests\": %" PRIu64 ",\n      \"tokens\": %" PRIu64 ",\n      \"spans\": %" PRIu64
+                    ",\n      \"hops\": %" PRIu64 ",\n      \"negative_spans\": %" PRIu64 ",\n      ",
+                    run->requests, run->tokens, run->spans, run->hops, run->negative);
+    put_real(out, "negative_rate", run->rate);
+    tspi_buf_puts(out, ",\n      ");
+    put_real(out, "negative_rate_lo", run->rate_lo);
+    tspi_buf_puts(out, ",\n      ");
+    put_real(out, "negative_rate_hi", run->rate_hi);
+    tspi_buf_puts(out, ",\n      ");
+    put_real(out, "predicted_rate", run->predicted);
+    tspi_buf_puts(out, ",\n      \"edges\": [\n");
+    for (size_t k = 0; k < run->edges_n; k++) {
+        put_edge(out, &run->edges[k]);
+        tspi_buf_puts(out, k + 1 < run->edges_n ? ",\n" : "\n");
+    }
+    tspi_buf_puts(out, "      ],\n");
+    put_health(out, run);
+    tspi_buf_printf(out, "      \"token_order_anomalies\": %" PRIu64 ",\n      ", run->token_order_anomalies);
+    put_real(out, "requests_per_s", run->requests_per_s);
+    tspi_buf_puts(out, ",\n      ");
+    put_real(out, "tokens_per_s", run->tokens_per_s);
+    tspi_buf_printf(out,
+                    ",\n      \"latency_p50_ns\": %" PRId64 ",\n      \"latency_p99_ns\": %" PRId64
+                    ",\n      \"ttft_p50_ns\": %" PRId64 ",\n      ",
+                    run->latency_p50_ns, run->latency_p99_ns, run->ttft_p50_ns);
+    put_text(out, "outputs_sha256", run->outputs_sha256);
+    tspi_buf_printf(out, ",\n      \"outputs_match\": %s\n    }",
+                    run->outputs_match < 0 ? "null" : run->outputs_match ? "true" : "false");
+}
+
+static void put_throughput(tspi_buf *out, const tspi_throughput_result *row)
+{
+    tspi_buf_puts(out, "    {");
+    put_text(out, "transport", row->transport);
+    tspi_buf_printf(out, ", \"skew_ns\": %" PRId64 ", \"pairs\": %u, ", row->skew_ns, row->pairs);
+    put_real(out, "ratio", row->ratio.ratio);
+    tspi_buf_puts(out, ", ");
+    put_real(out, "ratio_lo", row->ratio.lo);
+    tspi_buf_puts(out, ", ");
+    put_real(out, "ratio_hi", row->ratio.hi);
+    tspi_buf_putc(out, '}');
+}
+
+void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, tspi_buf *out)
+{
+    tspi_buf yaml = {0};
+
+    tspi_spec_write(spec, &yaml);
+    tspi_buf_puts(out, "{\n  \"spec\": ");
+    tspi_buf_json_string(out, yaml.data ? (char *)yaml.data : "", yaml.len);
+    tspi_buf_release(&yaml);
+    tspi_buf_printf(out, ",\n  \"partial\": %s,\n  \"nodes\": \"%s\",\n  ", result->partial ? "true" : "false",
+                    result->netns ? "netns" : "process");
+    put_text(out, "nodes_note", result->how);
+    tspi_buf_puts(out, ",\n  ");
+    put_text(out, "outputs_note", result->outputs_note);
+    tspi_buf_printf(out, ",\n  \"seconds\": %.3f,\n  \"runs\": [\n", result->seconds);
+    for (size_t k = 0; k < result->runs_n; k++) {
+        put_run(out, &result->runs[k]);
+        tspi_buf_puts(out, k + 1 < result->runs_n ? ",\n" : "\n");
+    }
+    tspi_buf_puts(out, "  ],\n  \"throughput\": [\n");
+    for (size_t k = 0; k < result->throughput_n; k++) {
+        put_throughput(out, &result->throughput[k]);
+        tspi_buf_puts(out, k + 1 < result->throughput_n ? ",\n" : "\n");
+    }
+    tspi_buf_puts(out, "  ]\n}\n");
+}
