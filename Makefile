@@ -1,0 +1,47 @@
+# A thin face over meson. `make demo` and `make check` are all that a newcomer needs.
+BUILD := build
+DEMO := $(BUILD)/demo
+export LC_ALL := C.UTF-8
+
+.PHONY: all demo demo-llm check bench fuzz asan clean
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet
+	@echo "Built $(BUILD)/truespan"
+
+$(BUILD)/build.ninja: | need-build
+	@echo "Configuring $(BUILD)"
+	@meson setup $(BUILD) >/dev/null || { cat $(BUILD)/meson-logs/meson-log.txt; exit 2; }
+
+.PHONY: need-build need-check
+need-build:
+	@sh tools/need.sh build
+need-check:
+	@sh tools/need.sh check
+
+# Exit code 1 means "violations found", which is what the experiment is for.
+demo: all
+	@rm -rf $(DEMO)
+	@echo "The paper's experiment: five nodes, a real model, ZeroMQ, clock skew at one stage. About three minutes."
+	@$(BUILD)/truespan lab -o $(DEMO) || [ $$? = 1 ]
+	@echo
+	@echo "The report is $(DEMO)/report.html, the traces are $(DEMO)/*/otlp. Three commands to try next:"
+	@echo "  $(BUILD)/truespan check $(DEMO)/zmq-5ms/otlp"
+	@echo "  $(BUILD)/truespan lab --sweep 0ms,4ms,5ms --hop-delay 2ms --quick"
+	@echo "  $(BUILD)/truespan help lab"
+
+check: need-check all
+	@ninja -C $(BUILD) --quiet
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+	@python3 tools/count_tests.py $(BUILD)/meson-logs/testlog.junit.xml
+
+bench: all
+	@meson test -C $(BUILD) --benchmark --verbose
+
+asan: need-check
+	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+	@ninja -C build-asan --quiet
+	@meson test -C build-asan --no-rebuild --print-errorlogs --timeout-multiplier 4
+
+clean:
+	@rm -rf $(BUILD) build-asan
