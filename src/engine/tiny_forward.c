@@ -97,22 +97,26 @@ static void norm_and_turn(const tspi_tiny_state *s, float *heads, uint32_t n, co
 }
 
 /* ret (head_dim, zeros) = values of the newest n tokens, weighted by softmax(q . key / sqrt(head_dim)). Oldest first,
- * so that the order of the sums depends on the text alone, not on where the ring begins. */
+ * so that the order of the sums depends on the text alone, not on where the ring begins: its tail, then its head. */
 static void attend(tspi_tiny_state *s, const float *q, const float *keys, const float *values, float *ret)
 {
     const tspi_tiny_model *m = s->model;
-    const uint64_t newest = s->tokens, n = newest < m->window ? newest + 1 : m->window, oldest = newest + 1 - n;
-    const float unit = 1.0f / sqrtf((float)m->head_dim);
-    const uint64_t whole = (n + 3) / 4 * 4;
+    const size_t n = s->tokens < m->window ? (size_t)s->tokens + 1 : m->window;
+    const size_t oldest = (size_t)((s->tokens + 1 - n) % m->window),
+                 tail = n < m->window - oldest ? n : m->window - oldest;
+    const size_t stride = m->kv_dim, size = m->head_dim, whole = (n + 3) / 4 * 4;
+    const float unit = 1.0f / sqrtf((float)size);
     float inverse;
 
-    for (uint64_t k = 0; k < n; k++)
-        s->score[k] = tspi_tiny_dot(q, keys + (oldest + k) % m->window * m->kv_dim, m->head_dim) * unit;
-    for (uint64_t k = n; k < whole; k++)
+    tspi_tiny_dots(q, keys + oldest * stride, stride, tail, size, unit, s->score);
+    tspi_tiny_dots(q, keys, stride, n - tail, size, unit, s->score + tail);
+    for (size_t k = n; k < whole; k++)
         s->score[k] = -1e30f; /* fill up the last four lanes: exp gives 0 */
     inverse = 1.0f / tspi_tiny_exp_all(s->score, whole, NULL);
-    for (uint64_t k = 0; k < n; k++)
-        tspi_tiny_add_scaled(ret, s->score[k] * inverse, values + (oldest + k) % m->window * m->kv_dim, m->head_dim);
+    tspi_tiny_mix(ret, s->score, values + oldest * stride, stride, tail, size);
+    tspi_tiny_mix(ret, s->score + tail, values, stride, n - tail, size);
+    for (size_t k = 0; k < size; k++)
+        ret[k] *= inverse;
 }
 
 static void attention(tspi_tiny_state *s, const tspi_tiny_layer *layer, size_t number)
@@ -137,7 +141,7 @@ static void attention(tspi_tiny_state *s, const tspi_tiny_layer *layer, size_t n
         attend(s, s->q + head * m->head_dim, keys + from, values + from, s->h + head * m->head_dim);
     }
     multiply(s, &layer->wo, s->h, s->q);
-    tspi_tiny_add_scaled(s->x, 1, s->q, m->dim);
+    tspi_tiny_add(s->x, s->q, m->dim);
 }
 
 static void feed_forward(tspi_tiny_state *s, const tspi_tiny_layer *layer)
@@ -150,7 +154,7 @@ static void feed_forward(tspi_tiny_state *s, const tspi_tiny_layer *layer)
     m->kernel->multiply(&layer->up, &s->rounded, s->up);
     tspi_tiny_swiglu(s->gate, s->up, m->ffn);
     multiply(s, &layer->down, s->gate, s->h);
-    tspi_tiny_add_scaled(s->x, 1, s->h, m->dim);
+    tspi_tiny_add(s->x, s->h, m->dim);
 }
 
 float *tspi_tiny_forward(tspi_tiny_state *s, uint32_t id, bool want_logits)

@@ -13,6 +13,7 @@
 typedef int16_t i16x8 __attribute__((vector_size(16)));
 typedef int32_t i32x4 __attribute__((vector_size(16)));
 typedef uint32_t u32x4 __attribute__((vector_size(16)));
+typedef int8_t i8x4 __attribute__((vector_size(4)));
 typedef int8_t i8x8 __attribute__((vector_size(8)));
 typedef int16_t i16x4 __attribute__((vector_size(8)));
 typedef float f32x4 __attribute__((vector_size(16), may_alias));
@@ -88,6 +89,34 @@ static int32_t four_bytes(const int8_t *q)
     memcpy(&word, q, 4);
     return word;
 }
+
+/* Every x86-64 has this one. Bytes become int16 by doubling each and shifting the copy out again; the sum of a row
+ * stands in two neighbouring lanes until the end. */
+static void multiply_sse2(const tspi_tiny_matrix *m, const tspi_tiny_vector *x, float *ret)
+{
+    for (uint32_t row = 0; row < m->rows; row += TSPI_TINY_ROWS) {
+        const int8_t *w = m->weights + (size_t)row * m->cols;
+        __m128i sum[8] = {0};
+        int32_t halves[2 * TSPI_TINY_ROWS], whole[TSPI_TINY_ROWS];
+        for (uint32_t c = 0; c < m->cols; c += 4, w += 64) {
+            const __m128i bytes = _mm_set1_epi32(four_bytes(x->q + c));
+            const __m128i q = _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);
+            for (int k = 0; k < 4; k++) {
+                const __m128i weight = _mm_load_si128((const __m128i *)(w + 16 * k));
+                const __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(weight, weight), 8);
+                const __m128i high = _mm_srai_epi16(_mm_unpackhi_epi8(weight, weight), 8);
+                sum[2 * k] = _mm_add_epi32(sum[2 * k], _mm_madd_epi16(low, q));
+                sum[2 * k + 1] = _mm_add_epi32(sum[2 * k + 1], _mm_madd_epi16(high, q));
+            }
+        }
+        memcpy(halves, sum, sizeof halves);
+        for (int k = 0; k < TSPI_TINY_ROWS; k++)
+            whole[k] = halves[2 * k] + halves[2 * k + 1];
+        finish_block(m, whole, row, x->scale, ret);
+    }
+}
+
+static const tspi_tiny_kernel sse2 = {"sse2", always_usable, place_quads, multiply_sse2};
 
 static bool has_avx2(void)
 {
@@ -169,7 +198,7 @@ VNNI static void multiply_vnni(const tspi_tiny_matrix *m, const tspi_tiny_vector
 
 static const tspi_tiny_kernel vnni = {"avx512-vnni", has_vnni, place_quads, multiply_vnni};
 
-static const tspi_tiny_kernel *const kernels[] = {&vnni, &avx2, &portable};
+static const tspi_tiny_kernel *const kernels[] = {&vnni, &avx2, &sse2, &portable};
 #else
 static const tspi_tiny_kernel *const kernels[] = {&portable};
 #endif
@@ -199,40 +228,67 @@ static inline float lanes_sum(f32x4 v)
 /* Adding this to |x| < 2^22 leaves x, rounded to nearest even, in the low bits. */
 static const float magic = 12582912.0f; /* 1.5 * 2^23 */
 
+static inline f32x4 lanes_select(i32x4 mask, f32x4 yes, f32x4 no)
+{
+    return (f32x4)(((i32x4)yes & mask) | ((i32x4)no & ~mask));
+}
+
+/* The largest x[k]; its order does not matter. */
+static float largest(const float *x, size_t n)
+{
+    const f32x4 *v = (const f32x4 *)x;
+    f32x4 most = v[0];
+    float low, high;
+
+    for (size_t k = 1; k < n / 4; k++)
+        most = lanes_select(v[k] > most, v[k], most);
+    low = most[0] > most[1] ? most[0] : most[1];
+    high = most[2] > most[3] ? most[2] : most[3];
+    return low > high ? low : high;
+}
+
+static float largest_size(const float *x, size_t n)
+{
+    const f32x4 *v = (const f32x4 *)x;
+    const i32x4 no_sign = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX};
+    f32x4 most = {0}, size;
+
+    for (size_t k = 0; k < n / 4; k++) {
+        size = (f32x4)((i32x4)v[k] & no_sign);
+        most = lanes_select(size > most, size, most);
+    }
+    return largest((const float *)&most, 4);
+}
+
 void tspi_tiny_round(const float *x, size_t n, tspi_tiny_vector *ret)
 {
     const f32x4 *v = (const f32x4 *)x;
-    float most = 0;
+    const float most = largest_size(x, n), inverse = 127.0f / most;
 
-    for (size_t k = 0; k < n; k++) {
-        float size = x[k] < 0 ? -x[k] : x[k];
-        most = size > most ? size : most;
-    }
     ret->scale = most / 127.0f;
     if (!(ret->scale > 1e-30f && ret->scale < 1e30f)) { /* nothing to round, or not a number: all zero */
         ret->scale = 0;
         memset(ret->q, 0, n);
         return;
     }
-    const float inverse = 127.0f / most;
     for (size_t k = 0; k < n / 4; k++) {
         f32x4 shifted = v[k] * inverse + magic;
-        i32x4 bits;
-        memcpy(&bits, &shifted, sizeof bits);
-        for (size_t lane = 0; lane < 4; lane++)
-            ret->q[4 * k + lane] = (int8_t)bits[lane];
+        i8x4 q = __builtin_convertvector((i32x4)shifted, i8x4);
+        memcpy(ret->q + 4 * k, &q, sizeof q);
     }
 }
 
 void tspi_tiny_norm(const float *x, const float *gain, size_t n, float eps, float *ret)
 {
     const float factor = 1.0f / sqrtf(tspi_tiny_dot(x, x, n) / (float)n + eps);
+    const f32x4 *v = (const f32x4 *)x, *g = (const f32x4 *)gain;
+    f32x4 *to = (f32x4 *)ret;
 
-    for (size_t k = 0; k < n; k++)
-        ret[k] = gain ? x[k] * factor * gain[k] : x[k] * factor;
+    for (size_t k = 0; k < n / 4; k++)
+        to[k] = gain ? v[k] * factor * g[k] : v[k] * factor;
 }
 
-float tspi_tiny_dot(const float *a, const float *b, size_t n)
+static inline float dot(const float *a, const float *b, size_t n)
 {
     const f32x4 *va = (const f32x4 *)a, *vb = (const f32x4 *)b;
     f32x4 even = {0}, odd = {0};
@@ -247,13 +303,39 @@ float tspi_tiny_dot(const float *a, const float *b, size_t n)
     return lanes_sum(even + odd);
 }
 
-void tspi_tiny_add_scaled(float *sum, float a, const float *x, size_t n)
+float tspi_tiny_dot(const float *a, const float *b, size_t n)
+{
+    return dot(a, b, n);
+}
+
+void tspi_tiny_dots(const float *q, const float *keys, size_t stride, size_t rows, size_t n, float unit, float *ret)
+{
+    for (size_t k = 0; k < rows; k++)
+        ret[k] = dot(q, keys + k * stride, n) * unit;
+}
+
+/* Eight lanes at a time over all rows, so that the sums stay in registers. */
+void tspi_tiny_mix(float *sum, const float *weight, const float *values, size_t stride, size_t rows, size_t n)
+{
+    for (size_t c = 0; c < n; c += 8) {
+        f32x4 low = *(f32x4 *)(sum + c), high = *(f32x4 *)(sum + c + 4);
+        for (size_t k = 0; k < rows; k++) {
+            const f32x4 *v = (const f32x4 *)(values + k * stride + c);
+            low += v[0] * weight[k];
+            high += v[1] * weight[k];
+        }
+        *(f32x4 *)(sum + c) = low;
+        *(f32x4 *)(sum + c + 4) = high;
+    }
+}
+
+void tspi_tiny_add(float *sum, const float *x, size_t n)
 {
     f32x4 *vs = (f32x4 *)sum;
     const f32x4 *vx = (const f32x4 *)x;
 
     for (size_t k = 0; k < n / 4; k++)
-        vs[k] += vx[k] * a;
+        vs[k] += vx[k];
 }
 
 /* exp(x) for x <= 0 as 2^i * e^r with |r| <= ln(2)/2; the series of e^r to r^7 / 7!, relative error below 2e-7. */
@@ -264,7 +346,7 @@ static inline void exp_lanes(f32x4 *x)
     i32x4 below = v < low;
     u32x4 bits;
 
-    v = (f32x4)(((i32x4)v & ~below) | ((i32x4)low & below));
+    v = lanes_select(below, low, v);
     shifted = v * 1.44269504f + magic; /* log2(e) */
     whole = shifted - magic;
     r = v - whole * 0.693359375f; /* ln(2) in two parts; this one has nine bits, so the product is exact */
@@ -284,10 +366,8 @@ static inline void exp_lanes(f32x4 *x)
 float tspi_tiny_exp_all(float *x, size_t n, float *ret_max)
 {
     f32x4 *v = (f32x4 *)x, sum = {0};
-    float most = x[0];
+    const float most = largest(x, n);
 
-    for (size_t k = 1; k < n; k++)
-        most = x[k] > most ? x[k] : most;
     for (size_t k = 0; k < n / 4; k++) {
         v[k] -= most;
         exp_lanes(&v[k]);
@@ -309,7 +389,7 @@ void tspi_tiny_swiglu(float *gate, const float *up, size_t n)
         f32x4 t = (f32x4)((i32x4)g[k] | (i32x4){INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN});
         f32x4 one = {1, 1, 1, 1}, top;
         exp_lanes(&t);
-        top = (f32x4)(((i32x4)t & negative) | ((i32x4)one & ~negative));
+        top = lanes_select(negative, t, one);
         g[k] = g[k] * (top / (one + t)) * u[k];
     }
 }

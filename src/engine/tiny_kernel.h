@@ -55,8 +55,14 @@ void tspi_tiny_norm(const float *x, const float *gain, size_t n, float eps, floa
 /* The sum of a[k] * b[k]. */
 float tspi_tiny_dot(const float *a, const float *b, size_t n);
 
-/* sum[k] += a * x[k]. */
-void tspi_tiny_add_scaled(float *sum, float a, const float *x, size_t n);
+/* ret[k] = unit * (q . row k of keys), for rows of n that lie stride apart. */
+void tspi_tiny_dots(const float *q, const float *keys, size_t stride, size_t rows, size_t n, float unit, float *ret);
+
+/* sum += weight[0] * row 0 of values, then weight[1] * row 1 and so on. n is a multiple of 8. */
+void tspi_tiny_mix(float *sum, const float *weight, const float *values, size_t stride, size_t rows, size_t n);
+
+/* sum[k] += x[k]. */
+void tspi_tiny_add(float *sum, const float *x, size_t n);
 
 /* x[k] = exp(x[k] - the largest x); the largest x if ret_max is not NULL; the sum in order is returned. */
 float tspi_tiny_exp_all(float *x, size_t n, float *ret_max);

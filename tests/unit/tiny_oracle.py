@@ -152,7 +152,8 @@ def compare(program, path, f, rng, lengths):
     tests, apart = [], []
     for length in lengths:
         ids = [rng.randrange(f.vocab) for _ in range(length)]
-        texts = {name: run(program, path, "ids", name, *map(str, ids)) for name in ("portable", "avx2", "avx512-vnni")}
+        texts = {name: run(program, path, "ids", name, *map(str, ids))
+                 for name in ("portable", "sse2", "avx2", "avx512-vnni")}
         tests.append((f"all kernels give the same bits, {length} tokens, window {f.window}",
                       len(set(texts.values())) == 1))
         got = [list(map(float, line.split())) for line in texts["portable"].splitlines()]

@@ -176,6 +176,13 @@ def held_out_bits(p, ids, characters, quantised):
     return bits / characters
 
 
+def save(state, directory, cooling):
+    out = os.path.join(directory, "cool.pickle" if cooling else "state.pickle")
+    with open(out + ".new", "wb") as f:
+        pickle.dump(jax.tree.map(np.asarray, state), f)
+    os.rename(out + ".new", out)
+
+
 def run(args):
     merges, train, held, characters = load_data(args.dir)
     cooling = args.verb == "cool"
@@ -192,25 +199,24 @@ def run(args):
     first = int(state["n"])
     rng = np.random.default_rng([args.seed, first])
     begun, losses = time.time(), []
+    done = 0.0  # share of the run that is over, by steps or by time, whichever is further
     for k in range(args.steps):
         n = first + k
-        rate = min(1.0, (n + 1) / 100)
-        if cooling:
-            rate = 1 - k / args.steps
+        done = max(done, k / args.steps, (time.time() - begun) / (60 * args.minutes))
+        if done >= 1:
+            break
+        rate = 1 - done if cooling else min(1.0, (n + 1) / 100)
         at = rng.integers(0, len(train) - SEQ - 1, BATCH)
         ids = np.stack([train[a:a + SEQ + 1] for a in at])
         state, loss = step(state, ids, rate)
         losses.append(float(loss))
         if (k + 1) % 50 == 0:
             print(f"step {n + 1} bits/token {np.mean(losses[-50:]):.4f} seconds {time.time() - begun:.0f}", flush=True)
-        if (k + 1) % 300 == 0 or k + 1 == args.steps:
-            out = os.path.join(args.dir, "cool.pickle" if cooling else "state.pickle")
-            with open(out + ".new", "wb") as f:
-                pickle.dump(jax.tree.map(np.asarray, state), f)
-            os.rename(out + ".new", out)
-        if (k + 1) % 900 == 0 or k + 1 == args.steps:
-            bits = [held_out_bits(state[w], held, characters, cooling) for w in ("p", "ema")]
-            print(f"step {n + 1} held-out bits/character {bits[0]:.4f}, averaged weights {bits[1]:.4f}", flush=True)
+        if (k + 1) % 300 == 0:
+            save(state, args.dir, cooling)
+    save(state, args.dir, cooling)
+    bits = [held_out_bits(state[w], held, characters, cooling) for w in ("p", "ema")]
+    print(f"step {int(state['n'])} held-out bits/character {bits[0]:.4f}, averaged weights {bits[1]:.4f}", flush=True)
 
 
 def int8_matrix(w):
@@ -254,7 +260,9 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     sub = parser.add_subparsers(dest="verb", required=True)
     for verb in ("train", "cool"):
-        sub.add_parser(verb).add_argument("--steps", type=int, required=True)
+        learning = sub.add_parser(verb)
+        learning.add_argument("--steps", type=int, required=True)
+        learning.add_argument("--minutes", type=float, default=1e9, help="end before the steps are done")
     exporting = sub.add_parser("export")
     exporting.add_argument("--out", required=True)
     exporting.add_argument("--state", default="cool.pickle")
