@@ -213,7 +213,7 @@ static tsp_status override(tspi_spec *spec, tsp_error *err)
         spec->experiment.null_run = false;
         spec->experiment.throughput_pairs = 0;
     }
-    return tspi_spec_check(spec, err);
+    return tspi_spec_check(spec, NULL, err);
 }
 
 static tsp_status load_spec(const char *path, tspi_spec *spec, tsp_error *err)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "lab/priority.h"
 
 static void burn(void)
 {
@@ -15,6 +16,7 @@ static void burn(void)
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_IGN);
+    tspi_prefer_this_process(TSPI_PREFER_NODE);
     for (uint64_t k = 0;; k++)
         sum = tspi_hash_mix(sum + k);
 }

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,6 +15,7 @@
 
 #include "lab/link.h"
 #include "lab/netns.h"
+#include "lab/priority.h"
 
 static const int64_t start_timeout_ns = 60 * TSP_NS_PER_S; /* a large model takes its time to load */
 static const int64_t word_timeout_ns = 20 * TSP_NS_PER_S;
@@ -221,6 +221,7 @@ static void run_child(const tspi_conductor *conductor, const tspi_member *member
             rc = tspi_fd_send(pass_fd, tun_fd, &err);
     }
     if (rc == TSP_OK) {
+        tspi_prefer_this_process(TSPI_PREFER_NODE);
         dup2(conductor->log_fd, STDERR_FILENO);
         exec_node(conductor, member, index, folder, control_fd);
         rc = tsp_error_sys(&err, errno, "cannot start a node");
@@ -280,9 +281,7 @@ static tsp_status start_link(tspi_conductor *conductor, const int *tun_fds, tsp_
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         signal(SIGINT, SIG_IGN);
         close(stop[1]);
-        /* The link is the network, not a node: it must not wait behind the nodes for a core. */
-        if (setpriority(PRIO_PROCESS, 0, -15) != 0) {
-        }
+        tspi_prefer_this_process(TSPI_PREFER_LINK);
         tsp_error why = {0};
         tsp_status rc = tspi_link_run(tun_fds, conductor->members_n, &config, &random, stop[0], &why);
         if (rc != TSP_OK)

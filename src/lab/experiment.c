@@ -35,7 +35,6 @@ struct experiment {
     uint8_t (*reference)[32];
     struct planned *plan;
     uint32_t plan_n, at;
-    double *rates;       /* requests per second [skew][pair][on] */
     uint32_t *done_blocks; /* of each run */
     uint64_t block_requests; /* seen when the current block began */
     uint64_t block_tokens;
@@ -118,6 +117,9 @@ static tsp_status make_runs(struct experiment *x, tsp_error *err)
             tspi_throughput_result *row = &result->throughput[result->throughput_n++];
             snprintf(row->transport, sizeof row->transport, "%s", spec->transport);
             row->skew_ns = run->skew_ns;
+            row->rates = calloc(spec->experiment.throughput_pairs, sizeof *row->rates);
+            if (!row->rates)
+                return tsp_error_set(err, TSP_ENOMEM, "out of memory for a sweep");
         }
     }
     return TSP_OK;
@@ -133,8 +135,7 @@ static tsp_status make_plan(struct experiment *x, tsp_error *err)
     tspi_random_seed(&root, spec->seed);
     random = tspi_random_split(&root, "plan", 0);
     x->plan = calloc(n, sizeof *x->plan);
-    x->rates = calloc(2 * pairs + 1, sizeof *x->rates);
-    if (!x->plan || !x->rates)
+    if (!x->plan)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a plan of %zu blocks", n);
     x->plan[x->plan_n++] = (struct planned){.kind = WARM_UP};
     plan_points(x, &random);
@@ -328,8 +329,8 @@ static tsp_status run_block(struct experiment *x, tsp_error *err)
         log_block(x, run, &block, &done);
     }
     if (planned->kind == PAIR) {
-        size_t row = 2 * ((size_t)planned->skew * x->spec->experiment.throughput_pairs + planned->pair);
-        x->rates[row + planned->on] = 1e9 * (double)done.requests / (double)done.elapsed_ns;
+        tspi_throughput_result *row = &x->result->throughput[planned->skew];
+        row->rates[planned->pair][planned->on] = 1e9 * (double)done.requests / (double)done.elapsed_ns;
         x->throughput_ns += done.elapsed_ns;
         x->throughput_done++;
     }
@@ -357,37 +358,54 @@ static tsp_status run_plan(struct experiment *x, tsp_error *err)
 
 /* ------------------------------------------------------------------ figures */
 
-/* Only pairs of which both blocks ran count; the noise of a pair is taken to be the same at every skew, so that few
- * pairs a skew give a usable interval. */
-static void measure_throughput(struct experiment *x)
+/* The pairs of which both blocks ran, moved to the front; their log ratios. */
+static uint32_t log_ratios(tspi_throughput_result *row, uint32_t planned, double *ret_logs)
 {
-    uint32_t pairs = x->spec->experiment.throughput_pairs, df = 0;
-    size_t kept = 0;
-    double squares = 0, *logs = x->rates; /* overwritten front to back: a pair's log ratio lies before its rates */
+    uint32_t n = 0;
 
-    for (size_t skew = 0; skew < x->result->throughput_n; skew++) {
-        tspi_throughput_result *row = &x->result->throughput[skew];
-        double mean = 0, *mine = logs + skew * pairs * 2;
-        row->pairs = 0;
-        for (uint32_t pair = 0; pair < pairs; pair++) {
-            double off = x->rates[2 * (skew * pairs + pair)], on = x->rates[2 * (skew * pairs + pair) + 1];
-            if (off > 0 && on > 0)
-                mine[row->pairs++] = log(on / off);
-        }
-        for (uint32_t k = 0; k < row->pairs; k++)
-            mean += mine[k] / row->pairs;
-        for (uint32_t k = 0; k < row->pairs; k++)
-            squares += (mine[k] - mean) * (mine[k] - mean);
+    for (uint32_t k = 0; k < planned; k++) {
+        double off = row->rates[k][0], on = row->rates[k][1];
+        if (off <= 0 || on <= 0)
+            continue;
+        row->rates[n][0] = off;
+        row->rates[n][1] = on;
+        ret_logs[n++] = log(on / off);
+    }
+    return n;
+}
+
+/* A pair's noise is taken to be the same at every skew, so that few pairs a skew give a usable interval. */
+static tsp_status measure_throughput(struct experiment *x, tsp_error *err)
+{
+    tspi_lab_result *result = x->result;
+    uint32_t planned = x->spec->experiment.throughput_pairs, df = 0;
+    double squares = 0, *logs = calloc(result->throughput_n * planned + 1, sizeof *logs);
+    size_t kept = 0;
+
+    if (!logs)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for the throughput's figures");
+    for (size_t k = 0; k < result->throughput_n; k++) {
+        tspi_throughput_result *row = &result->throughput[k];
+        double mean = 0, *mine = logs + k * planned;
+        row->pairs = log_ratios(row, planned, mine);
+        for (uint32_t p = 0; p < row->pairs; p++)
+            mean += mine[p] / row->pairs;
+        for (uint32_t p = 0; p < row->pairs; p++)
+            squares += (mine[p] - mean) * (mine[p] - mean);
         df += row->pairs ? row->pairs - 1 : 0;
     }
-    for (size_t skew = 0; skew < x->result->throughput_n; skew++) {
-        tspi_throughput_result row = x->result->throughput[skew];
-        if (!row.pairs || !df)
+    for (size_t k = 0; k < result->throughput_n; k++) {
+        tspi_throughput_result row = result->throughput[k];
+        if (!row.pairs || !df) {
+            free(row.rates);
             continue;
-        row.ratio = tspi_ratio_of(logs + skew * pairs * 2, row.pairs, sqrt(squares / df), df);
-        x->result->throughput[kept++] = row;
+        }
+        row.ratio = tspi_ratio_of(logs + k * planned, row.pairs, sqrt(squares / df), df);
+        result->throughput[kept++] = row;
     }
-    x->result->throughput_n = kept;
+    result->throughput_n = kept;
+    free(logs);
+    return TSP_OK;
 }
 
 static tsp_status measure_runs(struct experiment *x, tsp_error *err)
@@ -415,15 +433,12 @@ static tsp_status measure_runs(struct experiment *x, tsp_error *err)
     result->runs_n = kept;
     for (size_t k = 0; k < kept && rc == TSP_OK; k++)
         tspi_measure_predict(x->spec, tspi_lab_baseline(result, x->spec->transport), &result->runs[k]);
-    if (rc == TSP_OK)
-        measure_throughput(x);
-    return rc;
+    return rc == TSP_OK ? measure_throughput(x, err) : rc;
 }
 
 static void experiment_release(struct experiment *x)
 {
     free(x->plan);
-    free(x->rates);
     free(x->done_blocks);
     free(x->reference);
     tspi_prompts_release(&x->prompts);

@@ -22,6 +22,8 @@ void tspi_lab_result_release(tspi_lab_result *result)
     for (size_t k = 0; k < result->runs_n; k++)
         tspi_run_result_release(&result->runs[k]);
     free(result->runs);
+    for (size_t k = 0; k < result->throughput_n; k++)
+        free(result->throughput[k].rates);
     free(result->throughput);
     result->runs = NULL;
     result->throughput = NULL;

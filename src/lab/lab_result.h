@@ -48,7 +48,8 @@ typedef struct {
     char transport[16];
     int64_t skew_ns;
     uint32_t pairs;
-    tspi_ratio ratio; /* requests per second with skew over without */
+    double (*rates)[2]; /* owned; a pair's requests per second without and with skew */
+    tspi_ratio ratio;   /* with over without */
 } tspi_throughput_result;
 
 typedef struct {

@@ -23,7 +23,7 @@ struct reading {
     tspi_span_set set;
     tspi_read_report report;
     tspi_causal causal;
-    tspi_hop *hops; /* hard, between clocks; sorted by edge, then trace */
+    tspi_hop *hops; /* hard, between clocks; sorted by edge, then time slice */
     size_t hops_n;
 };
 
@@ -35,9 +35,21 @@ static void reading_release(struct reading *in)
     tspi_span_set_release(&in->set);
 }
 
-static const tspi_span_set *sorting_set; /* qsort has no context; one thread measures */
+/* Hops of one such slice of time share what the machine was doing, so they count as one cluster of the sample. */
+static const int64_t slice_ns = TSP_NS_PER_S / 2;
 
-static int by_edge_and_trace(const void *a, const void *b)
+static int64_t slice_of(const tspi_hop *hop)
+{
+    return hop->received_ns / slice_ns;
+}
+
+static int by_slice(const void *a, const void *b)
+{
+    int64_t s = slice_of(a), t = slice_of(b);
+    return (s > t) - (s < t);
+}
+
+static int by_edge_and_slice(const void *a, const void *b)
 {
     const tspi_hop *x = a, *y = b;
 
@@ -45,8 +57,7 @@ static int by_edge_and_trace(const void *a, const void *b)
         return x->from_clock < y->from_clock ? -1 : 1;
     if (x->to_clock != y->to_clock)
         return x->to_clock < y->to_clock ? -1 : 1;
-    uint32_t s = sorting_set->spans[x->to_span].trace, t = sorting_set->spans[y->to_span].trace;
-    return (s > t) - (s < t);
+    return by_slice(a, b);
 }
 
 static tsp_status read_traces(const char *folder, struct reading *in, tsp_error *err)
@@ -67,13 +78,12 @@ static tsp_status read_traces(const char *folder, struct reading *in, tsp_error 
         if (in->hops[k].kind == TSPI_HOP_HARD)
             in->hops[kept++] = in->hops[k];
     in->hops_n = kept;
-    sorting_set = &in->set;
     if (kept)
-        qsort(in->hops, kept, sizeof *in->hops, by_edge_and_trace);
+        qsort(in->hops, kept, sizeof *in->hops, by_edge_and_slice);
     return TSP_OK;
 }
 
-/* Clusters of the hops [first, end): one a trace. Hops are sorted by trace within an edge. */
+/* Clusters of the hops [first, end), which are sorted by slice. */
 static tspi_clusters clusters_of(const struct reading *in, size_t first, size_t end)
 {
     tspi_clusters clusters = {0};
@@ -82,8 +92,7 @@ static tspi_clusters clusters_of(const struct reading *in, size_t first, size_t 
     for (size_t k = first; k < end; k++) {
         hits += tspi_hop_is_violation(&in->hops[k]);
         size++;
-        if (k + 1 == end ||
-            in->set.spans[in->hops[k].to_span].trace != in->set.spans[in->hops[k + 1].to_span].trace) {
+        if (k + 1 == end || slice_of(&in->hops[k]) != slice_of(&in->hops[k + 1])) {
             tspi_cluster_add(&clusters, hits, size);
             hits = size = 0;
         }
@@ -144,18 +153,11 @@ static tsp_status measure_edges(const struct reading *in, tspi_run_result *run, 
     return TSP_OK;
 }
 
-static int by_trace(const void *a, const void *b)
-{
-    const tspi_hop *x = a, *y = b;
-    uint32_t s = sorting_set->spans[x->to_span].trace, t = sorting_set->spans[y->to_span].trace;
-    return (s > t) - (s < t);
-}
-
-/* The whole run's rate: traces are its clusters too. */
+/* The whole run's rate, over all its edges. */
 static void measure_rate(struct reading *in, tspi_run_result *run)
 {
     if (in->hops_n)
-        qsort(in->hops, in->hops_n, sizeof *in->hops, by_trace);
+        qsort(in->hops, in->hops_n, sizeof *in->hops, by_slice);
     tspi_clusters clusters = clusters_of(in, 0, in->hops_n);
     tspi_interval interval = tspi_wilson(run->negative, run->hops, tspi_design_effect(&clusters));
     run->rate = run->hops ? (double)run->negative / (double)run->hops : 0;

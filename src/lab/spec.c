@@ -391,9 +391,10 @@ tsp_status tspi_spec_read(const char *text, size_t len, const char *name, tspi_s
         return rc;
     rc = read_onto(text, len, name, ret_spec, err);
     if (rc == TSP_OK) {
-        rc = tspi_spec_check(ret_spec, err);
+        char key[TSPI_SPEC_KEY_MAX];
+        rc = tspi_spec_check(ret_spec, key, err);
         if (rc != TSP_OK)
-            tsp_error_note(err, "%s", name);
+            tsp_error_note(err, "%s: line %zu", name, tspi_spec_line(text, len, key));
     }
     if (rc != TSP_OK)
         tspi_spec_release(ret_spec);
@@ -454,47 +455,75 @@ static bool may_follow(enum tspi_role from, enum tspi_role to)
     }
 }
 
-static tsp_status check_edges(const tspi_spec *spec, tsp_error *err)
+/* Fill the key that is to blame and fail. */
+TSP_PRINTF(4, 5)
+static tsp_status blame(char *ret_key, const char *key, tsp_error *err, const char *format, ...)
+{
+    char what[256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    if (ret_key)
+        snprintf(ret_key, TSPI_SPEC_KEY_MAX, "%s", key);
+    return tsp_error_set(err, TSP_EINVAL, "%s: %s", key, what);
+}
+
+static tsp_status check_stage(const tspi_spec *spec, uint32_t k, char *ret_key, tsp_error *err)
+{
+    const tspi_stage_spec *stage = &spec->stages[k];
+    char key[TSPI_SPEC_KEY_MAX];
+
+    snprintf(key, sizeof key, "stages[%u]", k);
+    if (!stage->to_n && stage->role != TSPI_ROLE_RELAY)
+        return blame(ret_key, key, err, "stage '%s' sends to nobody: give it 'to'", stage->name);
+    for (uint32_t e = 0; e < stage->to_n; e++) {
+        const tspi_stage_spec *to = &spec->stages[stage->to[e]];
+        snprintf(key, sizeof key, "stages[%u].to[%u]", k, e);
+        if (!may_follow(stage->role, to->role))
+            return blame(ret_key, key, err, "stage '%s' (%s) cannot send to '%s' (%s)", stage->name,
+                         role_names[stage->role], to->name, role_names[to->role]);
+    }
+    return TSP_OK;
+}
+
+static tsp_status check_edges(const tspi_spec *spec, char *ret_key, tsp_error *err)
 {
     uint32_t count[TSPI_ROLES_N] = {0};
     char seen[TSPI_STAGES_MAX] = {0};
 
     for (uint32_t k = 0; k < spec->stages_n; k++) {
-        const tspi_stage_spec *stage = &spec->stages[k];
-        count[stage->role]++;
-        if (!stage->to_n && stage->role != TSPI_ROLE_RELAY)
-            return tsp_error_set(err, TSP_EINVAL, "stage '%s' sends to nobody: give it 'to'", stage->name);
-        for (uint32_t e = 0; e < stage->to_n; e++) {
-            const tspi_stage_spec *to = &spec->stages[stage->to[e]];
-            if (!may_follow(stage->role, to->role))
-                return tsp_error_set(err, TSP_EINVAL, "stage '%s' (%s) cannot send to '%s' (%s)", stage->name,
-                                     role_names[stage->role], to->name, role_names[to->role]);
-        }
+        tsp_status rc = check_stage(spec, k, ret_key, err);
+        if (rc != TSP_OK)
+            return rc;
+        count[spec->stages[k].role]++;
     }
     for (int role = 0; role < TSPI_ROLES_N; role++)
         if (role != TSPI_ROLE_RELAY && count[role] != 1)
-            return tsp_error_set(err, TSP_EINVAL, "the pipeline needs exactly one stage of role %s, it has %u",
-                                 role_names[role], count[role]);
+            return blame(ret_key, "stages", err, "the pipeline needs exactly one stage of role %s, it has %u",
+                         role_names[role], count[role]);
     for (uint32_t k = 0, where = 0; k < spec->stages_n; k++)
-        if (!seen[k] && has_cycle(spec, k, seen, &where))
-            return tsp_error_set(err, TSP_EINVAL, "the stages form a cycle through '%s'", spec->stages[where].name);
+        if (!seen[k] && has_cycle(spec, k, seen, &where)) {
+            char key[TSPI_SPEC_KEY_MAX];
+            snprintf(key, sizeof key, "stages[%u]", where);
+            return blame(ret_key, key, err, "the stages form a cycle through '%s'", spec->stages[where].name);
+        }
     return TSP_OK;
 }
 
-tsp_status tspi_spec_check(const tspi_spec *spec, tsp_error *err)
+tsp_status tspi_spec_check(const tspi_spec *spec, char ret_key[TSPI_SPEC_KEY_MAX], tsp_error *err)
 {
-    tsp_status rc = check_edges(spec, err);
+    tsp_status rc = check_edges(spec, ret_key, err);
 
     if (rc != TSP_OK)
         return rc;
     if (spec->link.jitter_ns > spec->link.delay_ns)
-        return tsp_error_set(err, TSP_EINVAL, "the jitter is larger than the delay: messages cannot arrive early");
+        return blame(ret_key, "link.jitter", err, "it is larger than the delay, and no message can arrive early");
     if (tspi_spec_stage(spec, spec->clock_stage) < 0)
-        return tsp_error_set(err, TSP_EINVAL, "there is no stage '%s' whose clock could be skewed", spec->clock_stage);
+        return blame(ret_key, "clock.stage", err, "there is no stage '%s'", spec->clock_stage);
     if ((spec->clock.ntp_peak_ns != 0) != (spec->clock.ntp_period_ns != 0))
-        return tsp_error_set(err, TSP_EINVAL, "a disciplined clock needs both ntp_peak and ntp_period");
-    if (spec->engine.slots < 1 || spec->engine.max_tokens < 1)
-        return tsp_error_set(err, TSP_EINVAL, "the engine needs at least one slot and one token");
+        return blame(ret_key, "clock", err, "a disciplined clock needs both ntp_peak and ntp_period");
     return TSP_OK;
 }
 

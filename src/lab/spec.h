@@ -88,8 +88,10 @@ tsp_status tspi_spec_default(tspi_spec *ret_spec, tsp_error *err);
 /* Read YAML text; what it leaves out is as in the built-in spec. name: for messages. Errors name line and key. */
 tsp_status tspi_spec_read(const char *text, size_t len, const char *name, tspi_spec *ret_spec, tsp_error *err);
 
-/* Check a spec as a whole, after command-line options have changed it. */
-tsp_status tspi_spec_check(const tspi_spec *spec, tsp_error *err);
+/* Check a spec as a whole, after command-line options have changed it. ret_key (may be NULL): on failure the key that is
+ * to blame, such as "stages[2].to". */
+enum { TSPI_SPEC_KEY_MAX = 64 };
+tsp_status tspi_spec_check(const tspi_spec *spec, char ret_key[TSPI_SPEC_KEY_MAX], tsp_error *err);
 
 /* The spec as YAML that tspi_spec_read reads back to the same spec. */
 void tspi_spec_write(const tspi_spec *spec, tspi_buf *ret_text);

@@ -97,7 +97,10 @@ static void put_throughput(tspi_buf *out, const tspi_throughput_result *row)
     put_real(out, "ratio_lo", row->ratio.lo);
     tspi_buf_puts(out, ", ");
     put_real(out, "ratio_hi", row->ratio.hi);
-    tspi_buf_putc(out, '}');
+    tspi_buf_puts(out, ", \"requests_per_s\": [");
+    for (uint32_t k = 0; k < row->pairs; k++)
+        tspi_buf_printf(out, "%s{\"off\": %.6g, \"on\": %.6g}", k ? ", " : "", row->rates[k][0], row->rates[k][1]);
+    tspi_buf_puts(out, "]}");
 }
 
 void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, tspi_buf *out)
