@@ -247,7 +247,7 @@ static void span_log(tspi_scan *scan, tspi_json *json)
             return;
         if (TSPI_JSON_IS(&key, "timestamp"))
             at_ns = tspi_scan_micro(scan, json, "a log's timestamp", &text);
-        else if (TSPI_JSON_IS(&key, "fields") && !scan->patching)
+        else if (TSPI_JSON_IS(&key, "fields"))
             for (bool each = enter(json, '['); each; each = tspi_json_more(json, '[')) {
                 if (tag(scan, json, false, &name, &value) != TSPI_ATTR_TOKEN_INDEX || value.type != TSPI_VALUE_INT)
                     continue;
@@ -269,10 +269,6 @@ static tsp_status span_process(tspi_scan *scan, tspi_json *json, bool inside)
     tspi_json_text id;
     uint32_t row;
 
-    if (scan->patching) {
-        tspi_json_skip(json);
-        return TSP_OK;
-    }
     if (!inside) {
         if (!tspi_scan_string(json, &id) || id.escaped || !id.len)
             return TSP_OK;
@@ -294,7 +290,7 @@ static void span_list(tspi_scan *scan, tspi_json *json, tspi_json_text key, stru
     tspi_text name;
     tspi_value value;
 
-    if (TSPI_JSON_IS(&key, "tags") && !scan->patching)
+    if (TSPI_JSON_IS(&key, "tags"))
         for (bool more = enter(json, '['); more; more = tspi_json_more(json, '[')) {
             enum tspi_attr attr = tag(scan, json, false, &name, &value);
             if (attr)
@@ -358,7 +354,7 @@ static bool unknown_process(tspi_scan *scan)
 {
     static const tspi_json_text nobody = {(const uint8_t *)"", 0, false};
 
-    if (scan->patching || scan->process != TSPI_NONE)
+    if (scan->process != TSPI_NONE)
         return true;
     scan->process = slot_of(scan->slots, &nobody);
     return scan->process != TSPI_NONE;
@@ -421,7 +417,7 @@ static tsp_status trace_members(tspi_scan *scan, tspi_json *json)
         if (TSPI_JSON_IS(&key, "spans"))
             for (bool each = enter(json, '['); each && rc == TSP_OK; each = rc == TSP_OK && tspi_json_more(json, '['))
                 rc = one_span(scan, json, trace);
-        else if (TSPI_JSON_IS(&key, "processes") && !scan->patching)
+        else if (TSPI_JSON_IS(&key, "processes"))
             rc = processes(scan, json);
         else if (TSPI_JSON_IS(&key, "traceID")) {
             if (!tspi_scan_string(json, &text) || !tspi_id_trace_lenient(&text, &trace))
@@ -489,4 +485,9 @@ tsp_status tspi_jaeger_json_document(tspi_scan *scan, tspi_json *json)
             tspi_json_skip(json);
     }
     return rc;
+}
+
+tsp_status tspi_jaeger_json_element(tspi_scan *scan, tspi_json *json)
+{
+    return one_trace(scan, json);
 }

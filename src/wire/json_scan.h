@@ -42,6 +42,10 @@ const uint8_t *tspi_json_string_end(const uint8_t *at, const uint8_t *end, bool 
 const uint8_t *tspi_json_container_end(const uint8_t *at, const uint8_t *end);
 const uint8_t *tspi_json_container_end_portable(const uint8_t *at, const uint8_t *end);
 
+static inline bool tspi_json_blank(uint8_t c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
 const uint8_t *tspi_json_space_end(const uint8_t *at, const uint8_t *end);
 
 /* The next byte that is not a blank, without taking it; -1 at the end. */

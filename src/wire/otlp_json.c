@@ -120,10 +120,6 @@ static tsp_status resource(tspi_scan *scan, tspi_json *json)
     tspi_json_text key;
     int64_t index;
 
-    if (scan->patching) {
-        tspi_json_skip(json);
-        return TSP_OK;
-    }
     if (tspi_json_peek(json) == '{') {
         const uint8_t *end = tspi_json_container_end(json->at, json->end);
         uint32_t process = end ? tspi_scan_seen(scan, json->at, (size_t)(end - json->at)) : TSPI_NONE;
@@ -220,7 +216,7 @@ static void event(tspi_scan *scan, tspi_json *json)
             return;
         if (KEY_IS("timeUnixNano", "time_unix_nano"))
             at_ns = stamp(scan, json, "an event's timeUnixNano", &text);
-        else if (TSPI_JSON_IS(&key, "attributes") && !scan->patching)
+        else if (TSPI_JSON_IS(&key, "attributes"))
             has_index |= attributes(scan, json, OF_EVENT, &index);
         else
             tspi_json_skip(json);
@@ -336,7 +332,7 @@ static void span_field(tspi_scan *scan, tspi_json *json, tspi_json_text key, str
     tspi_raw_span *span = &scan->span;
     int64_t index;
 
-    if (TSPI_JSON_IS(&key, "attributes") && !scan->patching)
+    if (TSPI_JSON_IS(&key, "attributes"))
         attributes(scan, json, OF_SPAN, &index);
     else if (KEY_IS("traceId", "trace_id"))
         trace_id(scan, json, "traceId", &span->trace);
@@ -451,7 +447,7 @@ static tsp_status resource_spans(tspi_scan *scan, tspi_json *json)
     if (!waiting || json->problem)
         return TSP_OK;
     if (!has_resource)
-        rc = scan->patching ? TSP_OK : tspi_scan_nobody(scan, &scan->process);
+        rc = tspi_scan_nobody(scan, &scan->process);
     /* Again from the object's start; members before waiting that are scopes do not exist, or waiting would be there. */
     tspi_json again = {.at = from, .end = json->at};
     for (bool more = enter(&again, '{'); more && rc == TSP_OK; more = rc == TSP_OK && tspi_json_more(&again, '{')) {
@@ -500,4 +496,9 @@ static tsp_status document(tspi_scan *scan, tspi_json *json, unsigned depth)
 tsp_status tspi_otlp_json_document(tspi_scan *scan, tspi_json *json)
 {
     return document(scan, json, 0);
+}
+
+tsp_status tspi_otlp_json_element(tspi_scan *scan, tspi_json *json)
+{
+    return resource_spans(scan, json);
 }

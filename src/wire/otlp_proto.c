@@ -268,8 +268,6 @@ static tsp_status resource(tspi_scan *scan, struct wire wire)
             only = field.bytes;
             pieces++;
         }
-    if (scan->patching)
-        return TSP_OK;
     if (pieces == 1) {
         scan->process = tspi_scan_seen(scan, only.at, wire_len(only));
         if (scan->process != TSPI_NONE)
@@ -572,4 +570,12 @@ tsp_status tspi_otlp_frames_scan(tspi_scan *scan, size_t from, size_t to)
             return rc;
     }
     return TSP_OK;
+}
+
+size_t tspi_otlp_proto_next(const uint8_t *bytes, size_t at, size_t len)
+{
+    struct wire wire = {bytes + at, bytes + len};
+    struct field field = {0};
+
+    return next_field(&wire, &field) ? (size_t)(wire.at - bytes) : at;
 }

@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
-#include "wire/wire_scan.h"
+#include "wire/wire_parallel.h"
+
+enum { CHUNK_BYTES = 4 << 20 }; /* long enough to hide a thread's start, short enough for many */
 
 static const char *const names[TSPI_FORMATS_N] = {"auto",      "otlp-proto", "otlp-proto-framed",
                                                   "otlp-json", "jaeger",     "zipkin"};
@@ -52,25 +54,44 @@ static tsp_status document_add(tspi_read_report *report, const tspi_document *do
     return TSP_OK;
 }
 
-/* The whole document, in its format. */
-static tsp_status scan_all(tspi_scan *scan, enum tspi_format format)
+tsp_status tspi_scan_range(tspi_scan *scan, enum tspi_format format, bool elements, size_t from, size_t to)
 {
     switch (format) {
     case TSPI_FORMAT_OTLP_JSON:
-        return tspi_json_documents(scan, tspi_otlp_json_document, 0, scan->len);
+        return elements ? tspi_json_elements(scan, tspi_otlp_json_element, from, to)
+                        : tspi_json_documents(scan, tspi_otlp_json_document, from, to);
     case TSPI_FORMAT_JAEGER_JSON:
-        return tspi_json_documents(scan, tspi_jaeger_json_document, 0, scan->len);
+        return elements ? tspi_json_elements(scan, tspi_jaeger_json_element, from, to)
+                        : tspi_json_documents(scan, tspi_jaeger_json_document, from, to);
     case TSPI_FORMAT_ZIPKIN_JSON:
-        return tspi_json_documents(scan, tspi_zipkin_json_document, 0, scan->len);
+        return elements ? tspi_json_elements(scan, tspi_zipkin_json_element, from, to)
+                        : tspi_json_documents(scan, tspi_zipkin_json_document, from, to);
     case TSPI_FORMAT_OTLP_PROTO:
-        return tspi_otlp_proto_scan(scan, 0, scan->len);
+        return tspi_otlp_proto_scan(scan, from, to);
     case TSPI_FORMAT_OTLP_PROTO_FRAMED:
-        return tspi_otlp_frames_scan(scan, 0, scan->len);
+        return tspi_otlp_frames_scan(scan, from, to);
     case TSPI_FORMAT_AUTO:
     case TSPI_FORMATS_N:
         break;
     }
     return tsp_error_set(scan->err, TSP_EINVAL, "%s: format %d is none", scan->name, (int)format);
+}
+
+/* On many threads when there is enough to do, else on this one. */
+static tsp_status read_all(tspi_scan *scan, enum tspi_format format, const tspi_wire_options *options)
+{
+    size_t chunk_bytes = options->chunk_bytes ? options->chunk_bytes : CHUNK_BYTES;
+    unsigned threads = scan->len < 2 * chunk_bytes ? 1 : tspi_threads_wanted(options);
+    bool done = false;
+
+    if (threads > 1) {
+        tspi_cuts cuts;
+        tspi_cuts_find(scan->base, scan->len, format, chunk_bytes, &cuts);
+        if (cuts.n > 2)
+            done = tspi_read_in_pieces(scan, format, &cuts, threads);
+        free(cuts.at);
+    }
+    return done ? TSP_OK : tspi_scan_range(scan, format, false, 0, scan->len);
 }
 
 static tsp_status choose_format(const char *name, const uint8_t *bytes, size_t len, enum tspi_format forced,
@@ -92,6 +113,7 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
     enum tspi_format format;
 
     options = options ? options : &defaults;
+    bytes = bytes ? bytes : (const uint8_t *)"";
     tsp_status rc = choose_format(name, bytes, len, options->format, &format, err);
     if (rc != TSP_OK)
         return rc;
@@ -104,7 +126,7 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
                       .report = report,
                       .last_trace_row = TSPI_NONE};
     size_t first = set->spans_n;
-    rc = scan_all(&scan, format);
+    rc = read_all(&scan, format, options);
     tspi_scan_release(&scan);
     if (rc == TSP_OK && format == TSPI_FORMAT_ZIPKIN_JSON)
         rc = tspi_span_set_mark_shared(set, first, err);
@@ -126,6 +148,7 @@ tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, e
                            const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
                            tspi_buf *out, tsp_error *err)
 {
+    bytes = bytes ? bytes : (const uint8_t *)"";
     tsp_status rc = choose_format(name, bytes, len, format, &format, err);
 
     if (rc != TSP_OK)
@@ -143,10 +166,10 @@ tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, e
                       .ctx = ctx,
                       .out = out,
                       .row = first_span};
-    rc = scan_all(&scan, format);
+    rc = tspi_scan_range(&scan, format, false, 0, len);
     tspi_scan_release(&scan);
     if (rc != TSP_OK)
         return rc;
-    tspi_buf_append(out, bytes + scan.copied, len - scan.copied);
+    tspi_scan_copy(&scan, len);
     return tspi_buf_ok(out) ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "%s: memory is exhausted", name);
 }

@@ -45,6 +45,7 @@ typedef struct {
     unsigned threads;        /* 0 = one a core, 1 = no threads; the result does not depend on it */
     uint64_t
         max_plain_bytes; /* of one file once decompressed; 0 = 64 GiB, or half the machine's memory if that is less */
+    size_t chunk_bytes;  /* a thread's share at a time; 0 = 4 MiB (tests make it small) */
     bool keep_stdin;     /* keep the bytes of standard input in its document, so that they can be patched */
     unsigned max_ratio;  /* of a compressed file beyond its first 256 MiB; 0 = 200 */
 } tspi_wire_options;

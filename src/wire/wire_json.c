@@ -71,11 +71,39 @@ tsp_status tspi_json_documents(tspi_scan *scan, tspi_json_document document, siz
     if (!from && to >= 3 && !memcmp(at, "\xef\xbb\xbf", 3))
         at += 3;
     for (size_t frame; (frame = frame_len(at, end)); at += 4 + frame) {
+        size_t head = scan->patching ? tspi_scan_copy(scan, tspi_scan_offset(scan, at + 4)) : 0;
         tsp_status rc = documents(scan, document, at + 4, at + 4 + frame);
         if (rc != TSP_OK)
             return rc;
+        if (!scan->patching)
+            continue;
+        /* Digits may have come or gone: the frame's length, too. */
+        size_t tail = tspi_scan_copy(scan, tspi_scan_offset(scan, at + 4 + frame));
+        if (!tspi_buf_ok(scan->out))
+            return tspi_scan_no_memory(scan);
+        if (tail - head > UINT32_MAX)
+            return tsp_error_set(scan->err, TSP_ERANGE, "%s: a message outgrows its 4-byte length", scan->name);
+        for (unsigned k = 0; k < 4; k++)
+            scan->out->data[head - 4 + k] = (uint8_t)((tail - head) >> (24 - 8 * k));
     }
     return documents(scan, document, at, end);
+}
+
+tsp_status tspi_json_elements(tspi_scan *scan, tspi_json_document element, size_t from, size_t to)
+{
+    tspi_json json = {.at = scan->base + from, .end = scan->base + to};
+    tsp_status rc = TSP_OK;
+
+    while (rc == TSP_OK && tspi_json_peek(&json) != -1) {
+        rc = element(scan, &json);
+        if (rc == TSP_OK && tspi_json_peek(&json) == ',')
+            json.at++;
+        else if (rc == TSP_OK && !json.problem && json.at < json.end)
+            tspi_json_fail(&json, json.at, "expected ','");
+    }
+    if (json.problem && (rc == TSP_OK || rc == TSP_EPARSE))
+        rc = tspi_scan_json_error(scan, &json);
+    return rc;
 }
 
 void tspi_scan_scalar(tspi_scan *scan, tspi_json *json, tspi_value *ret_value)

@@ -63,6 +63,13 @@ static void to_micro(tspi_scan *scan, tspi_raw_place *start, tspi_raw_place *end
             span->places[k].written = round_us(span->places[k].ns);
 }
 
+size_t tspi_scan_copy(tspi_scan *scan, size_t offset)
+{
+    tspi_buf_append(scan->out, scan->base + scan->copied, offset - scan->copied);
+    scan->copied = offset;
+    return scan->out->len;
+}
+
 static size_t put_fixed64(char *bytes, int64_t value)
 {
     for (unsigned k = 0; k < 8; k++)
@@ -102,7 +109,7 @@ tsp_status tspi_scan_emit_patch(tspi_scan *scan)
             continue;
         size_t len = scan->binary ? put_fixed64(digits, place->written)
                                   : (size_t)snprintf(digits, sizeof digits, "%" PRId64, place->written);
-        tspi_buf_append(scan->out, scan->base + scan->copied, place->at - scan->copied);
+        tspi_scan_copy(scan, place->at);
         tspi_buf_append(scan->out, digits, len);
         scan->copied = place->at + place->len;
     }

@@ -158,6 +158,9 @@ tsp_status tspi_scan_nobody(tspi_scan *scan, uint32_t *ret_process);
 /* JSON text as plain text; unescaped copies live until the next tspi_scan_process_begin. */
 tspi_text tspi_scan_text(tspi_scan *scan, const tspi_json_text *text);
 
+/* Copy the input up to offset to the output; the output's length then. */
+size_t tspi_scan_copy(tspi_scan *scan, size_t offset);
+
 /* Ask for the current span's edits and write its bytes; wire_patch.c. */
 tsp_status tspi_scan_emit_patch(tspi_scan *scan);
 
@@ -200,6 +203,20 @@ static inline size_t tspi_scan_offset(const tspi_scan *scan, const void *at)
     return (size_t)((const uint8_t *)at - scan->base);
 }
 tsp_status tspi_scan_no_memory(tspi_scan *scan);
+
+/* One element of the format's main array. */
+tsp_status tspi_otlp_json_element(tspi_scan *scan, tspi_json *json);
+tsp_status tspi_jaeger_json_element(tspi_scan *scan, tspi_json *json);
+tsp_status tspi_zipkin_json_element(tspi_scan *scan, tspi_json *json);
+
+/* Elements in bytes [from, to), with the commas between and behind them. */
+tsp_status tspi_json_elements(tspi_scan *scan, tspi_json_document element, size_t from, size_t to);
+
+/* Where the field at offset at of a protobuf message ends; at when it is broken. */
+size_t tspi_otlp_proto_next(const uint8_t *bytes, size_t at, size_t len);
+
+/* Bytes [from, to) of the document in its format: whole documents, or elements of the one array. */
+tsp_status tspi_scan_range(tspi_scan *scan, enum tspi_format format, bool elements, size_t from, size_t to);
 
 /* All JSON values in bytes [from, to): one, several behind one another, one a line, or each behind its length. */
 tsp_status tspi_json_documents(tspi_scan *scan, tspi_json_document document, size_t from, size_t to);

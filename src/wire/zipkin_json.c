@@ -38,7 +38,7 @@ static void endpoint_fields(tspi_scan *scan, tspi_json *json)
 
 static tsp_status endpoint(tspi_scan *scan, tspi_json *json)
 {
-    if (scan->patching || tspi_json_peek(json) != '{') {
+    if (tspi_json_peek(json) != '{') {
         tspi_json_skip(json);
         return TSP_OK;
     }
@@ -146,7 +146,7 @@ static tsp_status span_field(tspi_scan *scan, tspi_json *json, tspi_json_text ke
     else if (TSPI_JSON_IS(&key, "annotations"))
         for (bool more = enter(json, '['); more; more = tspi_json_more(json, '['))
             annotation(scan, json);
-    else if (TSPI_JSON_IS(&key, "tags") && !scan->patching)
+    else if (TSPI_JSON_IS(&key, "tags"))
         tags(scan, json);
     else if (TSPI_JSON_IS(&key, "shared")) {
         if (tspi_json_peek(json) == 't')
@@ -174,7 +174,7 @@ static tsp_status one_span(tspi_scan *scan, tspi_json *json)
     }
     if (json->problem)
         return TSP_OK;
-    if (scan->process == TSPI_NONE && !scan->patching)
+    if (scan->process == TSPI_NONE)
         rc = tspi_scan_nobody(scan, &scan->process);
     if (rc != TSP_OK)
         return rc;
@@ -200,4 +200,9 @@ static tsp_status value(tspi_scan *scan, tspi_json *json, unsigned depth)
 tsp_status tspi_zipkin_json_document(tspi_scan *scan, tspi_json *json)
 {
     return value(scan, json, 0);
+}
+
+tsp_status tspi_zipkin_json_element(tspi_scan *scan, tspi_json *json)
+{
+    return value(scan, json, 1);
 }

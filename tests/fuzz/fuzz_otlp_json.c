@@ -1,0 +1,7 @@
+#include "fuzz_wire.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *in, size_t n)
+{
+    fuzz_one(in, n, TSPI_FORMAT_OTLP_JSON);
+    return 0;
+}
