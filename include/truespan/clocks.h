@@ -118,8 +118,8 @@ TSP_API tsp_status tsp_solver_clock(const tsp_solver *solver, uint32_t clock, ts
                                     tsp_error *err);
 
 /* The stamp in the reference's time: exact integer arithmetic, monotonic between steps. In the overlap of a backward
- * step, where local time is double-valued, the side is that of the stamps around it unless the hop says more: see
- * tsp_solver_correct_sent. */
+ * step, where local time is double-valued, the middle of it decides; a hop may know better: see
+ * tsp_solver_correct_hop. */
 TSP_API int64_t tsp_track_correct(const tsp_track *track, int64_t stamp_ns);
 TSP_API int64_t tsp_track_offset(const tsp_track *track, int64_t stamp_ns);
 
@@ -144,8 +144,11 @@ typedef struct {
     bool contradictory;   /* no clocks within the drift limit explain the stamps: tsp_solver_conflict says why */
     bool soft_excluded;   /* soft hops contradict hard ones and bound nothing */
     double soft_lie_rate; /* assumed for soft hops where their operation tells nothing */
-    uint64_t violations_before, violations_after; /* hops with received + quantum < sent, as stamped and corrected */
-    uint64_t late;                                /* hops fenced off */
+    uint64_t violations_before; /* hops with received + quantum < sent, as stamped */
+    uint64_t violations_after;  /* the same with corrected stamps, of hops that are not known to lie */
+    uint64_t violations_lies;   /* the same, of hops labelled late, uncounted or conflict: no clock explains them */
+    uint64_t late;              /* hops fenced off */
+    uint64_t conflicts;         /* hops set aside because they contradict the others */
 } tsp_solver_summary_row;
 TSP_API void tsp_solver_summary(const tsp_solver *solver, tsp_solver_summary_row *ret_summary);
 

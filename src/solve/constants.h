@@ -16,4 +16,138 @@
  * be off by one at each end, and each of the two drift ties by one. */
 #define PRUNE_MARGIN_NS 4
 
+/* Estimates. */
+
+/* An edge's lowest slack is dropped when it stands apart from the next by this many times their own spacing (and by a
+ * microsecond, below which stamps' own jitter makes gaps): such a minimum is a late stamp, not a fast hop. Looked for
+ * within the lowest 2 % and never beyond the lowest 24, where at least 7 hops remain to compare with. */
+#define ISOLATED_SPACINGS 10.0
+#define ISOLATED_FLOOR_NS 1000.0
+#define ISOLATED_PART 0.02
+#define ISOLATED_MOST 24
+#define ISOLATED_LEAST 7
+
+/* Hops that an edge's window should hold for its minimum to mean something: with Exp tails the minimum of 40 lies at
+ * 1/40 of the mean above the floor. Windows are never shorter than half a second, where smoothing would follow noise,
+ * nor longer than an eighth of the run, below which no drift could be seen. */
+#define WINDOW_HOPS 40
+#define WINDOW_LEAST_NS 5e8
+#define WINDOW_PARTS 8
+
+/* The smoother's grids. Window noise: half decades from 10 ns to 10 ms. Rate noise: decades of ns^2/s^3; 1e-8 is a
+ * quartz clock that never changes its rate, 1e8 one whose rate wanders by 10 ppm in a second. Prior of the rate: an
+ * undisturbed clock (0.001 ppm) or an ordinary one (10 ppm); without it two windows give thousands of ppm. */
+#define NOISE_GRID 13
+#define NOISE_GRID_LEAST 1.0 /* log10 ns */
+#define NOISE_GRID_STEP 0.5
+#define RATE_NOISE_GRID 17
+#define RATE_NOISE_LEAST (-8.0) /* log10 ns^2/s^3 */
+#define RATE_PRIORS {1.0, 1e4} /* ns/s */
+#define RATE_PRIORS_N 2
+
+/* The scatter of a clock's own cycle means, which are free of clock error, is the prior of its noise: worth this many
+ * squared decades of -2 log likelihood. Grid points further than the reach from it are not tried. */
+#define NOISE_PRIOR 20.0
+#define NOISE_REACH 1.6 /* decades */
+#define NOISE_FLOOR_NS 10.0 /* added: stamps are no better */
+#define NOISE_DEFAULT_NS 1e6 /* with nothing to go by */
+
+/* A window's weight goes with the square of its hops against the usual count (the minimum of n exponentials scatters
+ * as 1/n), within limits that keep one window from deciding alone. */
+#define WEIGHT_LEAST 0.02
+#define WEIGHT_MOST 4.0
+
+/* The usual level: that below which a fifth of the hops' windows lie. A window's excess over it bounds its error to
+ * either side, hence a uniform error's variance, a third of its square. */
+#define LEVEL_PART 0.2
+#define EXCESS_DIVISOR 3.0
+
+/* Refinements: more change nothing measurable, fewer leave windows too short for quiet clocks. */
+#define REFINEMENTS 3
+/* A refinement changes a window at most fourfold up, twofold down, and leaves a node at least 6 windows to show its
+ * bends, or 2 when it is so stiff that a line will do. */
+#define WINDOW_SHRINK 0.5
+#define WINDOW_GROW 4.0
+#define WINDOW_LEAST_PARTS 6.0
+#define WINDOW_STIFF_PARTS 2.0
+#define STIFF 1e5
+
+/* While lies are not yet removed, a quantile of the slacks stands for an edge: twice this part in the first passes, and
+ * the fence is built on it. When the stamps turn out contradictory it is doubled, up to the most. */
+#define LIE_PART 0.05
+#define LIE_PART_MOST 0.20
+
+/* Sparse: fewer hops than this per edge and window. A robust line per clock comes first, by least absolute deviations
+ * (iteratively reweighted; below the floor a deviation counts as noise), from at most so many hops. */
+#define SPARSE_HOPS 20.0
+#define LINE_FLOOR_NS 5e4
+#define LINE_ROUNDS 25
+#define LINE_SOLVER_ROUNDS 60
+#define LINE_HOPS 200000
+
+/* The fence: below the low quantile by this many times the way from it to the next (four times as high). Edges with
+ * fewer hops than the least are pooled, as deviations from their pair's median, and judged by the way to the median. */
+#define FENCE_LEAST 40
+#define FENCE_REACH 4.0
+#define FENCE_STEP 4.0
+#define FENCE_SPARSE_REACH 3.0
+
+/* Soft hops join when their minima undercut the hard ones' no more often than chance (this many sigma) and their low
+ * tail is no longer. */
+#define SOFT_SIGMA 4.0
+#define SOFT_LEAST 40
+
+/* Steps. A jump is taken when it betters -2 log likelihood by this much (flat from 30 to 120: clocks either step or do
+ * not); tried at the most likely places only, and never within three windows of an end, where a bend would do. */
+#define STEP_RATIO 60.0
+#define STEP_PLACES 12
+#define STEP_EDGE 3
+#define STEP_SIDE 6        /* windows either side that give the size */
+#define STEP_SIZE_LEAST 1e4 /* ns: prior scale of the size */
+#define STEPS_MOST 40
+#define STEP_RATE_PRIOR 1e4 /* ns/s */
+/* The variance of a window in that test: its noise may not be blown up by the very step that is looked for. */
+#define STEP_NOISE_MOST 3.0
+
+/* Locating a step: hops within 3 windows take part, those from 1 to 12 windows away give each edge's floor (2 %
+ * quantile). A hop's cost on a side is its excess over the floor in units of the usual excess, capped so that no lie
+ * outweighs a dozen hops; below the floor it rises five times as fast. 20 us is what a floor is known to. */
+#define LOCATE_NEAR 3.0
+#define LOCATE_FAR 12.0
+#define LOCATE_FLOOR_PART 0.02
+#define LOCATE_FLOOR_NS 2e4
+#define LOCATE_BELOW 0.2
+#define LOCATE_BELOW_MOST 5.0
+#define LOCATE_COST_MOST 12.0
+#define LOCATE_MARGIN_NS 1e6
+
+/* A step is joined again when what is left of it is within 3 sigma or below a quarter of its first size. */
+#define STEP_KEEP_SIGMA 3.0
+#define STEP_KEEP_PART 0.25
+#define STEP_SIGMA_DEFAULT_NS 3e4
+
+/* Frames. Without a reference, clocks are compared at so many instants with so many others; two within about a
+ * millisecond of each other count as agreeing (a delay's asymmetry can hide that much). */
+#define FRAME_INSTANTS 5
+#define FRAME_COMPARED 256
+#define FRAME_SAME_NS 1e6
+
+/* Soft hops. Of n hops, the k smallest bound nothing, k being what lies alone would exceed only with this probability.
+ * The rate of lies is the upper 95 % limit from same-clock calls, where at least 8 were seen, and never taken for more
+ * than the rate beyond which an operation says nothing at all. Counted within 5 s, or a window if that is longer. */
+#define SOFT_CHANCE 1e-4
+#define SOFT_CALLS_LEAST 8
+#define SOFT_LIES_MOST 0.35
+#define SOFT_WINDOW_NS 5e9
+
+/* Verdicts. Suspected: off by more than 5 standard errors, and by more than half the half-width of the bounds, that is,
+ * delays would have to split worse than 3 : 1. Not below 8 hops each way; below 4 there is no estimate. */
+#define SUSPECT_SIGMA 5.0
+#define SUSPECT_PART 0.5
+#define SUSPECT_HOPS 8
+#define ESTIMATE_HOPS 4
+
+/* Contradictory stamps: at most so many hops are set aside one by one before the rest is given up. */
+#define CONFLICTS_MOST 200
+
 #endif

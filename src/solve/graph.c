@@ -118,7 +118,7 @@ static bool index_arcs(tspi_graph *graph)
 }
 
 bool tspi_graph_build(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root,
-                      int64_t rho_ppb, uint8_t without, int64_t allowance, bool prune)
+                      int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune)
 {
     uint32_t nodes_n = tspi_sides_nodes(sides), *ends_first = NULL;
     uint8_t *keep = malloc(hops->n + 1);

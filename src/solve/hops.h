@@ -18,6 +18,8 @@ enum {
     TSPI_HOP_UNCOUNTED = 16, /* soft, without a quorum */
     TSPI_HOP_SENT_SIDE = 32, /* the sent stamp lies beside a step and has chosen its side (sides.h) */
     TSPI_HOP_RECV_SIDE = 64,
+    TSPI_HOP_ASIDE = 128,     /* far off the sparse start's line: does not estimate */
+    TSPI_HOP_AMBIGUOUS = 256, /* so near a step that its side is a guess: neither estimates nor bounds */
 };
 
 typedef struct {
@@ -27,7 +29,7 @@ typedef struct {
     uint32_t operation;
     uint32_t index;   /* order of adding; UINT32_MAX for a bound */
     uint32_t quantum; /* ns */
-    uint8_t flags;
+    uint16_t flags;
 } tspi_hop;
 
 /* Hops first .. first + n of one ordered pair of clocks. */

@@ -49,7 +49,7 @@ static void prune_edge(const tspi_hops *hops, const tspi_sides *sides, const tsp
     }
 }
 
-void tspi_prune(const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root, int64_t rho_ppb, uint8_t without,
+void tspi_prune(const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root, int64_t rho_ppb, uint16_t without,
                 bool prune, uint8_t *keep)
 {
     for (size_t k = 0; k < hops->n; k++)

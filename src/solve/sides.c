@@ -100,7 +100,7 @@ bool tspi_sides_choose(tspi_sides *sides, tspi_hops *hops, const tspi_side *choi
     }
     for (size_t k = 0; k < n; k++) {
         tspi_hop *hop = &hops->hops[choices[k].end / 2];
-        uint8_t flag = choices[k].end & 1 ? TSPI_HOP_RECV_SIDE : TSPI_HOP_SENT_SIDE;
+        uint16_t flag = choices[k].end & 1 ? TSPI_HOP_RECV_SIDE : TSPI_HOP_SENT_SIDE;
         if (hop->flags & flag) {
             tspi_side *old = bsearch(&choices[k], sides->sides, old_n, sizeof *old, by_end);
             if (old) {

@@ -1,0 +1,153 @@
+#include "solve/estimate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "solve/constants.h"
+#include "solve/order.h"
+#include "solve/relax.h"
+#include "solve/step.h"
+#include "solve/window.h"
+
+#define RANGE_SAMPLES 20000
+
+/* Where the traffic is: a stray stamp decades away must not stretch the run. */
+static bool find_range(tspi_fit *fit)
+{
+    const tspi_hops *hops = fit->hops;
+    size_t stride = hops->n / RANGE_SAMPLES + 1, n = 0;
+    double *sample = malloc((hops->n / stride + 1) * sizeof *sample), first = INFINITY, last = -INFINITY;
+
+    if (!sample)
+        return false;
+    for (size_t row = 0; row < hops->n; row++) {
+        if (hops->hops[row].flags & fit->without)
+            continue;
+        first = fmin(first, fit->t[row]);
+        last = fmax(last, fit->t[row]);
+        if (row % stride == 0)
+            sample[n++] = fit->t[row];
+    }
+    if (n) {
+        double low = tspi_quantile(sample, n, 0.001), high = tspi_quantile(sample, n, 0.999), span = high - low;
+        first = fmax(first, low - span - 1);
+        last = fmin(last, high + span + 1);
+    }
+    fit->t_first = first <= last ? first : 0;
+    fit->t_last = first <= last ? last : 0;
+    free(sample);
+    return true;
+}
+
+bool tspi_estimate_coarse(tspi_fit *fit)
+{
+    tspi_windows windows;
+    const tspi_hops *hops = fit->hops;
+    uint8_t *seen = calloc((size_t)fit->clocks + 1, 1);
+
+    if (!seen)
+        return false;
+    for (size_t row = 0; row < hops->n; row++) {
+        const tspi_hop *hop = &hops->hops[row];
+        if (!seen[hop->from] || hop->sent < fit->origin[hop->from])
+            fit->origin[hop->from] = hop->sent;
+        if (!seen[hop->to] || hop->received < fit->origin[hop->to])
+            fit->origin[hop->to] = hop->received;
+        seen[hop->from] = seen[hop->to] = 1;
+    }
+    free(seen);
+    if (!tspi_fit_evaluate(fit))
+        return false;
+    fit->t_first = INFINITY;
+    fit->t_last = -INFINITY;
+    for (size_t row = 0; row < hops->n; row++) {
+        fit->t_first = fmin(fit->t_first, fit->t[row]);
+        fit->t_last = fmax(fit->t_last, fit->t[row]);
+    }
+    if (!hops->n)
+        fit->t_first = fit->t_last = 0;
+    if (!tspi_windows_find(fit, INFINITY, fmin(0.5, 2 * fit->quantile), &windows))
+        return false;
+    for (uint32_t c = 0; c < fit->clocks; c++) {
+        fit->joined[c] = fit->root[c];
+        if (windows.first[c] < windows.first[c + 1]) {
+            double x = windows.sights[windows.first[c]].y, most = 2.0 * (double)TSP_STAMP_MAX;
+            fit->joined[c] = 1;
+            x = fmin(fmax(x, -most - (double)fit->origin[c]), most - (double)fit->origin[c]);
+            fit->origin[c] += (int64_t)x;
+        }
+    }
+    tspi_windows_release(&windows);
+    return tspi_fit_evaluate(fit) && find_range(fit);
+}
+
+/* The window that gives the median clock WINDOW_HOPS each way; how many hops an edge then has in it. */
+static bool choose_base_window(tspi_fit *fit, double *ret_per_edge)
+{
+    const tspi_hops *hops = fit->hops;
+    double *out = calloc(3 * ((size_t)fit->clocks + 1), sizeof *out), *in = out + fit->clocks, *rate = in + fit->clocks;
+    double span = fmax(fit->t_last - fit->t_first, 1), used = 0, edges = 0;
+    size_t n = 0;
+
+    if (!out)
+        return false;
+    for (size_t e = 0; e < hops->edges_n; e++) {
+        const tspi_edge *edge = &hops->edges[e];
+        double count = 0;
+        for (size_t row = edge->first; row < edge->first + edge->n; row++)
+            count += !(hops->hops[row].flags & fit->without);
+        out[edge->from] += count;
+        in[edge->to] += count;
+        used += count;
+        edges += count > 0;
+    }
+    for (uint32_t c = 0; c < fit->clocks; c++)
+        if (fit->joined[c] && (out[c] > 0 || in[c] > 0))
+            rate[n++] = fmin(out[c], in[c]) / span;
+    double median = n ? tspi_median(rate, n) : 0;
+    free(out);
+    fit->base_window = fmin(fmax(WINDOW_HOPS / fmax(median, 1e-18), WINDOW_LEAST_NS), span / WINDOW_PARTS);
+    fit->base_window = fmax(fit->base_window, 1);
+    for (uint32_t node = 0; node < fit->nodes; node++)
+        fit->window_of[node] = fit->base_window;
+    *ret_per_edge = edges > 0 ? used / edges / span * fit->base_window : 0;
+    return true;
+}
+
+static bool refine(tspi_fit *fit)
+{
+    for (int round = 0; round < REFINEMENTS; round++) {
+        tspi_relax_windows(fit);
+        if (!tspi_relax(fit, fit->believe_all ? fit->quantile : 0))
+            return false;
+        if (round > 0)
+            continue;
+        if (!tspi_steps_settle(fit) || !tspi_fence(fit) || !tspi_steps_ambiguous(fit))
+            return false;
+    }
+    return true;
+}
+
+bool tspi_estimate(tspi_fit *fit)
+{
+    bool with_soft = !(fit->without & TSPI_HOP_SOFT), clean = false;
+    double per_edge;
+
+    fit->limit_rates = false;
+    if (!tspi_estimate_coarse(fit) || !choose_base_window(fit, &per_edge))
+        return false;
+    if (per_edge < SPARSE_HOPS &&
+        (!tspi_sparse_start(fit) || !tspi_fit_evaluate(fit) || !tspi_fence_sparse(fit, TSPI_HOP_ASIDE, false)))
+        return false;
+    if (!tspi_relax(fit, fmin(0.4, 2 * fit->quantile)) || !tspi_steps_find(fit))
+        return false;
+    fit->limit_rates = true;
+    if (!tspi_fence(fit))
+        return false;
+    if (!with_soft && !tspi_soft_is_clean(fit, &clean))
+        return false;
+    if (clean)
+        fit->without &= (uint16_t)~(TSPI_HOP_SOFT | TSPI_HOP_ASIDE);
+    return refine(fit);
+}

@@ -1,0 +1,131 @@
+/* From hops to proofs: is there any set of clocks that explains the stamps, and what does it prove? */
+#include <stdlib.h>
+#include <string.h>
+
+#include "solve/constants.h"
+#include "solve/solver.h"
+
+bool tspi_solver_guess(const tsp_solver *solver, const tspi_graph *graph, int64_t *ret_pi)
+{
+    for (uint32_t v = 0; v < graph->vertices_n; v++) {
+        uint32_t node = graph->node[v], clock = solver->fit.node_clock[node];
+        ret_pi[v] = graph->is_root[node]
+                        ? 0
+                        : tspi_track_piece_offset(solver->rows[clock].estimate,
+                                                  node - tspi_sides_first(&solver->fit.sides, clock), graph->at[v]);
+    }
+    return true;
+}
+
+/* The hop of a cycle that the tracks believe least: soft before hard. UINT32_MAX: none left to blame. */
+static uint32_t worst_arc(const tsp_solver *solver, const tspi_graph *graph, const tspi_link *links, size_t n)
+{
+    uint32_t worst = UINT32_MAX;
+
+    for (size_t k = 0; k < n; k++) {
+        if (links[k].via >= graph->arcs_n)
+            continue;
+        if (worst == UINT32_MAX) {
+            worst = links[k].via;
+            continue;
+        }
+        size_t a = graph->arcs[links[k].via].row, b = graph->arcs[worst].row;
+        int soft_a = solver->hops.hops[a].flags & TSPI_HOP_SOFT, soft_b = solver->hops.hops[b].flags & TSPI_HOP_SOFT;
+        if (soft_a > soft_b || (soft_a == soft_b && solver->fit.u[a] < solver->fit.u[b]))
+            worst = links[k].via;
+    }
+    return worst;
+}
+
+static bool keep_conflict(tsp_solver *solver, const tspi_graph *graph, const tspi_link *links, size_t n)
+{
+    if (solver->conflict)
+        return true;
+    if (!tspi_solver_links(solver, graph, links, n, &solver->conflict))
+        return false;
+    solver->conflict_n = n;
+    return true;
+}
+
+typedef enum { FEASIBLE, INFEASIBLE, NO_MEMORY } outcome;
+
+/* A potential of the graph of all hops without these flags. aside: hops that may be set aside on the way, counted
+ * down; a disabled arc can never bind again. */
+static outcome find_potential(tsp_solver *solver, uint16_t without, uint32_t *aside, tspi_graph *graph, int64_t **ret_pi)
+{
+    const int64_t never = INT64_MAX / 4;
+    int64_t *pi = NULL;
+    bool set_aside = false;
+
+    if (!tspi_graph_build(graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb, without,
+                          ROUNDING_NS + TELESCOPE_NS, true))
+        return NO_MEMORY;
+    pi = malloc(((size_t)graph->vertices_n + 1) * sizeof *pi);
+    if (!pi)
+        return NO_MEMORY;
+    for (;;) {
+        tspi_link *links = NULL;
+        size_t n = 0;
+        tspi_solver_guess(solver, graph, pi);
+        tspi_feasibility result = tspi_potential(graph, pi, &links, &n);
+        if (result == TSPI_FEASIBLE && !set_aside) {
+            *ret_pi = pi;
+            return FEASIBLE;
+        }
+        if (result == TSPI_FEASIBLE) { /* what the hops set aside had made redundant comes back */
+            free(pi);
+            tspi_graph_release(graph);
+            return find_potential(solver, without, aside, graph, ret_pi);
+        }
+        uint32_t arc = result == TSPI_CYCLE ? worst_arc(solver, graph, links, n) : UINT32_MAX;
+        bool ok = result == TSPI_CYCLE && keep_conflict(solver, graph, links, n);
+        free(links);
+        if (!ok || arc == UINT32_MAX || *aside == 0) {
+            free(pi);
+            tspi_graph_release(graph);
+            return ok ? INFEASIBLE : NO_MEMORY;
+        }
+        --*aside;
+        set_aside = true;
+        solver->hops.hops[graph->arcs[arc].row].flags |= TSPI_HOP_CONFLICT;
+        graph->arcs[arc].limit = never;
+    }
+}
+
+tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasible, tsp_error *err)
+{
+    const uint16_t without = TSPI_HOP_LIES | TSPI_HOP_AMBIGUOUS;
+    uint32_t aside = 0;
+    int64_t *pi = NULL;
+    outcome result;
+    bool ok;
+
+    tspi_graph_release(&solver->graph);
+    tspi_bounds_release(&solver->bounds);
+    solver->bounded = false;
+    free(solver->conflict);
+    solver->conflict = NULL;
+    solver->conflict_n = 0;
+    solver->summary.soft_excluded = solver->summary.contradictory = false;
+    result = find_potential(solver, without, &aside, &solver->graph, &pi);
+    if (result == INFEASIBLE) {
+        result = find_potential(solver, without | TSPI_HOP_SOFT, &aside, &solver->graph, &pi);
+        solver->summary.soft_excluded = result == FEASIBLE;
+    }
+    *ret_feasible = result == FEASIBLE;
+    if (result == INFEASIBLE && last_try) {
+        solver->summary.contradictory = true;
+        aside = CONFLICTS_MOST;
+        result = find_potential(solver, without, &aside, &solver->graph, &pi);
+    }
+    if (result == NO_MEMORY)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    if (result == INFEASIBLE)
+        return TSP_OK; /* no bounds: said in the summary */
+    ok = tspi_bounds_find(&solver->graph, pi, solver->fit.threads, &solver->bounds);
+    free(pi);
+    if (!ok)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    solver->bounded = true;
+    return TSP_OK;
+}

@@ -1,0 +1,194 @@
+/* What callers read of each clock: knots at most a second apart where there is traffic, with their bounds; steps;
+ * the mean rate. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "solve/constants.h"
+#include "solve/solver.h"
+
+#define GRID_NS TSP_NS_PER_S
+#define MOST_GRID_BYTES ((size_t)256 << 20)
+
+/* Which seconds of each clock have traffic: one bit each, from the clock's first stamp. */
+typedef struct {
+    size_t *first; /* owned, clocks + 1: byte at which a clock's bits begin */
+    uint8_t *bits; /* owned */
+    int64_t step;  /* ns a bit stands for */
+} grid;
+
+static bool grid_init(grid *g, const tsp_solver *solver)
+{
+    size_t bytes;
+
+    g->step = GRID_NS;
+    g->first = malloc(((size_t)solver->clocks + 1) * sizeof *g->first);
+    if (!g->first)
+        return false;
+    for (;; g->step *= 2) { /* coarser only for runs of which a second is no meaningful part */
+        bytes = 0;
+        for (uint32_t c = 0; c < solver->clocks; c++) {
+            const tspi_clock_row *row = &solver->rows[c];
+            g->first[c] = bytes;
+            if (row->first <= row->last)
+                bytes += (size_t)((row->last - row->first) / g->step) / 8 + 1;
+        }
+        if (bytes <= MOST_GRID_BYTES)
+            break;
+    }
+    g->first[solver->clocks] = bytes;
+    g->bits = calloc(bytes + 1, 1);
+    return g->bits != NULL;
+}
+
+static void mark(grid *g, const tsp_solver *solver, uint32_t clock, int64_t stamp)
+{
+    const tspi_clock_row *row = &solver->rows[clock];
+
+    if (stamp >= row->first && stamp <= row->last) {
+        size_t k = (size_t)((stamp - row->first) / g->step);
+        g->bits[g->first[clock] + k / 8] |= (uint8_t)(1 << k % 8);
+    }
+}
+
+static void add_knot(const tsp_solver *solver, uint32_t clock, uint32_t piece, int64_t at, tsp_knot *knots, size_t *n)
+{
+    const tspi_clock_row *row = &solver->rows[clock];
+    tsp_knot knot = {at, TSP_NO_VALUE, TSP_UNBOUNDED_LO, TSP_UNBOUNDED_HI};
+    bool known = solver->fit.joined[clock] && (row->in < row->out ? row->in : row->out) >= ESTIMATE_HOPS;
+
+    if (solver->root[clock])
+        knot.offset_ns = knot.lo_ns = knot.hi_ns = 0;
+    else {
+        uint32_t node = tspi_sides_first(&solver->fit.sides, clock) + piece;
+        if (solver->bounded)
+            tspi_bounds_at(&solver->graph, &solver->bounds, node, at, &knot.lo_ns, &knot.hi_ns);
+        if (known) {
+            const tsp_track *track = row->result.untouched ? row->estimate : row->track;
+            knot.offset_ns = tspi_track_piece_offset(track, piece, at);
+            if (knot.lo_ns != TSP_UNBOUNDED_LO && knot.offset_ns < knot.lo_ns)
+                knot.offset_ns = knot.lo_ns;
+            if (knot.hi_ns != TSP_UNBOUNDED_HI && knot.offset_ns > knot.hi_ns)
+                knot.offset_ns = knot.hi_ns;
+        }
+    }
+    knots[(*n)++] = knot;
+}
+
+/* The grid's points, ascending, with both sides of every cut between them. */
+static size_t fill_knots(const tsp_solver *solver, const grid *g, uint32_t clock, tsp_knot *knots)
+{
+    const tspi_clock_row *row = &solver->rows[clock];
+    const tsp_track *track = row->estimate;
+    size_t n = 0, points = (g->first[clock + 1] - g->first[clock]) * 8;
+    uint32_t piece = 0;
+    bool before = false;
+
+    for (size_t k = 0; k <= points; k++) {
+        bool here = k < points && g->bits[g->first[clock] + k / 8] >> k % 8 & 1;
+        int64_t at = row->first + (int64_t)k * g->step;
+        if (at > row->last)
+            at = row->last;
+        if (!here && !before)
+            continue;
+        for (; piece + 1 < track->pieces && track->cuts[piece] <= at; piece++) {
+            add_knot(solver, clock, piece, track->cuts[piece], knots, &n);
+            add_knot(solver, clock, piece + 1, track->cuts[piece], knots, &n);
+        }
+        if (!n || at > knots[n - 1].at_ns)
+            add_knot(solver, clock, piece, at, knots, &n);
+        before = here;
+    }
+    return n;
+}
+
+static bool set_steps(tsp_solver *solver, uint32_t clock)
+{
+    tspi_clock_row *row = &solver->rows[clock];
+    uint32_t n = 0;
+
+    row->steps = calloc((size_t)row->estimate->pieces, sizeof *row->steps);
+    if (!row->steps)
+        return false;
+    for (uint32_t p = 0; p + 1 < row->estimate->pieces; p++)
+        for (uint32_t k = 0; k < solver->fit.jumps_n; k++) {
+            const tspi_jump *jump = &solver->fit.jumps[k];
+            int64_t cut = row->estimate->cuts[p];
+            if (jump->clock != clock || jump->cut != cut)
+                continue;
+            const tsp_track *track = row->track->pieces > 1 ? row->track : row->estimate;
+            row->steps[n++] = (tsp_step){jump->before,
+                                         tspi_track_piece_offset(track, p + 1, cut) -
+                                             tspi_track_piece_offset(track, p, cut),
+                                         jump->after};
+        }
+    row->result.steps = row->steps;
+    row->result.steps_n = n;
+    return true;
+}
+
+/* Mean rate over the pieces, jumps left out. */
+static int64_t drift_of(const tspi_clock_row *row)
+{
+    const tsp_track *track = row->estimate;
+    double rise = 0, run = 0;
+
+    for (uint32_t p = 0; p < track->pieces; p++)
+        if (track->first[p + 1] > track->first[p] + 1) {
+            const tspi_track_knot *a = &track->knots[track->first[p]], *b = &track->knots[track->first[p + 1] - 1];
+            rise += (double)(b->x - a->x);
+            run += (double)(b->at - a->at);
+        }
+    return run > 0 ? llround(rise / run * 1e9) : TSP_NO_VALUE;
+}
+
+static bool set_result(tsp_solver *solver, const grid *g, uint32_t clock)
+{
+    tspi_clock_row *row = &solver->rows[clock];
+    tsp_clock_result *result = &row->result;
+    size_t most = 8 * (g->first[clock + 1] - g->first[clock]) + 2 * (size_t)row->estimate->pieces + 2;
+
+    row->knots = malloc(most * sizeof *row->knots);
+    if (!row->knots || !set_steps(solver, clock))
+        return false;
+    result->knots = row->knots;
+    result->knots_n = fill_knots(solver, g, clock, row->knots);
+    tsp_knot *smaller = realloc(row->knots, (result->knots_n + 1) * sizeof *smaller);
+    if (smaller)
+        result->knots = row->knots = smaller;
+    result->track = row->track;
+    result->group = solver->group[clock];
+    result->is_reference = solver->root[clock];
+    result->hops_in = row->in;
+    result->hops_out = row->out;
+    result->offset_ns = solver->root[clock] ? 0 : TSP_NO_VALUE;
+    result->lo_ns = solver->root[clock] ? 0 : TSP_UNBOUNDED_LO;
+    result->hi_ns = solver->root[clock] ? 0 : TSP_UNBOUNDED_HI;
+    result->drift_ppb = solver->root[clock] ? 0 : TSP_NO_VALUE;
+    if (result->knots_n) {
+        const tsp_knot *last = &row->knots[result->knots_n - 1];
+        result->offset_ns = last->offset_ns;
+        result->lo_ns = last->lo_ns;
+        result->hi_ns = last->hi_ns;
+        if (last->offset_ns != TSP_NO_VALUE && !solver->root[clock])
+            result->drift_ppb = drift_of(row);
+    }
+    return true;
+}
+
+bool tspi_solver_knots(tsp_solver *solver)
+{
+    grid g = {0};
+    bool ok = grid_init(&g, solver);
+
+    for (size_t row = 0; ok && row < solver->hops.n; row++) {
+        const tspi_hop *hop = &solver->hops.hops[row];
+        mark(&g, solver, hop->from, hop->sent);
+        mark(&g, solver, hop->to, hop->received);
+    }
+    for (uint32_t c = 0; ok && c < solver->clocks; c++)
+        ok = set_result(solver, &g, c);
+    free(g.first);
+    free(g.bits);
+    return ok;
+}

@@ -1,0 +1,245 @@
+/* Tracks that break no hop and move no clock without need.
+ *
+ * Clocks that nothing speaks against are pinned to 0, the others aim at their estimates. What the pinned ones and the
+ * hops allow the others is an interval at each vertex; aims are moved into it. Both the smallest lowering and the
+ * smallest raising that break nothing are shortest paths from the aims, and so is their middle, rounded down, free of
+ * contradictions. Vertices that had to move become knots. Then every hop is tested, with the very arithmetic that
+ * corrects stamps. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "solve/constants.h"
+#include "solve/solver.h"
+
+typedef struct {
+    tsp_solver *solver;
+    tspi_graph graph;
+    uint8_t *pinned;  /* owned, clocks */
+    int64_t *pi, *aim, *up, *down; /* owned, vertices */
+    uint32_t *via;    /* owned, vertices */
+} projection;
+
+static uint32_t clock_of(const projection *p, uint32_t v)
+{
+    return p->solver->fit.node_clock[p->graph.node[v]];
+}
+
+static void release(projection *p)
+{
+    tspi_graph_release(&p->graph);
+    free(p->pinned);
+    free(p->pi);
+    free(p->aim);
+    free(p->up);
+    free(p->down);
+    free(p->via);
+    memset(p, 0, sizeof *p);
+}
+
+/* A graph of all hops that must hold, as tight as they are, if that is feasible: else with the rounding that proofs
+ * allow, else without the stamps whose side of a step is a guess. */
+static bool build(projection *p, bool *ret_feasible)
+{
+    static const struct {
+        uint16_t without;
+        int64_t allowance;
+    } tries[] = {{0, 0}, {0, ROUNDING_NS + TELESCOPE_NS}, {TSPI_HOP_AMBIGUOUS, 0},
+                 {TSPI_HOP_AMBIGUOUS, ROUNDING_NS + TELESCOPE_NS}};
+    tsp_solver *solver = p->solver;
+    uint16_t without = TSPI_HOP_LIES | (solver->summary.soft_excluded ? TSPI_HOP_SOFT : 0);
+
+    *ret_feasible = false;
+    for (size_t k = 0; k < sizeof tries / sizeof *tries; k++) {
+        tspi_link *links = NULL;
+        size_t n;
+        tspi_graph_release(&p->graph);
+        free(p->pi);
+        p->pi = NULL;
+        if (!tspi_graph_build(&p->graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb,
+                              without | tries[k].without, tries[k].allowance, true))
+            return false;
+        p->pi = malloc(((size_t)p->graph.vertices_n + 1) * sizeof *p->pi);
+        if (!p->pi || !tspi_solver_guess(solver, &p->graph, p->pi))
+            return false;
+        tspi_feasibility result = tspi_potential(&p->graph, p->pi, &links, &n);
+        free(links);
+        if (result == TSPI_NO_MEMORY)
+            return false;
+        if (result == TSPI_FEASIBLE) {
+            *ret_feasible = true;
+            break;
+        }
+    }
+    size_t n = (size_t)p->graph.vertices_n + 1;
+    p->aim = malloc(n * sizeof *p->aim);
+    p->up = malloc(n * sizeof *p->up);
+    p->down = malloc(n * sizeof *p->down);
+    p->via = malloc(n * sizeof *p->via);
+    return p->aim && p->up && p->down && p->via;
+}
+
+static void set_aims(projection *p)
+{
+    tspi_solver_guess(p->solver, &p->graph, p->aim);
+    for (uint32_t v = 0; v < p->graph.vertices_n; v++)
+        if (p->pinned[clock_of(p, v)])
+            p->aim[v] = 0;
+}
+
+/* What pinned clocks allow: up = the largest, down = minus the smallest offset of every vertex. */
+static bool reach_from_pinned(projection *p)
+{
+    for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
+        bool fixed = p->pinned[clock_of(p, v)];
+        p->up[v] = fixed ? p->aim[v] : INT64_MAX;
+        p->down[v] = fixed ? -p->aim[v] : INT64_MAX;
+    }
+    return tspi_reach(&p->graph, p->pi, true, p->up, p->via) && tspi_reach(&p->graph, p->pi, false, p->down, NULL);
+}
+
+static int64_t estimate_of(const projection *p, uint32_t clock)
+{
+    const tspi_clock_row *row = &p->solver->rows[clock];
+
+    return llabs(tsp_track_offset(row->estimate, row->first <= row->last ? row->first / 2 + row->last / 2 : 0));
+}
+
+/* Where two pinned clocks contradict each other, the one whose estimate is further off is let go. */
+static bool unpin(projection *p)
+{
+    bool changed = false;
+
+    for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
+        uint32_t clock = clock_of(p, v), other, u = v;
+        if (!p->pinned[clock] || p->up[v] >= p->aim[v])
+            continue;
+        for (uint32_t steps = 0; p->via[u] != TSPI_VIA_NONE && steps < p->graph.vertices_n; steps++)
+            u = p->via[u] == TSPI_VIA_BEFORE  ? u - 1
+                : p->via[u] == TSPI_VIA_AFTER ? u + 1
+                                              : p->graph.arcs[p->via[u]].from;
+        other = clock_of(p, u);
+        if (p->solver->root[clock] || (!p->solver->root[other] && p->pinned[other] &&
+                                       estimate_of(p, other) > estimate_of(p, clock)))
+            clock = other;
+        if (p->solver->root[clock])
+            continue;
+        p->pinned[clock] = 0;
+        changed = true;
+    }
+    return changed;
+}
+
+/* aim becomes the projected offset of each vertex. */
+static bool settle(projection *p)
+{
+    do {
+        set_aims(p);
+        if (!reach_from_pinned(p))
+            return false;
+    } while (unpin(p));
+    for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
+        if (p->up[v] != INT64_MAX && p->aim[v] > p->up[v])
+            p->aim[v] = p->up[v];
+        if (p->down[v] != INT64_MAX && p->aim[v] < -p->down[v])
+            p->aim[v] = -p->down[v];
+        p->up[v] = p->aim[v];
+        p->down[v] = -p->aim[v];
+    }
+    if (!tspi_reach(&p->graph, p->pi, true, p->up, NULL) || !tspi_reach(&p->graph, p->pi, false, p->down, NULL))
+        return false;
+    for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
+        int64_t sum = p->up[v] - p->down[v];
+        p->aim[v] = sum / 2 - (sum % 2 < 0);
+    }
+    return true;
+}
+
+/* The knots of a node, its estimate's where nothing moved and its vertices where something did. out has room for both.
+ * A moved end carries the knots beyond it along. */
+static size_t merge_knots(const projection *p, const tsp_track *estimate, uint32_t piece, uint32_t node,
+                          tspi_track_knot *out)
+{
+    const tspi_track_knot *old = estimate->knots + estimate->first[piece];
+    size_t old_n = estimate->first[piece + 1] - estimate->first[piece], q = 0, n = 0;
+    uint32_t v = p->graph.first[node], end = p->graph.first[node + 1], last = end;
+    int64_t shift = v < end ? p->aim[v] - tspi_track_piece_offset(estimate, piece, p->graph.at[v]) : 0;
+    bool moved_before = false;
+
+    for (; v < end; v++) {
+        int64_t at = p->graph.at[v], was = tspi_track_piece_offset(estimate, piece, at);
+        bool moved = p->aim[v] != was;
+        bool next_moved = v + 1 < end && p->aim[v + 1] != tspi_track_piece_offset(estimate, piece, p->graph.at[v + 1]);
+        for (; q < old_n && old[q].at < at; q++) {
+            if (last == end) /* before the first vertex */
+                out[n++] = (tspi_track_knot){old[q].at, old[q].x + shift};
+            else if (!moved && !moved_before)
+                out[n++] = old[q];
+        }
+        if (q < old_n && old[q].at == at)
+            q++;
+        else if (!moved && !moved_before && !next_moved) {
+            last = v;
+            moved_before = moved;
+            continue;
+        }
+        out[n++] = (tspi_track_knot){at, p->aim[v]};
+        last = v;
+        moved_before = moved;
+    }
+    shift = last < end ? p->aim[last] - tspi_track_piece_offset(estimate, piece, p->graph.at[last]) : 0;
+    for (; q < old_n; q++)
+        out[n++] = (tspi_track_knot){old[q].at, old[q].x + shift};
+    return n;
+}
+
+static bool make_track(projection *p, uint32_t clock)
+{
+    tspi_clock_row *row = &p->solver->rows[clock];
+    const tsp_track *estimate = row->estimate;
+    static const size_t nothing[2] = {0, 0};
+    size_t cap = estimate->first[estimate->pieces] + 1, *first;
+    uint32_t node = tspi_sides_first(&p->solver->fit.sides, clock);
+    tspi_track_knot *knots;
+
+    tspi_track_free(row->track);
+    row->track = NULL;
+    row->result.untouched = p->pinned[clock];
+    if (p->pinned[clock]) {
+        row->track = tspi_track_new(1, NULL, nothing, NULL);
+        return row->track != NULL;
+    }
+    for (uint32_t k = 0; k < estimate->pieces; k++)
+        cap += p->graph.first[node + k + 1] - p->graph.first[node + k];
+    first = calloc((size_t)estimate->pieces + 1, sizeof *first);
+    knots = malloc(cap * sizeof *knots);
+    for (uint32_t k = 0; first && knots && k < estimate->pieces; k++)
+        first[k + 1] = first[k] + merge_knots(p, estimate, k, node + k, knots + first[k]);
+    if (first && knots)
+        row->track = tspi_track_new(estimate->pieces, estimate->cuts, first, knots);
+    free(first);
+    free(knots);
+    return row->track != NULL;
+}
+
+bool tspi_solver_project(tsp_solver *solver)
+{
+    projection p = {.solver = solver, .pinned = calloc((size_t)solver->clocks + 1, 1)};
+    bool ok = p.pinned != NULL, feasible;
+
+    for (uint32_t c = 0; ok && c < solver->clocks; c++) {
+        tsp_clock_verdict verdict = solver->rows[c].result.verdict;
+        p.pinned[c] = solver->root[c] || verdict == TSP_CLOCK_OK || verdict == TSP_CLOCK_UNKNOWN;
+        /* A clock that stepped is not right all the time. */
+        if (!solver->root[c] && solver->rows[c].estimate->pieces > 1)
+            p.pinned[c] = 0;
+    }
+    ok = ok && build(&p, &feasible);
+    if (ok && feasible)
+        ok = settle(&p);
+    else if (ok)
+        set_aims(&p);
+    for (uint32_t c = 0; ok && c < solver->clocks; c++)
+        ok = make_track(&p, c);
+    release(&p);
+    return ok;
+}

@@ -1,0 +1,161 @@
+/* What becomes of steps once the tracks beside them are known better. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "solve/constants.h"
+#include "solve/order.h"
+#include "solve/relax.h"
+#include "solve/step.h"
+
+static double sigma_of(const tspi_fit *fit, uint32_t node)
+{
+    return isnan(fit->series[node].sigma) ? STEP_SIGMA_DEFAULT_NS : fit->series[node].sigma;
+}
+
+/* Measure every jump on the fitted tracks; join those that do not hold up. */
+static bool join_again(tspi_fit *fit, bool *ret_joined)
+{
+    uint32_t kept = 0;
+
+    *ret_joined = false;
+    for (uint32_t k = 0; k < fit->jumps_n; k++) {
+        tspi_jump jump = fit->jumps[k];
+        uint32_t after = tspi_sides_node(&fit->sides, jump.clock, jump.cut), before = after - 1;
+        double at = tspi_fit_local(fit, jump.clock, jump.cut);
+        jump.size = tspi_curve_at(&fit->curves[after], at) - tspi_curve_at(&fit->curves[before], at);
+        double least = STEP_KEEP_SIGMA * hypot(sigma_of(fit, before), sigma_of(fit, after));
+        if (fabs(jump.size) >= fmax(least, STEP_KEEP_PART * fabs(jump.found))) {
+            fit->jumps[kept++] = jump;
+            continue;
+        }
+        *ret_joined = true;
+        if (!tspi_fit_uncut(fit, jump.clock, jump.cut))
+            return false;
+    }
+    fit->jumps_n = kept;
+    return true;
+}
+
+/* How wide around its cut a jump leaves the side of a stamp open. */
+static double reach_of(const tspi_jump *jump)
+{
+    return fabs(jump->size) / 2 + (jump->to_t - jump->from_t) / 2;
+}
+
+typedef bool (*visitor)(tspi_fit *fit, const tspi_jump *jump, const tspi_edge *edge, size_t row, bool out, void *context);
+
+/* Every hop with a stamp of the jump's clock within reach + extra of the cut. */
+static bool visit(tspi_fit *fit, const tspi_jump *jump, double extra, visitor each, void *context)
+{
+    double cut = tspi_fit_local(fit, jump->clock, jump->cut), reach = reach_of(jump) + extra;
+
+    for (size_t e = 0; e < fit->hops->edges_n; e++) {
+        const tspi_edge *edge = &fit->hops->edges[e];
+        if (edge->from != jump->clock && edge->to != jump->clock)
+            continue;
+        bool out = edge->from == jump->clock;
+        for (size_t row = edge->first; row < edge->first + edge->n; row++) {
+            const tspi_hop *hop = &fit->hops->hops[row];
+            double at = tspi_fit_local(fit, jump->clock, out ? hop->sent : hop->received);
+            if (fabs(at - cut) < reach && !each(fit, jump, edge, row, out, context))
+                return false;
+        }
+    }
+    return true;
+}
+
+typedef struct {
+    tspi_side *choices;
+    size_t n, cap;
+    const tspi_edge *edge; /* the last one, and its low quantiles by kind */
+    double low[2];
+} siding;
+
+static bool find_low(const tspi_fit *fit, const tspi_edge *edge, siding *s)
+{
+    double *values = malloc((edge->n + 1) * sizeof *values);
+
+    if (!values)
+        return false;
+    for (int soft = 0; soft < 2; soft++) {
+        size_t n = 0;
+        for (size_t row = edge->first; row < edge->first + edge->n; row++)
+            if (!(fit->hops->hops[row].flags & TSPI_HOP_SOFT) == !soft)
+                values[n++] = fit->u[row];
+        s->low[soft] = n ? tspi_quantile(values, n, LIE_PART) : 0;
+    }
+    s->edge = edge;
+    free(values);
+    return true;
+}
+
+static double misfit(double u, double low)
+{
+    return u < low ? LOCATE_BELOW_MOST * (low - u) : u - low;
+}
+
+static bool choose_side(tspi_fit *fit, const tspi_jump *jump, const tspi_edge *edge, size_t row, bool out, void *context)
+{
+    siding *s = context;
+    const tspi_hop *hop = &fit->hops->hops[row];
+    uint32_t after = tspi_sides_node(&fit->sides, jump->clock, jump->cut), node;
+    double at = tspi_fit_local(fit, jump->clock, out ? hop->sent : hop->received), sign = out ? 1 : -1, low;
+
+    if (s->edge != edge && !find_low(fit, edge, s))
+        return false;
+    low = s->low[!!(hop->flags & TSPI_HOP_SOFT)];
+    node = (out ? tspi_sides_sent_node : tspi_sides_received_node)(&fit->sides, fit->hops, row);
+    double now = tspi_curve_at(&fit->curves[node], at);
+    double u_before = fit->u[row] + sign * (tspi_curve_at(&fit->curves[after - 1], at) - now);
+    double u_after = fit->u[row] + sign * (tspi_curve_at(&fit->curves[after], at) - now);
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 64;
+        tspi_side *grown = realloc(s->choices, cap * sizeof *grown);
+        if (!grown)
+            return false;
+        s->choices = grown;
+        s->cap = cap;
+    }
+    s->choices[s->n++] =
+        (tspi_side){2 * row + !out, misfit(u_before, low) <= misfit(u_after, low) ? jump->cut - 1 : jump->cut};
+    return true;
+}
+
+bool tspi_steps_settle(tspi_fit *fit)
+{
+    bool joined, ok = join_again(fit, &joined);
+
+    if (!ok || !(fit->jumps_n || joined))
+        return ok;
+    if (joined) {
+        for (uint32_t node = 0; node < fit->nodes; node++)
+            fit->window_of[node] = fit->base_window;
+        if (!tspi_fit_evaluate(fit) || !tspi_relax(fit, fit->quantile))
+            return false;
+    }
+    for (uint32_t k = 0; ok && k < fit->jumps_n; k++) {
+        siding s = {0};
+        ok = visit(fit, &fit->jumps[k], LOCATE_MARGIN_NS, choose_side, &s) &&
+             tspi_sides_choose(&fit->sides, fit->hops, s.choices, s.n);
+        free(s.choices);
+    }
+    return ok && tspi_fit_evaluate(fit);
+}
+
+static bool flag_ambiguous(tspi_fit *fit, const tspi_jump *jump, const tspi_edge *edge, size_t row, bool out,
+                           void *context)
+{
+    (void)jump, (void)edge, (void)out, (void)context;
+    fit->hops->hops[row].flags |= TSPI_HOP_AMBIGUOUS;
+    return true;
+}
+
+bool tspi_steps_ambiguous(tspi_fit *fit)
+{
+    for (size_t row = 0; row < fit->hops->n; row++)
+        fit->hops->hops[row].flags &= (uint16_t)~TSPI_HOP_AMBIGUOUS;
+    for (uint32_t k = 0; k < fit->jumps_n; k++)
+        visit(fit, &fit->jumps[k], 0, flag_ambiguous, NULL);
+    return true;
+}

@@ -1,0 +1,330 @@
+#include "solve/solver.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "solve/constants.h"
+#include "solve/estimate.h"
+#include "solve/frame.h"
+#include "solve/soft.h"
+
+#define MOST_DRIFT_PPM 100000.0 /* 10 %: no clock; and sums of ties must fit */
+
+tsp_status tsp_solver_new(const tsp_solver_config *config, tsp_solver **ret_solver, tsp_error *err)
+{
+    double ppm = config->max_drift_ppm == 0 ? 100 : config->max_drift_ppm;
+    tsp_solver *solver;
+
+    if (!(ppm > 0 && ppm <= MOST_DRIFT_PPM))
+        return tsp_error_set(err, TSP_EINVAL, "a drift limit of %g ppm makes no sense", ppm);
+    if (config->clocks == TSP_NO_CLOCK || (config->reference != TSP_NO_CLOCK && config->reference >= config->clocks))
+        return tsp_error_set(err, TSP_EINVAL, "no such reference clock");
+    solver = calloc(1, sizeof *solver);
+    if (!solver)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    solver->config = *config;
+    solver->config.max_drift_ppm = ppm;
+    solver->clocks = config->clocks;
+    solver->rho_ppb = (int64_t)ceil(ppm * 1000);
+    *ret_solver = solver;
+    return TSP_OK;
+}
+
+static void drop_results(tsp_solver *solver)
+{
+    for (uint32_t c = 0; solver->rows && c < solver->clocks; c++) {
+        tspi_track_free(solver->rows[c].track);
+        tspi_track_free(solver->rows[c].estimate);
+        free(solver->rows[c].knots);
+        free(solver->rows[c].steps);
+    }
+    free(solver->rows);
+    free(solver->row_of);
+    free(solver->group);
+    free(solver->root);
+    free(solver->conflict);
+    tspi_fit_release(&solver->fit);
+    tspi_graph_release(&solver->graph);
+    tspi_bounds_release(&solver->bounds);
+    solver->rows = NULL;
+    solver->row_of = NULL;
+    solver->group = NULL;
+    solver->root = NULL;
+    solver->conflict = NULL;
+    solver->conflict_n = 0;
+    solver->done = solver->bounded = false;
+    memset(&solver->summary, 0, sizeof solver->summary);
+}
+
+void tsp_solver_free(tsp_solver *solver)
+{
+    if (!solver)
+        return;
+    drop_results(solver);
+    tspi_hops_release(&solver->hops);
+    free(solver);
+}
+
+static bool is_stamp(int64_t ns)
+{
+    return ns >= -TSP_STAMP_MAX && ns <= TSP_STAMP_MAX;
+}
+
+static tsp_status check_hop(const tsp_solver *solver, const tsp_hop *hop, size_t k, tsp_error *err)
+{
+    if (hop->from >= solver->config.clocks || hop->to >= solver->config.clocks)
+        return tsp_error_set(err, TSP_EINVAL, "hop %zu: no such clock", k);
+    if (hop->kind > TSP_HOP_SOFT)
+        return tsp_error_set(err, TSP_EINVAL, "hop %zu: no such kind", k);
+    if (!is_stamp(hop->sent_ns) || !is_stamp(hop->received_ns))
+        return tsp_error_set(err, TSP_ERANGE, "hop %zu: a stamp out of range", k);
+    if (hop->quantum_ns < 0 || hop->quantum_ns > 4 * TSP_NS_PER_S)
+        return tsp_error_set(err, TSP_ERANGE, "hop %zu: a quantum out of range", k);
+    return TSP_OK;
+}
+
+tsp_status tsp_solver_add_hops(tsp_solver *solver, const tsp_hop *hops, size_t n, tsp_error *err)
+{
+    tspi_hops *store = &solver->hops;
+
+    for (size_t k = 0; k < n; k++) {
+        tsp_status rc = check_hop(solver, &hops[k], k, err);
+        if (rc != TSP_OK)
+            return rc;
+    }
+    if (n > UINT32_MAX - 1 - store->added || !tspi_hops_reserve(store, n))
+        return tsp_error_set(err, TSP_ENOMEM, "no memory for %zu more hops", n);
+    for (size_t k = 0; k < n; k++) {
+        const tsp_hop *hop = &hops[k];
+        uint32_t index = (uint32_t)store->added++;
+        bool soft = hop->kind == TSP_HOP_SOFT;
+        if (hop->from == hop->to) {
+            bool lied = hop->received_ns + hop->quantum_ns < hop->sent_ns;
+            if (!tspi_hops_add_same_clock(store, index, hop->operation, soft, lied))
+                return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+            continue;
+        }
+        store->hops[store->n++] = (tspi_hop){.sent = hop->sent_ns,
+                                             .received = hop->received_ns,
+                                             .tag = hop->tag,
+                                             .from = hop->from,
+                                             .to = hop->to,
+                                             .operation = hop->operation,
+                                             .index = index,
+                                             .quantum = (uint32_t)hop->quantum_ns,
+                                             .flags = soft ? TSPI_HOP_SOFT : 0};
+    }
+    store->sorted = false;
+    return TSP_OK;
+}
+
+tsp_status tsp_solver_add_bound(tsp_solver *solver, uint32_t clock, int64_t at_ns, int64_t lo_ns, int64_t hi_ns,
+                                uint64_t tag, tsp_error *err)
+{
+    tspi_hops *store = &solver->hops;
+    int64_t from, to;
+    uint32_t utc = solver->config.clocks;
+
+    if (clock >= solver->config.clocks)
+        return tsp_error_set(err, TSP_EINVAL, "a bound on a clock that does not exist");
+    if (solver->config.reference != TSP_NO_CLOCK)
+        return tsp_error_set(err, TSP_EINVAL, "bounds make UTC the reference: name no other");
+    if (lo_ns > hi_ns)
+        return tsp_error_set(err, TSP_EINVAL, "a bound whose ends are the wrong way round");
+    if (!is_stamp(at_ns) || __builtin_sub_overflow(at_ns, hi_ns, &from) || __builtin_sub_overflow(at_ns, lo_ns, &to) ||
+        !is_stamp(from) || !is_stamp(to))
+        return tsp_error_set(err, TSP_ERANGE, "a bound out of range");
+    if (!tspi_hops_reserve(store, 2))
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    store->hops[store->n++] = (tspi_hop){.sent = from, .received = at_ns, .tag = tag, .from = utc, .to = clock,
+                                         .index = UINT32_MAX, .flags = TSPI_HOP_BOUND};
+    store->hops[store->n++] = (tspi_hop){.sent = at_ns, .received = to, .tag = tag, .from = clock, .to = utc,
+                                         .index = UINT32_MAX, .flags = TSPI_HOP_BOUND};
+    store->sorted = false;
+    solver->has_utc = true;
+    return TSP_OK;
+}
+
+static void clear_flags(tspi_hops *hops)
+{
+    for (size_t row = 0; row < hops->n; row++)
+        hops->hops[row].flags &= TSPI_HOP_SOFT | TSPI_HOP_BOUND;
+}
+
+static bool new_fit(tsp_solver *solver, double quantile, bool with_soft)
+{
+    tspi_fit *fit = &solver->fit;
+
+    tspi_fit_release(fit);
+    clear_flags(&solver->hops);
+    if (!tspi_fit_init(fit, &solver->hops, solver->clocks))
+        return false;
+    fit->threads = solver->config.threads ? solver->config.threads : 1;
+    fit->rho = (double)solver->rho_ppb * 1e-9;
+    fit->believe_all = solver->config.quorum == 1;
+    fit->group = solver->group;
+    fit->root = solver->root;
+    fit->quantile = quantile;
+    fit->without = TSPI_HOP_LIES | TSPI_HOP_ASIDE | TSPI_HOP_AMBIGUOUS | (with_soft ? 0 : TSPI_HOP_SOFT);
+    if (!fit->believe_all)
+        tspi_soft_drop_operations(&solver->hops);
+    return true;
+}
+
+/* Soft hops estimate from the start only where hard ones alone close fewer cycles. */
+static bool soft_is_needed(const tsp_solver *solver, bool *ret_needed)
+{
+    uint32_t all, hard;
+
+    if (!tspi_frame_cycles(&solver->hops, solver->clocks, 0, &all) ||
+        !tspi_frame_cycles(&solver->hops, solver->clocks, TSPI_HOP_SOFT, &hard))
+        return false;
+    *ret_needed = all < hard;
+    return true;
+}
+
+static bool choose_frame(tsp_solver *solver, bool with_soft)
+{
+    uint32_t fixed = solver->has_utc ? solver->config.clocks : solver->config.reference;
+
+    solver->group = calloc((size_t)solver->clocks + 1, sizeof *solver->group);
+    solver->root = calloc((size_t)solver->clocks + 1, 1);
+    if (!solver->group || !solver->root ||
+        !tspi_frame_groups(&solver->hops, solver->clocks, solver->group, &solver->groups_n) ||
+        !tspi_frame_roots(&solver->hops, solver->clocks, solver->group, solver->groups_n, fixed, solver->root))
+        return false;
+    if (fixed != TSP_NO_CLOCK && solver->groups_n == 1)
+        return true;
+    return new_fit(solver, LIE_PART, with_soft) && tspi_estimate_coarse(&solver->fit) &&
+           tspi_frame_best_roots(&solver->fit, solver->groups_n, fixed, solver->root);
+}
+
+static tsp_status solve(tsp_solver *solver, bool with_soft, tsp_error *err)
+{
+    bool feasible = false;
+
+    for (double quantile = LIE_PART; !feasible; quantile *= 2) {
+        bool last_try = quantile * 2 > LIE_PART_MOST || solver->config.quorum == 1;
+        if (!new_fit(solver, quantile, with_soft) || !tspi_estimate(&solver->fit) ||
+            !tspi_soft_quorum(&solver->fit, &solver->hops, solver->config.quorum, &solver->summary.soft_lie_rate) ||
+            !tspi_solver_tracks(solver))
+            return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+        tsp_status rc = tspi_solver_prove(solver, last_try, &feasible, err);
+        if (rc != TSP_OK)
+            return rc;
+        if (last_try)
+            break;
+    }
+    return TSP_OK;
+}
+
+/* Where each of the caller's hops went; and the counts of the summary. */
+static bool sum_up(tsp_solver *solver)
+{
+    tsp_solver_summary_row *summary = &solver->summary;
+    const tspi_hops *hops = &solver->hops;
+    uint32_t *size = calloc((size_t)solver->groups_n + 1, sizeof *size), largest = 0;
+
+    solver->row_of = malloc((hops->added + 1) * sizeof *solver->row_of);
+    if (!solver->row_of || !size) {
+        free(size);
+        return false;
+    }
+    for (uint32_t c = 0; c < solver->clocks; c++)
+        if (++size[solver->group[c]] > size[largest])
+            largest = solver->group[c];
+    free(size);
+    summary->groups = solver->groups_n;
+    summary->max_drift_ppm = solver->config.max_drift_ppm;
+    summary->reference = TSP_NO_CLOCK;
+    for (uint32_t c = 0; c < solver->config.clocks; c++)
+        if (solver->root[c] && solver->group[c] == largest)
+            summary->reference = c;
+    for (size_t k = 0; k < hops->added; k++)
+        solver->row_of[k] = UINT32_MAX;
+    for (size_t row = 0; row < hops->n; row++) {
+        const tspi_hop *hop = &hops->hops[row];
+        int64_t sent, received;
+        if (hop->flags & TSPI_HOP_BOUND)
+            continue;
+        solver->row_of[hop->index] = (uint32_t)row;
+        tsp_solver_correct_hop(solver, hop->index, &sent, &received);
+        summary->violations_before += tspi_hop_slack(hop) < 0;
+        *(hop->flags & TSPI_HOP_LIES ? &summary->violations_lies : &summary->violations_after) +=
+            received + hop->quantum < sent;
+        summary->late += !!(hop->flags & TSPI_HOP_LATE);
+        summary->conflicts += !!(hop->flags & TSPI_HOP_CONFLICT);
+    }
+    return true;
+}
+
+tsp_status tsp_solver_run(tsp_solver *solver, tsp_error *err)
+{
+    bool with_soft;
+    tsp_status rc;
+
+    drop_results(solver);
+    solver->clocks = solver->config.clocks + solver->has_utc;
+    if (!tspi_hops_sort(&solver->hops) || !soft_is_needed(solver, &with_soft) || !choose_frame(solver, with_soft))
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    solver->rows = calloc((size_t)solver->clocks + 1, sizeof *solver->rows);
+    if (!solver->rows)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    rc = solve(solver, with_soft, err);
+    if (rc != TSP_OK)
+        return rc;
+    if (!tspi_solver_judge(solver) || !tspi_solver_project(solver) || !tspi_solver_knots(solver) || !sum_up(solver))
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    solver->done = true;
+    return TSP_OK;
+}
+
+tsp_status tsp_solver_clock(const tsp_solver *solver, uint32_t clock, tsp_clock_result *ret_result, tsp_error *err)
+{
+    if (!solver->done || clock >= solver->config.clocks)
+        return tsp_error_set(err, TSP_EINVAL, "no such clock, or the solver has not run");
+    *ret_result = solver->rows[clock].result;
+    return TSP_OK;
+}
+
+void tsp_solver_summary(const tsp_solver *solver, tsp_solver_summary_row *ret_summary)
+{
+    *ret_summary = solver->summary;
+}
+
+tsp_hop_label tsp_solver_hop_label(const tsp_solver *solver, size_t index)
+{
+    uint32_t row = solver->row_of && index < solver->hops.added ? solver->row_of[index] : UINT32_MAX;
+    uint16_t flags;
+
+    if (row == UINT32_MAX)
+        return TSP_HOP_SAME_CLOCK;
+    flags = solver->hops.hops[row].flags;
+    return flags & TSPI_HOP_CONFLICT    ? TSP_HOP_CONFLICT
+           : flags & TSPI_HOP_LATE      ? TSP_HOP_LATE
+           : flags & TSPI_HOP_UNCOUNTED ? TSP_HOP_UNCOUNTED
+                                        : TSP_HOP_USED;
+}
+
+void tsp_solver_correct_hop(const tsp_solver *solver, size_t index, int64_t *ret_sent_ns, int64_t *ret_received_ns)
+{
+    uint32_t row = index < solver->hops.added ? solver->row_of[index] : UINT32_MAX;
+    const tspi_sides *sides = &solver->fit.sides;
+
+    *ret_sent_ns = *ret_received_ns = 0;
+    if (row == UINT32_MAX)
+        return;
+    const tspi_hop *hop = &solver->hops.hops[row];
+    uint32_t from = tspi_sides_sent_node(sides, &solver->hops, row) - tspi_sides_first(sides, hop->from);
+    uint32_t to = tspi_sides_received_node(sides, &solver->hops, row) - tspi_sides_first(sides, hop->to);
+    *ret_sent_ns = hop->sent - tspi_track_piece_offset(solver->rows[hop->from].track, from, hop->sent);
+    *ret_received_ns = hop->received - tspi_track_piece_offset(solver->rows[hop->to].track, to, hop->received);
+}
+
+const char *tsp_clock_verdict_name(tsp_clock_verdict verdict)
+{
+    static const char *const names[] = {"ok", "suspected", "proven", "unknown"};
+
+    return verdict <= TSP_CLOCK_UNKNOWN ? names[verdict] : "unknown";
+}

@@ -1,0 +1,70 @@
+/* The solver behind truespan/clocks.h: what its parts share. */
+#ifndef TSPI_SOLVE_SOLVER_H
+#define TSPI_SOLVE_SOLVER_H
+
+#include "clock/track.h"
+#include "solve/bound.h"
+#include "solve/fit.h"
+#include "solve/graph.h"
+#include "solve/hops.h"
+#include "truespan/clocks.h"
+
+/* What is known of one clock. */
+typedef struct {
+    tsp_clock_result result;
+    tsp_track *track;    /* owned: corrects */
+    tsp_track *estimate; /* owned: the estimate, also where the track corrects by zero */
+    tsp_knot *knots;     /* owned */
+    tsp_step *steps;     /* owned */
+    uint64_t in, out;
+    int64_t first, last; /* stamps of its hops within the run; first > last: none */
+} tspi_clock_row;
+
+struct tsp_solver {
+    tsp_solver_config config;
+    int64_t rho_ppb;
+    uint32_t clocks; /* rows in use: config.clocks, + 1 for UTC once there are bounds */
+    bool has_utc;
+    tspi_hops hops;
+    /* Results of the last run. */
+    bool done;
+    uint32_t *group; /* owned, clocks */
+    uint32_t groups_n;
+    uint8_t *root; /* owned, clocks */
+    tspi_fit fit;
+    tspi_graph graph;   /* of all the evidence */
+    tspi_bounds bounds;
+    bool bounded;       /* graph and bounds are there */
+    tspi_clock_row *rows; /* owned, clocks */
+    uint32_t *row_of;     /* owned: hop's index -> row in hops, UINT32_MAX for same-clock hops */
+    tsp_proof_link *conflict; /* owned */
+    size_t conflict_n;
+    tsp_solver_summary_row summary;
+};
+
+/* Flags of hops that neither estimate nor bound. */
+#define TSPI_HOP_LIES (TSPI_HOP_LATE | TSPI_HOP_CONFLICT | TSPI_HOP_UNCOUNTED)
+
+/* evidence.c: potential and bounds from all hops that may bound; sets hops aside until nothing contradicts. */
+tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasible, tsp_error *err);
+
+/* An integer guess for every vertex, from the estimates. */
+bool tspi_solver_guess(const tsp_solver *solver, const tspi_graph *graph, int64_t *ret_pi);
+
+/* estimate tracks (rows[].estimate, first, last, in, out). */
+bool tspi_solver_tracks(tsp_solver *solver);
+
+/* verdict.c: verdicts from estimates and bounds. */
+bool tspi_solver_judge(tsp_solver *solver);
+
+/* project.c: rows[].track, from the estimates, so that no hop is left broken. */
+bool tspi_solver_project(tsp_solver *solver);
+
+/* knots.c: what callers read. */
+bool tspi_solver_knots(tsp_solver *solver);
+
+/* explain.c. */
+bool tspi_solver_links(const tsp_solver *solver, const tspi_graph *graph, const tspi_link *links, size_t n,
+                       tsp_proof_link **ret_links);
+
+#endif

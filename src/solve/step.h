@@ -1,0 +1,17 @@
+/* Steps: a clock that jumps is cut in two there, never smeared. */
+#ifndef TSPI_SOLVE_STEP_H
+#define TSPI_SOLVE_STEP_H
+
+#include "solve/fit.h"
+
+/* Find jumps by likelihood ratio, one at a time, the surest first; locate each hop by hop and cut its clock. */
+bool tspi_steps_find(tspi_fit *fit);
+
+/* After the first refinement: join what does not hold up, and let the stamps beside the others choose their side
+ * again. */
+bool tspi_steps_settle(tspi_fit *fit);
+
+/* Flag the hops so near a cut that their side is a guess. */
+bool tspi_steps_ambiguous(tspi_fit *fit);
+
+#endif
