@@ -42,14 +42,17 @@
 #define NOISE_GRID_STEP 0.5
 #define RATE_NOISE_GRID 17
 #define RATE_NOISE_LEAST (-8.0) /* log10 ns^2/s^3 */
-#define RATE_PRIORS {1.0, 1e4} /* ns/s */
+#define RATE_PRIORS                                                                                                    \
+    {                                                                                                                  \
+        1.0, 1e4                                                                                                       \
+    } /* ns/s */
 #define RATE_PRIORS_N 2
 
 /* The scatter of a clock's own cycle means, which are free of clock error, is the prior of its noise: worth this many
  * squared decades of -2 log likelihood. Grid points further than the reach from it are not tried. */
 #define NOISE_PRIOR 20.0
-#define NOISE_REACH 1.6 /* decades */
-#define NOISE_FLOOR_NS 10.0 /* added: stamps are no better */
+#define NOISE_REACH 1.6      /* decades */
+#define NOISE_FLOOR_NS 10.0  /* added: stamps are no better */
 #define NOISE_DEFAULT_NS 1e6 /* with nothing to go by */
 
 /* A window's weight goes with the square of its hops against the usual count (the minimum of n exponentials scatters
@@ -82,7 +85,7 @@
 #define SPARSE_HOPS 20.0
 #define LINE_FLOOR_NS 5e4
 #define LINE_ROUNDS 25
-#define LINE_SOLVER_ROUNDS 60
+#define LINE_SOLVER_ROUNDS 400
 #define LINE_HOPS 200000
 
 /* The fence: below the low quantile by this many times the way from it to the next (four times as high). Edges with
@@ -102,7 +105,7 @@
 #define STEP_RATIO 60.0
 #define STEP_PLACES 12
 #define STEP_EDGE 3
-#define STEP_SIDE 6        /* windows either side that give the size */
+#define STEP_SIDE 6         /* windows either side that give the size */
 #define STEP_SIZE_LEAST 1e4 /* ns: prior scale of the size */
 #define STEPS_MOST 40
 #define STEP_RATE_PRIOR 1e4 /* ns/s */

@@ -1,7 +1,8 @@
 /* Tracks that break no hop and move no clock without need.
  *
- * Clocks that nothing speaks against are pinned to 0, the others aim at their estimates. What the pinned ones and the
- * hops allow the others is an interval at each vertex; aims are moved into it. Both the smallest lowering and the
+ * Clocks that nothing speaks against are pinned to 0, the others aim at their estimates; a pinned clock that cannot be
+ * at 0 while the others are where they aim is let go. What the pinned ones and the hops allow the others is an interval
+ * at each vertex; aims are moved into it. Both the smallest lowering and the
  * smallest raising that break nothing are shortest paths from the aims, and so is their middle, rounded down, free of
  * contradictions. Vertices that had to move become knots. Then every hop is tested, with the very arithmetic that
  * corrects stamps. */
@@ -14,9 +15,9 @@
 typedef struct {
     tsp_solver *solver;
     tspi_graph graph;
-    uint8_t *pinned;  /* owned, clocks */
+    uint8_t *pinned;               /* owned, clocks */
     int64_t *pi, *aim, *up, *down; /* owned, vertices */
-    uint32_t *via;    /* owned, vertices */
+    uint32_t *via;                 /* owned, vertices */
 } projection;
 
 static uint32_t clock_of(const projection *p, uint32_t v)
@@ -43,7 +44,9 @@ static bool build(projection *p, bool *ret_feasible)
     static const struct {
         uint16_t without;
         int64_t allowance;
-    } tries[] = {{0, 0}, {0, ROUNDING_NS + TELESCOPE_NS}, {TSPI_HOP_AMBIGUOUS, 0},
+    } tries[] = {{0, 0},
+                 {0, ROUNDING_NS + TELESCOPE_NS},
+                 {TSPI_HOP_AMBIGUOUS, 0},
                  {TSPI_HOP_AMBIGUOUS, ROUNDING_NS + TELESCOPE_NS}};
     tsp_solver *solver = p->solver;
     uint16_t without = TSPI_HOP_LIES | (solver->summary.soft_excluded ? TSPI_HOP_SOFT : 0);
@@ -86,13 +89,12 @@ static void set_aims(projection *p)
             p->aim[v] = 0;
 }
 
-/* What pinned clocks allow: up = the largest, down = minus the smallest offset of every vertex. */
-static bool reach_from_pinned(projection *p)
+/* The smallest lowering of the aims (up) and the smallest raising (minus down) that break nothing. */
+static bool reach_from_aims(projection *p)
 {
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
-        bool fixed = p->pinned[clock_of(p, v)];
-        p->up[v] = fixed ? p->aim[v] : INT64_MAX;
-        p->down[v] = fixed ? -p->aim[v] : INT64_MAX;
+        p->up[v] = p->aim[v];
+        p->down[v] = -p->aim[v];
     }
     return tspi_reach(&p->graph, p->pi, true, p->up, p->via) && tspi_reach(&p->graph, p->pi, false, p->down, NULL);
 }
@@ -104,24 +106,26 @@ static int64_t estimate_of(const projection *p, uint32_t clock)
     return llabs(tsp_track_offset(row->estimate, row->first <= row->last ? row->first / 2 + row->last / 2 : 0));
 }
 
-/* Where two pinned clocks contradict each other, the one whose estimate is further off is let go. */
+/* Where a pinned clock contradicts another's aim, it is let go: something does speak against it. Of two pinned ones,
+ * the one whose estimate is further off. */
 static bool unpin(projection *p)
 {
     bool changed = false;
 
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
         uint32_t clock = clock_of(p, v), other, u = v;
-        if (!p->pinned[clock] || p->up[v] >= p->aim[v])
+        if (p->up[v] >= p->aim[v])
             continue;
         for (uint32_t steps = 0; p->via[u] != TSPI_VIA_NONE && steps < p->graph.vertices_n; steps++)
             u = p->via[u] == TSPI_VIA_BEFORE  ? u - 1
                 : p->via[u] == TSPI_VIA_AFTER ? u + 1
                                               : p->graph.arcs[p->via[u]].from;
         other = clock_of(p, u);
-        if (p->solver->root[clock] || (!p->solver->root[other] && p->pinned[other] &&
-                                       estimate_of(p, other) > estimate_of(p, clock)))
+        bool free_clock = p->pinned[clock] && !p->solver->root[clock];
+        bool free_other = p->pinned[other] && !p->solver->root[other];
+        if (free_other && (!free_clock || estimate_of(p, other) > estimate_of(p, clock)))
             clock = other;
-        if (p->solver->root[clock])
+        else if (!free_clock)
             continue;
         p->pinned[clock] = 0;
         changed = true;
@@ -129,23 +133,34 @@ static bool unpin(projection *p)
     return changed;
 }
 
-/* aim becomes the projected offset of each vertex. */
-static bool settle(projection *p)
+/* What the roots and the other pinned clocks allow of an aim; and then the middle. */
+static bool clip_to_pinned(projection *p)
 {
-    do {
-        set_aims(p);
-        if (!reach_from_pinned(p))
-            return false;
-    } while (unpin(p));
+    for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
+        bool fixed = p->pinned[clock_of(p, v)];
+        p->up[v] = fixed ? p->aim[v] : INT64_MAX;
+        p->down[v] = fixed ? -p->aim[v] : INT64_MAX;
+    }
+    if (!tspi_reach(&p->graph, p->pi, true, p->up, NULL) || !tspi_reach(&p->graph, p->pi, false, p->down, NULL))
+        return false;
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
         if (p->up[v] != INT64_MAX && p->aim[v] > p->up[v])
             p->aim[v] = p->up[v];
         if (p->down[v] != INT64_MAX && p->aim[v] < -p->down[v])
             p->aim[v] = -p->down[v];
-        p->up[v] = p->aim[v];
-        p->down[v] = -p->aim[v];
     }
-    if (!tspi_reach(&p->graph, p->pi, true, p->up, NULL) || !tspi_reach(&p->graph, p->pi, false, p->down, NULL))
+    return true;
+}
+
+/* aim becomes the projected offset of each vertex. */
+static bool settle(projection *p)
+{
+    do {
+        set_aims(p);
+        if (!reach_from_aims(p))
+            return false;
+    } while (unpin(p));
+    if (!clip_to_pinned(p) || !reach_from_aims(p))
         return false;
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
         int64_t sum = p->up[v] - p->down[v];

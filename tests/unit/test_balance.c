@@ -65,6 +65,133 @@ TEST(balance, is_balanced_for_every_set_of_vertices)
     tspi_balancer_release(&balancer);
 }
 
+/* The same by the plain recipe on a dense matrix: find the minimum-mean cycle (Karp 1978), fix its slacks equal,
+ * contract it, repeat. */
+#define BIG 40
+typedef struct {
+    int n, group[BIG]; /* of the caller's vertices */
+    double w[BIG][BIG], x[BIG];
+} dense;
+
+static bool minimum_mean_cycle(const dense *g, int *cycle, int *ret_n, double *ret_mean)
+{
+    static double d[BIG + 1][BIG];
+    static int from[BIG + 1][BIG];
+    int n = g->n, best = -1, walk[BIG + 1], seen[BIG];
+    double mean = INFINITY;
+
+    for (int v = 0; v < n; v++)
+        d[0][v] = 0;
+    for (int k = 1; k <= n; k++)
+        for (int v = 0; v < n; v++) {
+            d[k][v] = INFINITY;
+            for (int u = 0; u < n; u++)
+                if (d[k - 1][u] + g->w[u][v] < d[k][v]) {
+                    d[k][v] = d[k - 1][u] + g->w[u][v];
+                    from[k][v] = u;
+                }
+        }
+    for (int v = 0; v < n; v++) {
+        double worst = -INFINITY;
+        for (int k = 0; k < n && isfinite(d[n][v]); k++)
+            worst = fmax(worst, (d[n][v] - d[k][v]) / (n - k));
+        if (isfinite(d[n][v]) && worst < mean) {
+            mean = worst;
+            best = v;
+        }
+    }
+    if (best < 0)
+        return false;
+    walk[n] = best;
+    for (int k = n; k > 0; k--)
+        walk[k - 1] = from[k][walk[k]];
+    /* Of the cycles on the walk, the one whose mean is the minimum. */
+    for (int a = 0; a < n; a++) {
+        double sum = 0;
+        memset(seen, 0, sizeof seen);
+        for (int b = a + 1; b <= n; b++) {
+            sum += g->w[walk[b - 1]][walk[b]];
+            if (walk[b] == walk[a] && fabs(sum / (b - a) - mean) < 1e-7 * (1 + fabs(mean))) {
+                memcpy(cycle, walk + a, (size_t)(b - a) * sizeof *cycle);
+                *ret_n = b - a;
+                *ret_mean = sum / (b - a);
+                return true;
+            }
+            if (seen[walk[b]]++)
+                break;
+        }
+    }
+    return false;
+}
+
+static void contract_plainly(dense *g, const int *cycle, int n, double mean, int clocks)
+{
+    double shift[BIG] = {0}, sum = 0;
+    bool on[BIG] = {0};
+    int rename[BIG], next = 1;
+    dense h = {.n = g->n - n + 1};
+
+    for (int k = 0; k < n; k++) {
+        on[cycle[k]] = true;
+        shift[cycle[k]] = sum;
+        sum += g->w[cycle[k]][cycle[(k + 1) % n]] - mean;
+    }
+    for (int v = 0; v < g->n; v++)
+        rename[v] = on[v] ? 0 : next++;
+    for (int a = 0; a < h.n; a++)
+        for (int b = 0; b < h.n; b++)
+            h.w[a][b] = INFINITY;
+    for (int a = 0; a < g->n; a++)
+        for (int b = 0; b < g->n; b++)
+            if (rename[a] != rename[b])
+                h.w[rename[a]][rename[b]] = fmin(h.w[rename[a]][rename[b]], g->w[a][b] + shift[a] - shift[b]);
+    for (int c = 0; c < clocks; c++) {
+        h.x[c] = g->x[c] + shift[g->group[c]];
+        h.group[c] = rename[g->group[c]];
+    }
+    *g = h;
+}
+
+TEST(balance, agrees_with_the_plain_recipe)
+{
+    static dense g;
+    tspi_random random;
+    tspi_balancer balancer = {0};
+    tspi_balance_edge edges[BIG * 6];
+    double x[BIG], level[BIG], mean;
+    uint32_t group[BIG];
+    int cycle[BIG + 1], n;
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < 60; round++) {
+        size_t m = 0;
+        g.n = BIG;
+        for (int a = 0; a < BIG; a++)
+            for (int b = 0; b < BIG; b++)
+                g.w[a][b] = INFINITY;
+        for (int v = 0; v < BIG; v++) {
+            static const int reach[] = {1, 7, 39, 33};
+            g.group[v] = v;
+            g.x[v] = 0;
+            for (int k = 0; k < 4; k++) {
+                int to = (v + reach[k]) % BIG;
+                g.w[v][to] = 4000 + tspi_random_exponential(&random, 400) + (round % 2 ? 100 * (v - to) : 0);
+                edges[m++] = (tspi_balance_edge){(uint32_t)v, (uint32_t)to, g.w[v][to]};
+            }
+        }
+        REQUIRE(tspi_balance(&balancer, BIG, edges, m, NULL, x, group, level));
+        while (g.n > 1) {
+            REQUIRE(minimum_mean_cycle(&g, cycle, &n, &mean));
+            contract_plainly(&g, cycle, n, mean, BIG);
+        }
+        for (int v = 1; v < BIG; v++)
+            CHECK_NEAR(x[v] - x[0], g.x[v] - g.x[0], 1e-5);
+        if (test_failures)
+            break;
+    }
+    tspi_balancer_release(&balancer);
+}
+
 /* Shifting one vertex's edges by c shifts its offset by c and nothing else. */
 TEST(balance, follows_a_shift)
 {
