@@ -141,9 +141,9 @@ typedef struct {
     uint32_t groups;
     uint32_t reference; /* of the largest group; TSP_NO_CLOCK when it is UTC */
     double max_drift_ppm;
-    bool contradictory;   /* no clocks within the drift limit explain the stamps: tsp_solver_conflict says why */
-    bool soft_excluded;   /* soft hops contradict hard ones and bound nothing */
-    double soft_lie_rate; /* assumed for soft hops where their operation tells nothing */
+    bool contradictory;         /* no clocks within the drift limit explain the stamps: tsp_solver_conflict says why */
+    bool soft_excluded;         /* soft hops contradict hard ones and bound nothing */
+    double soft_lie_rate;       /* assumed for soft hops where their operation tells nothing */
     uint64_t violations_before; /* hops with received + quantum < sent, as stamped */
     uint64_t violations_after;  /* the same with corrected stamps, of hops that are not known to lie */
     uint64_t violations_lies;   /* the same, of hops labelled late, uncounted or conflict: no clock explains them */

@@ -16,9 +16,9 @@ typedef struct {
 
 struct tsp_track {
     uint32_t pieces;
-    int64_t *cuts;           /* owned, pieces - 1: local stamp of each cut; at or after it is after the step */
-    size_t *first;           /* owned, pieces + 1 */
-    tspi_track_knot *knots;  /* owned; ascending `at` within a piece; an empty piece has offset 0 */
+    int64_t *cuts;          /* owned, pieces - 1: local stamp of each cut; at or after it is after the step */
+    size_t *first;          /* owned, pieces + 1 */
+    tspi_track_knot *knots; /* owned; ascending `at` within a piece; an empty piece has offset 0 */
 };
 
 /* cuts and knots are copied; first has pieces + 1 entries. NULL: out of memory. */

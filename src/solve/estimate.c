@@ -148,6 +148,6 @@ bool tspi_estimate(tspi_fit *fit)
     if (!with_soft && !tspi_soft_is_clean(fit, &clean))
         return false;
     if (clean)
-        fit->without &= (uint16_t)~(TSPI_HOP_SOFT | TSPI_HOP_ASIDE);
+        fit->without &= (uint16_t) ~(TSPI_HOP_SOFT | TSPI_HOP_ASIDE);
     return refine(fit);
 }

@@ -51,7 +51,8 @@ typedef enum { FEASIBLE, INFEASIBLE, NO_MEMORY } outcome;
 
 /* A potential of the graph of all hops without these flags. aside: hops that may be set aside on the way, counted
  * down; a disabled arc can never bind again. */
-static outcome find_potential(tsp_solver *solver, uint16_t without, uint32_t *aside, tspi_graph *graph, int64_t **ret_pi)
+static outcome find_potential(tsp_solver *solver, uint16_t without, uint32_t *aside, tspi_graph *graph,
+                              int64_t **ret_pi)
 {
     const int64_t never = INT64_MAX / 4;
     int64_t *pi = NULL;

@@ -68,10 +68,10 @@ static bool carrying_vertex(const tsp_solver *solver, uint32_t node, int64_t at,
             continue;
         int64_t tie = v == before ? drift - graph->drift[v] : graph->drift[v] - drift;
         *ret_v = (uint32_t)v;
-        if (upper ? hi != TSP_UNBOUNDED_HI && solver->bounds.hi[v] != TSP_UNBOUNDED_HI &&
-                        solver->bounds.hi[v] + tie == hi
-                  : lo != TSP_UNBOUNDED_LO && solver->bounds.lo[v] != TSP_UNBOUNDED_LO &&
-                        solver->bounds.lo[v] - tie == lo)
+        if (upper
+                ? hi != TSP_UNBOUNDED_HI && solver->bounds.hi[v] != TSP_UNBOUNDED_HI && solver->bounds.hi[v] + tie == hi
+                : lo != TSP_UNBOUNDED_LO && solver->bounds.lo[v] != TSP_UNBOUNDED_LO &&
+                      solver->bounds.lo[v] - tie == lo)
             return true;
     }
     return false;

@@ -20,8 +20,8 @@ bool tspi_fit_init(tspi_fit *fit, tspi_hops *hops, uint32_t clocks)
     fit->window_of = calloc((size_t)clocks + 1, sizeof *fit->window_of);
     fit->u = malloc((hops->n + 1) * sizeof *fit->u);
     fit->t = malloc((hops->n + 1) * sizeof *fit->t);
-    if (!fit->origin || !fit->joined || !fit->node_clock || !fit->curves || !fit->series ||
-        !fit->window_of || !fit->u || !fit->t || !tspi_sides_init(&fit->sides, clocks)) {
+    if (!fit->origin || !fit->joined || !fit->node_clock || !fit->curves || !fit->series || !fit->window_of ||
+        !fit->u || !fit->t || !tspi_sides_init(&fit->sides, clocks)) {
         tspi_fit_release(fit);
         return false;
     }

@@ -38,7 +38,7 @@ typedef struct {
 } tspi_jump;
 
 typedef struct {
-    tspi_hops *hops;       /* borrowed */
+    tspi_hops *hops; /* borrowed */
     uint32_t clocks;
     unsigned threads;
     double rho;            /* drift limit, ns per ns */
@@ -50,19 +50,19 @@ typedef struct {
     uint8_t *joined;       /* owned, clocks: a cycle of hops ties it to its root */
     tspi_sides sides;
     uint32_t nodes;
-    uint32_t *node_clock;  /* owned, nodes */
-    tspi_curve *curves;    /* owned, nodes */
-    tspi_series *series;   /* owned, nodes */
-    double *window_of;     /* owned, nodes: window length, ns */
-    double *u;             /* owned, hops: residual slack, ns */
-    double *t;             /* owned, hops: corrected sent time, ns */
+    uint32_t *node_clock;   /* owned, nodes */
+    tspi_curve *curves;     /* owned, nodes */
+    tspi_series *series;    /* owned, nodes */
+    double *window_of;      /* owned, nodes: window length, ns */
+    double *u;              /* owned, hops: residual slack, ns */
+    double *t;              /* owned, hops: corrected sent time, ns */
     double t_first, t_last; /* where the traffic is, stray stamps left out */
-    double quantile;       /* of slack that stands for an edge while lies are not yet removed */
+    double quantile;        /* of slack that stands for an edge while lies are not yet removed */
     uint16_t without;       /* flags of hops that do not estimate */
-    bool limit_rates;      /* tracks obey the drift limit from now on */
-    tspi_jump *jumps;      /* owned */
+    bool limit_rates;       /* tracks obey the drift limit from now on */
+    tspi_jump *jumps;       /* owned */
     uint32_t jumps_n;
-    double base_window;    /* T1, ns */
+    double base_window; /* T1, ns */
 } tspi_fit;
 
 bool tspi_fit_init(tspi_fit *fit, tspi_hops *hops, uint32_t clocks);

@@ -117,10 +117,9 @@ static bool set_steps(tsp_solver *solver, uint32_t clock)
             if (jump->clock != clock || jump->cut != cut)
                 continue;
             const tsp_track *track = row->track->pieces > 1 ? row->track : row->estimate;
-            row->steps[n++] = (tsp_step){jump->before,
-                                         tspi_track_piece_offset(track, p + 1, cut) -
-                                             tspi_track_piece_offset(track, p, cut),
-                                         jump->after};
+            row->steps[n++] = (tsp_step){
+                jump->before, tspi_track_piece_offset(track, p + 1, cut) - tspi_track_piece_offset(track, p, cut),
+                jump->after};
         }
     row->result.steps = row->steps;
     row->result.steps_n = n;

@@ -12,11 +12,11 @@
 
 typedef struct {
     size_t row;
-    bool out;              /* the clock sent it */
-    double local;          /* the clock's stamp, ns since its origin */
-    double before, after;  /* excess over the floor when the stamp is from before, from after the jump */
+    bool out;             /* the clock sent it */
+    double local;         /* the clock's stamp, ns since its origin */
+    double before, after; /* excess over the floor when the stamp is from before, from after the jump */
     double cost_before, cost_after;
-    double t;              /* when, by the cheaper side */
+    double t; /* when, by the cheaper side */
 } near_hop;
 
 typedef struct {
@@ -62,12 +62,12 @@ static bool take_near(near_hops *near, const tspi_fit *fit, const tspi_edge *edg
             near->hops = grown;
             near->cap = cap;
         }
-        near->hops[near->n++] = (near_hop){.row = row,
-                                           .out = out,
-                                           .local = tspi_fit_local(fit, out ? edge->from : edge->to,
-                                                                   out ? hop->sent : hop->received),
-                                           .before = fit->u[row] - floor,
-                                           .after = after_jump(fit->u[row], out, size) - floor};
+        near->hops[near->n++] =
+            (near_hop){.row = row,
+                       .out = out,
+                       .local = tspi_fit_local(fit, out ? edge->from : edge->to, out ? hop->sent : hop->received),
+                       .before = fit->u[row] - floor,
+                       .after = after_jump(fit->u[row], out, size) - floor};
     }
     return true;
 }

@@ -18,14 +18,14 @@ static const double rate_priors[RATE_PRIORS_N] = RATE_PRIORS;
 /* One node's series on its way through a pass. */
 typedef struct {
     uint32_t n;
-    double *memory;               /* owned: all below */
+    double *memory; /* owned: all below */
     double *t, *y, *relative, *excess2, *local, *total;
-    double origin;                /* added to y again */
-    double scatter;               /* of its cycle means, ns; NAN: too few to tell */
-    double level_step;            /* mean step between neighbouring cycle means */
-    double count;                 /* usual hops in a window */
+    double origin;     /* added to y again */
+    double scatter;    /* of its cycle means, ns; NAN: too few to tell */
+    double level_step; /* mean step between neighbouring cycle means */
+    double count;      /* usual hops in a window */
     double window;
-    double prior;                 /* of the noise, ns */
+    double prior; /* of the noise, ns */
 } series;
 
 typedef struct {

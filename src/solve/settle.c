@@ -43,7 +43,8 @@ static double reach_of(const tspi_jump *jump)
     return fabs(jump->size) / 2 + (jump->to_t - jump->from_t) / 2;
 }
 
-typedef bool (*visitor)(tspi_fit *fit, const tspi_jump *jump, const tspi_edge *edge, size_t row, bool out, void *context);
+typedef bool (*visitor)(tspi_fit *fit, const tspi_jump *jump, const tspi_edge *edge, size_t row, bool out,
+                        void *context);
 
 /* Every hop with a stamp of the jump's clock within reach + extra of the cut. */
 static bool visit(tspi_fit *fit, const tspi_jump *jump, double extra, visitor each, void *context)
@@ -95,7 +96,8 @@ static double misfit(double u, double low)
     return u < low ? LOCATE_BELOW_MOST * (low - u) : u - low;
 }
 
-static bool choose_side(tspi_fit *fit, const tspi_jump *jump, const tspi_edge *edge, size_t row, bool out, void *context)
+static bool choose_side(tspi_fit *fit, const tspi_jump *jump, const tspi_edge *edge, size_t row, bool out,
+                        void *context)
 {
     siding *s = context;
     const tspi_hop *hop = &fit->hops->hops[row];

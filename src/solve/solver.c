@@ -137,10 +137,20 @@ tsp_status tsp_solver_add_bound(tsp_solver *solver, uint32_t clock, int64_t at_n
         return tsp_error_set(err, TSP_ERANGE, "a bound out of range");
     if (!tspi_hops_reserve(store, 2))
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
-    store->hops[store->n++] = (tspi_hop){.sent = from, .received = at_ns, .tag = tag, .from = utc, .to = clock,
-                                         .index = UINT32_MAX, .flags = TSPI_HOP_BOUND};
-    store->hops[store->n++] = (tspi_hop){.sent = at_ns, .received = to, .tag = tag, .from = clock, .to = utc,
-                                         .index = UINT32_MAX, .flags = TSPI_HOP_BOUND};
+    store->hops[store->n++] = (tspi_hop){.sent = from,
+                                         .received = at_ns,
+                                         .tag = tag,
+                                         .from = utc,
+                                         .to = clock,
+                                         .index = UINT32_MAX,
+                                         .flags = TSPI_HOP_BOUND};
+    store->hops[store->n++] = (tspi_hop){.sent = at_ns,
+                                         .received = to,
+                                         .tag = tag,
+                                         .from = clock,
+                                         .to = utc,
+                                         .index = UINT32_MAX,
+                                         .flags = TSPI_HOP_BOUND};
     store->sorted = false;
     solver->has_utc = true;
     return TSP_OK;

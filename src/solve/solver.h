@@ -32,11 +32,11 @@ struct tsp_solver {
     uint32_t groups_n;
     uint8_t *root; /* owned, clocks */
     tspi_fit fit;
-    tspi_graph graph;   /* of all the evidence */
+    tspi_graph graph; /* of all the evidence */
     tspi_bounds bounds;
-    bool bounded;       /* graph and bounds are there */
-    tspi_clock_row *rows; /* owned, clocks */
-    uint32_t *row_of;     /* owned: hop's index -> row in hops, UINT32_MAX for same-clock hops */
+    bool bounded;             /* graph and bounds are there */
+    tspi_clock_row *rows;     /* owned, clocks */
+    uint32_t *row_of;         /* owned: hop's index -> row in hops, UINT32_MAX for same-clock hops */
     tsp_proof_link *conflict; /* owned */
     size_t conflict_n;
     tsp_solver_summary_row summary;

@@ -19,10 +19,10 @@ typedef struct {
     size_t n;
     uint32_t clocks, pairs;
     const uint8_t *root;
-    double *weight;      /* owned, n */
-    double *deviation;   /* owned, n */
+    double *weight;                 /* owned, n */
+    double *deviation;              /* owned, n */
     double *pair_sum, *pair_weight; /* owned, pairs */
-    double *memory;      /* owned: vectors of 2 clocks */
+    double *memory;                 /* owned: vectors of 2 clocks */
 } line_fit;
 
 /* deviation -= its pair's weighted mean. */
@@ -144,8 +144,7 @@ static bool take_samples(line_fit *f, const tspi_fit *fit)
         pair_of[e] = back < edge ? pair_of[back - hops->edges] : f->pairs++;
         for (size_t k = edge->first; k < edge->first + edge->n; k += stride)
             if (!(hops->hops[k].flags & fit->without) && fit->t[k] >= fit->t_first && fit->t[k] <= fit->t_last)
-                f->samples[f->n++] =
-                    (sample){edge->from, edge->to, pair_of[e], (fit->t[k] - mid) / half, fit->u[k]};
+                f->samples[f->n++] = (sample){edge->from, edge->to, pair_of[e], (fit->t[k] - mid) / half, fit->u[k]};
     }
     free(pair_of);
     return true;

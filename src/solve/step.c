@@ -127,8 +127,7 @@ static bool take_step(tspi_fit *fit, uint32_t node, uint32_t g)
     line before = line_through(s.local + first, s.total + first, g - first, at, 2 * fit->rho);
     line after = line_through(s.local + g + 1, s.total + g + 1, last - g, at, 2 * fit->rho);
     double t[3] = {s.local[first], at, s.local[last]};
-    double x[3] = {before.level + before.slope * (t[0] - at), before.level,
-                   before.level + after.slope * (t[2] - at)};
+    double x[3] = {before.level + before.slope * (t[0] - at), before.level, before.level + after.slope * (t[2] - at)};
     tspi_jump jump = {.clock = fit->node_clock[node], .size = after.level - before.level};
     tspi_jump *grown = realloc(fit->jumps, (fit->jumps_n + 1) * sizeof *grown);
 

@@ -56,16 +56,16 @@ static size_t node_knots(const tspi_fit *fit, uint32_t node, const range *traffi
     size_t n = 0;
 
     if (has_traffic && (!curve->n || traffic->first < origin + (int64_t)curve->t[0]))
-        out[n++] = (tspi_track_knot){
-            traffic->first, shift + llround(tspi_curve_at(curve, (double)(traffic->first - origin)))};
+        out[n++] =
+            (tspi_track_knot){traffic->first, shift + llround(tspi_curve_at(curve, (double)(traffic->first - origin)))};
     for (uint32_t k = 0; k < curve->n; k++) {
         tspi_track_knot knot = {origin + llround(curve->t[k]), shift + llround(curve->x[k])};
         if (!n || knot.at > out[n - 1].at)
             out[n++] = knot;
     }
     if (has_traffic && n && traffic->last > out[n - 1].at)
-        out[n++] = (tspi_track_knot){traffic->last,
-                                     shift + llround(tspi_curve_at(curve, (double)(traffic->last - origin)))};
+        out[n++] =
+            (tspi_track_knot){traffic->last, shift + llround(tspi_curve_at(curve, (double)(traffic->last - origin)))};
     return n;
 }
 

@@ -51,8 +51,7 @@ static bool convict(tsp_solver *solver, int64_t *ret_proven)
          tspi_potential(&graph, pi, &links, &n) == TSPI_FEASIBLE && /* a part of what was feasible is */
          tspi_bounds_find(&graph, pi, solver->fit.threads, &bounds);
     for (uint32_t c = 0; ok && c < solver->clocks; c++)
-        ret_proven[c] =
-            distance(&graph, &bounds, tspi_sides_first(&solver->fit.sides, c), pieces_of(solver, c));
+        ret_proven[c] = distance(&graph, &bounds, tspi_sides_first(&solver->fit.sides, c), pieces_of(solver, c));
     free(pi);
     free(links);
     tspi_bounds_release(&bounds);
@@ -73,8 +72,8 @@ static bool typical(const tsp_solver *solver, uint32_t clock, double *ret_offset
     *ret_offset = *ret_half = 0;
     for (uint32_t v = begin; v < end; v++) {
         bool open = solver->bounds.lo[v] == TSP_UNBOUNDED_LO || solver->bounds.hi[v] == TSP_UNBOUNDED_HI;
-        x[v - begin] = fabs((double)tspi_track_piece_offset(solver->rows[clock].estimate, graph->node[v] - first,
-                                                            graph->at[v]));
+        x[v - begin] =
+            fabs((double)tspi_track_piece_offset(solver->rows[clock].estimate, graph->node[v] - first, graph->at[v]));
         half[v - begin] = open ? INFINITY : ((double)solver->bounds.hi[v] - (double)solver->bounds.lo[v]) / 2;
     }
     if (n) {

@@ -33,9 +33,9 @@ typedef struct {
     double *values;
     size_t values_cap;
     tspi_balancer balancer;
-    uint32_t *local;  /* node -> vertex of the window, valid where seen == window + 1 */
+    uint32_t *local; /* node -> vertex of the window, valid where seen == window + 1 */
     uint32_t *seen;
-    uint32_t *nodes;  /* vertex -> node */
+    uint32_t *nodes; /* vertex -> node */
     uint32_t *group;
     uint8_t *root;
     double *x, *level, *out, *in;

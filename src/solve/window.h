@@ -13,7 +13,7 @@ typedef struct {
 } tspi_sight;
 
 typedef struct {
-    double t0, length; /* window k is [t0 + k length, t0 + (k + 1) length), corrected time */
+    double t0, length;  /* window k is [t0 + k length, t0 + (k + 1) length), corrected time */
     tspi_sight *sights; /* owned, by node, then by window */
     size_t *first;      /* owned, nodes + 1 */
 } tspi_windows;

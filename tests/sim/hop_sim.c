@@ -9,8 +9,8 @@
 #define MS 1e6
 #define S 1e9
 
-const char *const hop_sim_shapes[] = {"rpc",  "drift", "wander", "step",    "pipeline",
-                                      "mesh", "late",  "null",   "one-way", "asymmetric", NULL};
+const char *const hop_sim_shapes[] = {"rpc",  "drift", "wander",  "step",       "pipeline", "mesh",
+                                      "late", "null",  "one-way", "asymmetric", NULL};
 
 static void *grow(void *old, size_t size)
 {

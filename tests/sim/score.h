@@ -8,10 +8,10 @@ typedef struct {
     uint64_t hops, knots, covered; /* knots whose bounds contain the truth */
     uint64_t estimated;            /* knots with an estimate: those of p50 and so on */
     double p50_us, p99_us, worst_us;
-    double half_width_us;          /* median half-width of the bounds */
+    double half_width_us; /* median half-width of the bounds */
     uint64_t one_sided;
     uint64_t before, after, after_lies;
-    uint32_t proven, suspected, accused; /* accused: of those, clocks that were right */
+    uint32_t proven, suspected, accused;     /* accused: of those, clocks that were right */
     uint32_t steps, steps_true, steps_found; /* found: the true step lies between its two hops */
     double step_error_us;
     uint64_t late_true, late_labelled, late_right; /* senders' stamps written late; labels; labels that are right */

@@ -47,8 +47,9 @@ static bool run_shape(const char *shape, const options *o)
         if (!ok)
             break;
         if (o->each)
-            printf("%-10s %3" PRIu64 " p50 %.2f p99 %.2f max %.2f cov %" PRIu64 "/%" PRIu64 " viol %" PRIu64 " -> %" PRIu64
-                   "+%" PRIu64 " accused %u steps %u/%u/%u (%.2f us) late %" PRIu64 "/%" PRIu64 "/%" PRIu64 " %.2fs\n",
+            printf("%-10s %3" PRIu64 " p50 %.2f p99 %.2f max %.2f cov %" PRIu64 "/%" PRIu64 " viol %" PRIu64
+                   " -> %" PRIu64 "+%" PRIu64 " accused %u steps %u/%u/%u (%.2f us) late %" PRIu64 "/%" PRIu64
+                   "/%" PRIu64 " %.2fs\n",
                    shape, o->first + k, s.p50_us, s.p99_us, s.worst_us, s.covered, s.knots, s.before, s.after,
                    s.after_lies, s.accused, s.steps_found, s.steps, s.steps_true, s.step_error_us, s.late_right,
                    s.late_labelled, s.late_true, s.seconds);
@@ -69,7 +70,8 @@ static bool run_shape(const char *shape, const options *o)
     if (ok) {
         qsort(p50, o->seeds, sizeof *p50, by_value);
         qsort(p99, o->seeds, sizeof *p99, by_value);
-        printf("| %-10s | %.5f | %" PRIu64 " -> %" PRIu64 " (+%" PRIu64 " lies) | %.2f | %.2f / %.2f | %u | %u of %u, %u extra | %.0f | %.2f |\n",
+        printf("| %-10s | %.5f | %" PRIu64 " -> %" PRIu64 " (+%" PRIu64
+               " lies) | %.2f | %.2f / %.2f | %u | %u of %u, %u extra | %.0f | %.2f |\n",
                shape, all.knots ? (double)all.covered / (double)all.knots : 1.0, all.before, all.after, all.after_lies,
                p50[o->seeds / 2], p99[o->seeds / 2], p99[o->seeds - 1], all.accused, all.steps_found, all.steps_true,
                all.steps - all.steps_found, all.half_width_us, seconds / o->seeds);
