@@ -30,6 +30,16 @@ demo: all
 	@echo "  $(BUILD)/truespan lab --sweep 0ms,4ms,5ms --hop-delay 2ms --quick"
 	@echo "  $(BUILD)/truespan help lab"
 
+# The same on a language model that people use: llama.cpp and SmolLM2-135M are fetched and built first.
+demo-llm: all
+	@bash tools/parts/llama.sh
+	@bash tools/parts/smollm2.sh
+	@meson setup --reconfigure $(BUILD) >/dev/null
+	@ninja -C $(BUILD) --quiet
+	@rm -rf $(DEMO)-llm
+	@echo "The experiment on SmolLM2-135M-Instruct through llama.cpp. About four minutes."
+	@$(BUILD)/truespan lab docs/examples/smollm2.yaml -o $(DEMO)-llm || [ $$? = 1 ]
+
 check: need-check all
 	@ninja -C $(BUILD) --quiet
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs

@@ -260,6 +260,10 @@ static void show_progress(void *ctx, const tspi_experiment_progress *progress)
     char eta[32] = "";
 
     (void)ctx;
+    if (!progress->blocks_n) {
+        fprintf(stderr, "\r\033[K%s ...", progress->phase);
+        return;
+    }
     if (progress->eta_s >= 0)
         snprintf(eta, sizeof eta, "  about %d:%02d left", (int)progress->eta_s / 60, (int)progress->eta_s % 60);
     fprintf(stderr, "\r\033[K%s: block %u of %u, %" PRIu64 " requests, %.0f tokens/s%s", progress->phase, progress->block,

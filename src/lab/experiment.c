@@ -15,8 +15,9 @@
 #include "lab/measure.h"
 #include "lab/reference.h"
 
-/* Requests of the block that warms caches, connections and TCP windows, and is not measured. */
+/* The block that warms caches, connections and TCP windows, and is not measured: so many requests, or so long. */
 enum { WARM_UP_REQUESTS = 100 };
+static const int64_t warm_up_ns = 2 * TSP_NS_PER_S;
 
 struct planned {
     enum { WARM_UP, POINT, PAIR } kind;
@@ -277,8 +278,10 @@ static tspi_block block_of(struct experiment *x, const struct planned *planned)
     };
 
     block.clock.seed = spec->seed;
-    if (planned->kind == WARM_UP)
+    if (planned->kind == WARM_UP) {
         block.requests = WARM_UP_REQUESTS;
+        block.duration_ns = warm_up_ns;
+    }
     if (planned->kind == PAIR) {
         block.requests = spec->experiment.throughput_requests;
         if (planned->on)
@@ -455,6 +458,8 @@ tsp_status tspi_experiment_run(const tspi_spec *spec, const tspi_experiment_opti
     tsp_status rc = tspi_conductor_pick(spec->nodes, &result.netns, result.how, sizeof result.how, err);
     if (rc == TSP_OK)
         rc = tspi_prompts_load(spec->load.prompts, &x.prompts, err);
+    if (rc == TSP_OK && options->on_progress)
+        options->on_progress(options->ctx, &(tspi_experiment_progress){.phase = "single-process reference"});
     if (rc == TSP_OK)
         rc = tspi_reference_outputs(spec, &x.prompts, &x.reference, &why, err);
     if (rc == TSP_OK)

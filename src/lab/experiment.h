@@ -10,8 +10,8 @@
 
 /* What is going on, for a progress line. */
 typedef struct {
-    const char *phase; /* "warming up", "5ms", "null run", "throughput 5ms" */
-    uint32_t block, blocks_n;
+    const char *phase; /* "warming up", "5ms", "throughput, 5ms on" */
+    uint32_t block, blocks_n; /* blocks_n 0: the pipeline is not up yet */
     uint64_t requests, tokens;
     double tokens_per_s, eta_s; /* eta_s < 0: not known yet */
 } tspi_experiment_progress;

@@ -16,7 +16,7 @@ static const char style[] =
     "background:var(--paper);max-width:62rem;margin:2rem auto;padding:0 1rem}h1{font-size:1.6rem;margin:0 0 .3rem}"
     "h2{font-size:1.15rem;margin:2.2rem 0 .6rem}p.note{color:var(--soft);margin:.2rem 0}table{border-collapse:collapse;"
     "width:100%;font-variant-numeric:tabular-nums;font-size:.92rem}th,td{padding:.32rem .6rem;text-align:right;"
-    "border-bottom:1px solid var(--line)}th:first-child,td:first-child{text-align:left}th{color:var(--soft);"
+    "border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}th{color:var(--soft);"
     "font-weight:600}td.bad{color:var(--accent);font-weight:600}svg{width:100%;height:auto}svg text{fill:var(--soft);"
     "font:12px system-ui,sans-serif}.grid{stroke:var(--line)}.mark{stroke:var(--soft);stroke-dasharray:4 4}"
     ".predicted{fill:none;stroke:var(--cool);stroke-width:2}.bar{stroke:var(--accent);stroke-width:2}"
@@ -185,42 +185,60 @@ static void put_share(tspi_buf *out, double share, bool bad)
         tspi_buf_puts(out, "<td>–</td>");
 }
 
-static void put_row(tspi_buf *out, const tspi_lab_result *result, const tspi_run_result *run)
+static void put_skew(tspi_buf *out, const tspi_run_result *run)
 {
     tspi_buf_puts(out, "<tr><td>");
     put_duration(out, run->skew_ns);
-    tspi_buf_printf(out, "%s</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td>", run->null_run ? ", cores saturated" : "",
-                    run->hops, run->negative);
-    put_share(out, run->rate, run->negative > 0);
-    tspi_buf_printf(out, "<td>%.2f … %.2f %%</td>", 100 * run->rate_lo, 100 * run->rate_hi);
-    put_share(out, run->predicted, false);
-    tspi_buf_printf(out, "<td>%" PRIu64 "</td><td%s>%s</td><td>%.1f</td><td>%.0f</td>", run->token_order_anomalies,
-                    tspi_run_healthy(run) ? "" : " class=\"bad\"", tspi_run_healthy(run) ? "1" : "0",
-                    run->requests_per_s, run->tokens_per_s);
-    put_ms(out, run->latency_p50_ns);
-    put_ms(out, run->latency_p99_ns);
-    put_ms(out, run->ttft_p50_ns);
-    const tspi_throughput_result *found = NULL;
-    for (size_t k = 0; k < result->throughput_n && !run->null_run; k++)
-        if (result->throughput[k].skew_ns == run->skew_ns)
-            found = &result->throughput[k];
-    if (found)
-        tspi_buf_printf(out, "<td>%.3f (%.3f … %.3f)</td>", found->ratio.ratio, found->ratio.lo, found->ratio.hi);
-    else
-        tspi_buf_puts(out, "<td>–</td>");
-    tspi_buf_printf(out, "<td%s>%s</td></tr>", run->outputs_match == 0 ? " class=\"bad\"" : "",
-                    run->outputs_match < 0 ? "not compared" : run->outputs_match ? "identical" : "different");
+    tspi_buf_puts(out, run->null_run ? ", cores saturated</td>" : "</td>");
 }
 
-static void put_table(tspi_buf *out, const tspi_lab_result *result)
+static void put_causality(tspi_buf *out, const tspi_lab_result *result)
 {
-    tspi_buf_puts(out,
-                  "<h2>Every point</h2><div class=\"scroll\"><table><tr><th>skew</th><th>hops</th><th>negative</th>"
-                  "<th>rate</th><th>95 % interval</th><th>predicted</th><th>token order</th><th>causality_health</th>"
-                  "<th>requests/s</th><th>tokens/s</th><th>latency p50</th><th>p99</th><th>first token</th>"
-                  "<th>throughput on/off</th><th>outputs</th></tr>");
-    for (size_t k = 0; k < result->runs_n; k++)
-        put_row(out, result, &result->runs[k]);
+    tspi_buf_puts(out, "<h2>What the traces say</h2><div class=\"scroll\"><table><tr><th>skew</th><th>hops</th>"
+                       "<th>negative</th><th>rate</th><th>95 % interval</th><th>predicted</th><th>token order</th>"
+                       "<th>causality_health</th></tr>");
+    for (size_t k = 0; k < result->runs_n; k++) {
+        const tspi_run_result *run = &result->runs[k];
+        put_skew(out, run);
+        tspi_buf_printf(out, "<td>%" PRIu64 "</td><td>%" PRIu64 "</td>", run->hops, run->negative);
+        put_share(out, run->rate, run->negative > 0);
+        tspi_buf_printf(out, "<td>%.2f … %.2f %%</td>", 100 * run->rate_lo, 100 * run->rate_hi);
+        put_share(out, run->predicted, false);
+        tspi_buf_printf(out, "<td>%" PRIu64 "</td><td%s>%s</td></tr>", run->token_order_anomalies,
+                        tspi_run_healthy(run) ? "" : " class=\"bad\"", tspi_run_healthy(run) ? "1" : "0");
+    }
+    tspi_buf_puts(out, "</table></div>");
+}
+
+static const tspi_throughput_result *throughput_of(const tspi_lab_result *result, const tspi_run_result *run)
+{
+    for (size_t k = 0; k < result->throughput_n && !run->null_run; k++)
+        if (result->throughput[k].skew_ns == run->skew_ns && !strcmp(result->throughput[k].transport, run->transport))
+            return &result->throughput[k];
+    return NULL;
+}
+
+static void put_service(tspi_buf *out, const tspi_lab_result *result)
+{
+    tspi_buf_puts(out, "<h2>What the service does</h2><div class=\"scroll\"><table><tr><th>skew</th><th>requests/s</th>"
+                       "<th>tokens/s</th><th>latency p50</th><th>p99</th><th>first token</th><th>throughput on/off</th>"
+                       "<th>outputs</th></tr>");
+    for (size_t k = 0; k < result->runs_n; k++) {
+        const tspi_run_result *run = &result->runs[k];
+        const tspi_throughput_result *throughput = throughput_of(result, run);
+        put_skew(out, run);
+        tspi_buf_printf(out, "<td>%.1f</td><td>%.0f</td>", run->requests_per_s, run->tokens_per_s);
+        put_ms(out, run->latency_p50_ns);
+        put_ms(out, run->latency_p99_ns);
+        put_ms(out, run->ttft_p50_ns);
+        if (throughput)
+            tspi_buf_printf(out, "<td>%.3f (%.3f … %.3f)</td>", throughput->ratio.ratio, throughput->ratio.lo,
+                            throughput->ratio.hi);
+        else
+            tspi_buf_puts(out, "<td>–</td>");
+        tspi_buf_printf(out, "<td%s>%s</td></tr>", run->outputs_match == 0 ? " class=\"bad\"" : "",
+                        run->outputs_match < 0 ? "not compared" : run->outputs_match ? "identical" : "different");
+    }
     tspi_buf_puts(out, "</table></div>");
 }
 
@@ -272,7 +290,8 @@ void tspi_lab_html(const tspi_spec *spec, const tspi_lab_result *result, tspi_bu
     put_duration(out, spec->link.jitter_ns);
     tspi_buf_printf(out, ".%s</p>", result->partial ? " <strong>Partial: the run was interrupted.</strong>" : "");
     put_chart(out, spec, result);
-    put_table(out, result);
+    put_causality(out, result);
+    put_service(out, result);
     put_edges(out, result);
     tspi_spec_write(spec, &yaml);
     tspi_buf_putc(&yaml, '\0');
