@@ -63,7 +63,7 @@ tsp_status tspi_msg_add_header(tspi_msg *msg, const char *name, const void *valu
 
     if (msg->len != msg->payload_at || name_len > UINT16_MAX)
         return TSP_EINVAL;
-    if (!reserve(msg, HEADER_PREFIX_BYTES + name_len + len))
+    if (len > TSPI_MSG_MAX_BYTES || !reserve(msg, HEADER_PREFIX_BYTES + name_len + len))
         return TSP_ENOMEM;
     uint8_t *at = msg->frame + msg->len;
     at[0] = (uint8_t)name_len;
