@@ -1,0 +1,250 @@
+#include "test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/random.h"
+#include "lab/span_writer.h"
+#include "wire/wire.h"
+
+enum { SPANS = 3000 };
+
+static char folder[64];
+
+static void make_folders(void)
+{
+    char path[128];
+
+    snprintf(folder, sizeof folder, "spans-XXXXXX");
+    if (!mkdtemp(folder))
+        TEST_FAIL("no folder to write to");
+    snprintf(path, sizeof path, "%s/otlp", folder);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/truth", folder);
+    mkdir(path, 0777);
+}
+
+static void remove_folders(const char *node)
+{
+    static const char *const kinds[] = {"otlp", "truth"};
+    char path[128];
+
+    for (int k = 0; k < 2; k++) {
+        snprintf(path, sizeof path, "%s/%s/%s.jsonl", folder, kinds[k], node);
+        unlink(path);
+        snprintf(path, sizeof path, "%s/%s", folder, kinds[k]);
+        rmdir(path);
+    }
+    rmdir(folder);
+}
+
+static const char *const names[] = {
+    "process inference",
+    "",
+    "quote \" backslash \\ slash /",
+    "line\nbreak\ttab\r\b\f",
+    "control \x01\x1f\x7f",
+    "gr\xc3\xbc\xc3\x9f \xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x98\x80",
+    "]}]}]}\n{\"resourceSpans\":[]}",
+    "\\u0041 is no escape",
+};
+
+static tspi_lab_span draw_span(tspi_random *random)
+{
+    tspi_lab_span span = {
+        .span_id = tspi_random_u64(random) | 1,
+        .parent_id = tspi_random_below(random, 3) ? tspi_random_u64(random) | 1 : 0,
+        .parent_is_remote = tspi_random_below(random, 2),
+        .name = names[tspi_random_below(random, sizeof names / sizeof *names)],
+        .kind = (enum tspi_span_kind)(1 + tspi_random_below(random, 5)),
+    };
+
+    tspi_random_bytes(random, span.trace_id, sizeof span.trace_id);
+    span.trace_id[3] |= 1;
+    span.start.true_ns = INT64_C(1790000000000000000) + (int64_t)(tspi_random_u64(random) >> 8);
+    span.start.local_ns = span.start.true_ns + (int64_t)tspi_random_below(random, 20000001) - 10000000;
+    span.end.true_ns = span.start.true_ns + (int64_t)tspi_random_below(random, 1000000);
+    span.end.local_ns = span.end.true_ns + (int64_t)tspi_random_below(random, 20000001) - 10000000;
+    tspi_lab_span_text(&span, "messaging.system", names[tspi_random_below(random, sizeof names / sizeof *names)]);
+    tspi_lab_span_text(&span, "messaging.operation.type", tspi_random_below(random, 2) ? "send" : "process");
+    tspi_lab_span_real(&span, "gen_ai.request.temperature", tspi_random_unit(random));
+    if (tspi_random_below(random, 2))
+        tspi_lab_span_integer(&span, "truespan.stream.sequence", (int64_t)tspi_random_below(random, 1000));
+    return span;
+}
+
+static uint64_t big_endian(const uint8_t *bytes)
+{
+    uint64_t value = 0;
+
+    for (int k = 0; k < 8; k++)
+        value = value << 8 | bytes[k];
+    return value;
+}
+
+static void check_row(const tspi_span_set *set, const tspi_span *row, const tspi_lab_span *span)
+{
+    CHECK(row->span_id == span->span_id && row->parent_id == span->parent_id);
+    CHECK_INT(row->start_ns, span->start.local_ns);
+    CHECK_INT(row->end_ns, span->end.local_ns);
+    CHECK_INT(row->kind, span->kind);
+    CHECK(set->traces[row->trace].hi == big_endian(span->trace_id));
+    CHECK(set->traces[row->trace].lo == big_endian(span->trace_id + 8));
+    CHECK_STR(set->names[row->name], span->name);
+    CHECK_INT(row->operation, !strcmp(span->attributes[1].text, "send") ? TSPI_OPERATION_SEND : TSPI_OPERATION_PROCESS);
+    CHECK(row->flags & TSPI_SPAN_REMOTE_KNOWN);
+    CHECK_INT(!!(row->flags & TSPI_SPAN_REMOTE_PARENT), span->parent_id && span->parent_is_remote);
+}
+
+static void check_truth(const char *path, const tspi_lab_span *spans)
+{
+    tspi_buf text = {0};
+    size_t at = 0;
+    tsp_error err = {0};
+
+    CHECK_STATUS(tspi_buf_read_file(&text, path, 0, &err), TSP_OK, &err);
+    tspi_buf_putc(&text, '\0');
+    for (int k = 0; k < SPANS; k++) {
+        char id[17];
+        int64_t start_ns, end_ns, offset_ns;
+        int used = 0;
+        REQUIRE(sscanf((char *)text.data + at,
+                       "{\"span_id\":\"%16[0-9a-f]\",\"start\":\"%" SCNd64 "\",\"end\":\"%" SCNd64
+                       "\",\"start_offset_ns\":%" SCNd64 "}\n%n",
+                       id, &start_ns, &end_ns, &offset_ns, &used) == 4 &&
+                used);
+        CHECK(strtoull(id, NULL, 16) == spans[k].span_id);
+        CHECK_INT(start_ns, spans[k].start.true_ns);
+        CHECK_INT(end_ns, spans[k].end.true_ns);
+        CHECK_INT(offset_ns, spans[k].start.local_ns - spans[k].start.true_ns);
+        at += (size_t)used;
+    }
+    CHECK_INT(at, text.len - 1);
+    tspi_buf_release(&text);
+}
+
+TEST(span_writer, what_is_written_is_what_a_reader_reads)
+{
+    static const char *const resource[][2] = {{"service.name", "inference"}, {"host.name", "inference-0 \"x\""}};
+    static tspi_span_writer writer;
+    static tspi_lab_span spans[SPANS];
+    tspi_random random;
+    tspi_span_set set = {0};
+    tspi_read_report report = {0};
+    tsp_error err = {0};
+    char path[128];
+
+    tspi_random_seed(&random, seed);
+    make_folders();
+    CHECK_STATUS(tspi_span_writer_init(&writer, resource, 2, &err), TSP_OK, &err);
+    for (int k = 0; k < SPANS; k++) {
+        /* Blocks open the same files again: everything is appended. */
+        if (k % 1000 == 0)
+            CHECK_STATUS(tspi_span_writer_open(&writer, folder, "n", &err), TSP_OK, &err);
+        spans[k] = draw_span(&random);
+        CHECK_STATUS(tspi_span_writer_add(&writer, &spans[k], &err), TSP_OK, &err);
+        if (k % 1000 == 999) {
+            CHECK_INT(writer.written, 1000);
+            CHECK_STATUS(tspi_span_writer_close(&writer, &err), TSP_OK, &err);
+        }
+    }
+    snprintf(path, sizeof path, "%s/otlp/n.jsonl", folder);
+    CHECK_STATUS(tspi_wire_read_path(path, NULL, &set, &report, &err), TSP_OK, &err);
+    REQUIRE(set.spans_n == SPANS);
+    for (int k = 0; k < SPANS; k++)
+        check_row(&set, &set.spans[k], &spans[k]);
+    REQUIRE(set.processes_n == 1);
+    CHECK_STR(tspi_process_get(&set.processes[0], "host.name"), "inference-0 \"x\"");
+    size_t numbered = 0;
+    for (int k = 0; k < SPANS; k++)
+        if (spans[k].attributes_n == 4) {
+            REQUIRE(numbered < set.sequences_n);
+            CHECK_INT(set.sequences[numbered].span, k);
+            CHECK_INT(set.sequences[numbered].number, spans[k].attributes[3].integer);
+            numbered++;
+        }
+    CHECK_INT(numbered, set.sequences_n);
+    snprintf(path, sizeof path, "%s/truth/n.jsonl", folder);
+    check_truth(path, spans);
+    tspi_span_writer_release(&writer);
+    tspi_span_set_release(&set);
+    tspi_read_report_release(&report);
+    remove_folders("n");
+}
+
+/* No line is huge, so that a reader needs little memory. */
+TEST(span_writer, lines_stay_short)
+{
+    static tspi_span_writer writer;
+    tspi_random random;
+    tspi_buf text = {0};
+    tsp_error err = {0};
+    char path[128];
+
+    tspi_random_seed(&random, seed);
+    make_folders();
+    CHECK_STATUS(tspi_span_writer_init(&writer, NULL, 0, &err), TSP_OK, &err);
+    CHECK_STATUS(tspi_span_writer_open(&writer, folder, "n", &err), TSP_OK, &err);
+    for (int k = 0; k < SPANS; k++) {
+        tspi_lab_span span = draw_span(&random);
+        CHECK_STATUS(tspi_span_writer_add(&writer, &span, &err), TSP_OK, &err);
+    }
+    CHECK_STATUS(tspi_span_writer_close(&writer, &err), TSP_OK, &err);
+    tspi_span_writer_release(&writer);
+    snprintf(path, sizeof path, "%s/otlp/n.jsonl", folder);
+    CHECK_STATUS(tspi_buf_read_file(&text, path, 0, &err), TSP_OK, &err);
+    for (size_t at = 0; at < text.len;) {
+        const uint8_t *end = memchr(text.data + at, '\n', text.len - at);
+        REQUIRE(end);
+        CHECK((size_t)(end - (text.data + at)) < 70 * 1024);
+        at = (size_t)(end - text.data) + 1;
+    }
+    tspi_buf_release(&text);
+    remove_folders("n");
+}
+
+TEST(span_writer, without_a_folder_spans_are_dropped)
+{
+    static tspi_span_writer writer;
+    tspi_random random;
+    tsp_error err = {0};
+
+    tspi_random_seed(&random, seed);
+    CHECK_STATUS(tspi_span_writer_init(&writer, NULL, 0, &err), TSP_OK, &err);
+    CHECK_STATUS(tspi_span_writer_open(&writer, "", "n", &err), TSP_OK, &err);
+    for (int k = 0; k < SPANS; k++) {
+        tspi_lab_span span = draw_span(&random);
+        CHECK_STATUS(tspi_span_writer_add(&writer, &span, &err), TSP_OK, &err);
+        CHECK(writer.spans.len < 128 * 1024);
+    }
+    CHECK_STATUS(tspi_span_writer_close(&writer, &err), TSP_OK, &err);
+    CHECK_STATUS(tspi_span_writer_open(&writer, "there/is/no/such", "n", &err), TSP_EIO, &err);
+    CHECK_CONTAINS(err.message, "there/is/no/such");
+    CHECK_STATUS(tspi_span_writer_close(&writer, &err), TSP_OK, &err);
+    tspi_span_writer_release(&writer);
+}
+
+/* A device that is always full, where there is one. */
+TEST(span_writer, a_full_disk_is_an_error)
+{
+    static tspi_span_writer writer;
+    tspi_random random;
+    tsp_error err = {0};
+    tsp_status rc = TSP_OK;
+
+    tspi_random_seed(&random, seed);
+    CHECK_STATUS(tspi_span_writer_init(&writer, NULL, 0, &err), TSP_OK, &err);
+    writer.spans_fd = open("/dev/full", O_WRONLY);
+    if (writer.spans_fd < 0) {
+        tspi_span_writer_release(&writer);
+        SKIP("no /dev/full");
+    }
+    for (int k = 0; k < SPANS && rc == TSP_OK; k++) {
+        tspi_lab_span span = draw_span(&random);
+        rc = tspi_span_writer_add(&writer, &span, &err);
+    }
+    CHECK_INT(rc, TSP_EIO);
+    CHECK_CONTAINS(err.message, "No space left");
+    tspi_span_writer_close(&writer, NULL);
+    tspi_span_writer_release(&writer);
+}
