@@ -449,6 +449,8 @@ TEST(openai, puts_an_answer_together)
     tspi_buf got = {0}, text = {0};
     tsp_error err = {0};
 
+    if (!tspi_engine_openai.tokenize)
+        SKIP("this build has no libcurl");
     setenv("OPENAI_API_KEY", "sk-test", 1);
     server_start(answer_well);
     CHECK_STATUS(open_engine(NULL, &engine, &err), TSP_OK, &err);
@@ -502,6 +504,8 @@ TEST(openai, keeps_side_by_side_sessions_apart)
     unsigned left = SESSIONS;
     tsp_error err = {0};
 
+    if (!tspi_engine_openai.tokenize)
+        SKIP("this build has no libcurl");
     server_start(answer_in_kind);
     CHECK_STATUS(open_engine("named", &engine, &err), TSP_OK, &err);
     REQUIRE(engine);
@@ -659,6 +663,8 @@ static void check_bad_answer(void (*chat)(int, const char *), tsp_status want, c
 
 TEST(openai, names_what_is_wrong_with_an_answer)
 {
+    if (!tspi_engine_openai.tokenize)
+        SKIP("this build has no libcurl");
     check_bad_answer(refuse, TSP_EIO, "HTTP 429: slow down", false);
     check_bad_answer(refuse_in_html, TSP_EIO, "HTTP 502: <h1>Bad gateway</h1>", false);
     check_bad_answer(answer_at_once, TSP_EPARSE, "answered with 'application/json'", false);
@@ -678,6 +684,8 @@ TEST(openai, lets_go_of_what_hangs)
     tspi_session *sessions[4];
     tsp_error err = {0};
 
+    if (!tspi_engine_openai.tokenize)
+        SKIP("this build has no libcurl");
     server_start(fall_asleep);
     CHECK_STATUS(open_engine(NULL, &engine, &err), TSP_OK, &err);
     REQUIRE(engine);
@@ -715,6 +723,8 @@ TEST(openai, meets_the_server_when_it_opens)
     tspi_buf got = {0};
     tsp_error err = {0};
 
+    if (!tspi_engine_openai.tokenize)
+        SKIP("this build has no libcurl");
     check_open(NULL, TSP_EIO, "HTTP 404: not here");
     check_open("HTTP/1.1 503 Busy\r\nConnection: close\r\n\r\n{\"error\":{\"message\":\"Loading model\"}}", TSP_EIO,
                "HTTP 503: Loading model");
@@ -761,6 +771,8 @@ static void check_url(const char *url, tsp_status want)
 
 TEST(openai, knows_a_url_when_it_sees_one)
 {
+    if (!tspi_engine_openai.tokenize)
+        SKIP("this build has no libcurl");
     check_url("http://localhost:8080", TSP_OK);
     check_url("http://[::1]:8080/v1/", TSP_OK);
     check_url("https://example.org/api/v1/chat/completions", TSP_OK);
