@@ -1,0 +1,108 @@
+#include "causal/cause.h"
+
+#include <stdlib.h>
+
+/* Inversions on one clock this frequent are the tracer's way, not accidents. */
+#define OFTEN 0.05
+
+const char *tspi_cause_name(enum tspi_cause cause)
+{
+    static const char *const names[] = {"clock", "step", "late_stamp", "instrumentation", "unknown"};
+
+    return cause < TSPI_CAUSES_N ? names[cause] : "unknown";
+}
+
+static enum tspi_cause on_one_clock(const tspi_evidence *e, const tspi_hop *hop)
+{
+    const tspi_clock_stats *stats = &e->edges->stats[hop->from_clock];
+    uint64_t n = hop->kind == TSPI_HOP_SOFT ? stats->soft : stats->hard;
+    uint64_t violations = hop->kind == TSPI_HOP_SOFT ? stats->soft_violations : stats->hard_violations;
+
+    if (hop->kind == TSPI_HOP_CHECK)
+        return TSPI_CAUSE_INSTRUMENTATION;
+    return n >= TSPI_FEW_HOPS && (double)violations < OFTEN * (double)n ? TSPI_CAUSE_LATE_STAMP
+                                                                        : TSPI_CAUSE_INSTRUMENTATION;
+}
+
+/* Hops the other way allow the sender's clock to be ahead by this much at the most. */
+static int64_t ahead_at_most(const tspi_evidence *e, const tspi_hop *hop)
+{
+    const tspi_edge_evidence *back = tspi_evidence_find(e, hop->to_clock, hop->from_clock);
+
+    return back ? back->hard_bound_ns : TSPI_UNBOUNDED;
+}
+
+static enum tspi_cause shifted(const tspi_edge_evidence *row, const tspi_hop *hop, int kind)
+{
+    if (row->pattern[kind] != TSPI_PATTERN_STEP)
+        return TSPI_CAUSE_CLOCK;
+    return (hop->received_ns >= row->step_at_ns) == row->step_is_late ? TSPI_CAUSE_STEP : TSPI_CAUSE_CLOCK;
+}
+
+/* The slacks of the replies differ by less than they are off: one shift, not servers that go on after answering. */
+static bool by_a_like_amount(tspi_edge *edge)
+{
+    tspi_slacks *soft = &edge->slacks[TSPI_HOP_SOFT];
+    int64_t middle = tspi_slacks_quantile(soft, 0.5);
+
+    return middle < 0 && tspi_slacks_quantile(soft, 0.75) - tspi_slacks_quantile(soft, 0.25) <= -middle;
+}
+
+static enum tspi_cause of_reply(const tspi_evidence *e, tspi_edge *edge, const tspi_edge_evidence *row,
+                                const tspi_hop *hop)
+{
+    bool hard_skew = row->hard_bound_ns < 0 && edge->slacks[TSPI_HOP_HARD].n >= TSPI_FEW_HOPS;
+
+    (void)e;
+    if (hard_skew)
+        return shifted(row, hop, TSPI_HOP_SOFT);
+    if (row->pattern[TSPI_HOP_SOFT] == TSPI_PATTERN_FEW)
+        return TSPI_CAUSE_UNKNOWN;
+    if (edge->soft_violations <= row->soft_quorum)
+        return TSPI_CAUSE_LATE_STAMP;
+    return by_a_like_amount(edge) ? shifted(row, hop, TSPI_HOP_SOFT) : TSPI_CAUSE_UNKNOWN;
+}
+
+static enum tspi_cause of_start(const tspi_edge_evidence *row, const tspi_hop *hop)
+{
+    if (row->pattern[TSPI_HOP_HARD] == TSPI_PATTERN_FEW)
+        return TSPI_CAUSE_UNKNOWN;
+    return shifted(row, hop, TSPI_HOP_HARD);
+}
+
+/* A token out of order between two clocks is what their hops are. */
+static enum tspi_cause of_token(const tspi_edge_evidence *row)
+{
+    switch (row->pattern[TSPI_HOP_HARD]) {
+    case TSPI_PATTERN_BODY:
+        return TSPI_CAUSE_CLOCK;
+    case TSPI_PATTERN_STEP:
+        return TSPI_CAUSE_STEP;
+    case TSPI_PATTERN_SCATTERED:
+        return TSPI_CAUSE_LATE_STAMP;
+    default:
+        return TSPI_CAUSE_UNKNOWN;
+    }
+}
+
+enum tspi_cause tspi_cause_find(const tspi_evidence *e, const tspi_hop *hop, uint64_t index, const tspi_judge *judge)
+{
+    enum tspi_cause cause;
+
+    if (hop->same_clock)
+        return on_one_clock(e, hop);
+    tspi_edge *edge = tspi_edges_find(e->edges, hop->from_clock, hop->to_clock);
+    if (!edge)
+        return TSPI_CAUSE_UNKNOWN;
+    const tspi_edge_evidence *row = &e->rows[edge - e->edges->edges];
+    if (hop->kind == TSPI_HOP_CHECK)
+        return of_token(row);
+    if (judge && judge->judge(judge->ctx, hop, index, &cause))
+        return cause;
+    int64_t slack = tspi_hop_slack_ns(hop), ahead = ahead_at_most(e, hop);
+    bool stepped = row->pattern[0] == TSPI_PATTERN_STEP || row->pattern[1] == TSPI_PATTERN_STEP;
+    if (edge->slacks[hop->kind].n >= TSPI_FEW_HOPS &&
+        ((ahead != TSPI_UNBOUNDED && -slack > ahead && !stepped) || slack < tspi_evidence_fence(row, edge, hop)))
+        return TSPI_CAUSE_LATE_STAMP;
+    return hop->kind == TSPI_HOP_SOFT ? of_reply(e, edge, row, hop) : of_start(row, hop);
+}

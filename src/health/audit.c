@@ -1,0 +1,300 @@
+#include "health/audit.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_DRIFT_PPM 100.0
+
+const char *tsp_cause_name(tsp_cause cause)
+{
+    return tspi_cause_name((enum tspi_cause)cause);
+}
+
+bool tspi_audit_say(tspi_audit *audit, const char *format, ...)
+{
+    tsp_check *check = audit->check;
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (check->advice_n == check->advice_cap) {
+        size_t cap = check->advice_cap ? check->advice_cap * 2 : 16;
+        const char **bigger = realloc(check->advice, cap * sizeof *bigger);
+        if (!bigger)
+            return false;
+        check->advice = bigger;
+        check->advice_cap = cap;
+    }
+    const char *copy = tspi_arena_strndup(&check->arena, text, strlen(text));
+    if (copy)
+        check->advice[check->advice_n++] = copy;
+    return copy != NULL;
+}
+
+static tsp_status read_input(tspi_audit *a, tsp_error *err)
+{
+    tspi_wire_options wire = {.keep_going = a->options->keep_going, .threads = a->options->threads};
+
+    if (a->options->format && !tspi_format_parse(a->options->format, &wire.format))
+        return tsp_error_set(err, TSP_EINVAL, "there is no format '%s': want one of %s", a->options->format,
+                             TSPI_FORMAT_CHOICES);
+    for (size_t k = 0; k < a->options->paths_n; k++) {
+        tsp_status rc = tspi_wire_read_path(a->options->paths[k], &wire, &a->set, &a->report, err);
+        if (rc != TSP_OK)
+            return rc;
+    }
+    return TSP_OK;
+}
+
+static void fill_totals(tspi_audit *a)
+{
+    tsp_check_totals *t = &a->check->totals;
+    const tspi_join *join = &a->causal.join;
+
+    t->files = a->set.files;
+    t->bytes = a->set.bytes;
+    t->spans = a->set.spans_n;
+    t->traces = a->set.traces_n;
+    t->clocks = a->causal.clocks.clocks_n;
+    t->hops = a->causal.edges.hops;
+    t->tokens = a->causal.tokens.tokens;
+    t->token_streams = a->causal.tokens.streams;
+    t->copies = join->copies_n;
+    t->id_clashes = join->clashes_n;
+    t->shared_spans = join->shared_n;
+    t->missing_parents = join->missing_parents_n;
+    t->missing_links = join->missing_links_n;
+    t->cycles = join->cycles_n;
+    t->invalid_ids = a->report.invalid_ids;
+    t->left_out_spans = a->report.bad_spans;
+    t->left_out_parts = a->report.bad_parts;
+    t->left_out_stretches = a->report.bad_stretches;
+    t->left_out_bytes = a->report.bad_bytes;
+    for (uint32_t c = 0; c < a->causal.clocks.clocks_n; c++) {
+        t->pairs += a->causal.edges.stats[c].hard + a->causal.edges.stats[c].soft;
+        t->within_quantum += a->causal.edges.stats[c].within_quantum;
+    }
+    for (size_t k = 0; k < a->causal.edges.edges_n; k++)
+        t->within_quantum += a->causal.edges.edges[k].within_quantum;
+}
+
+static tsp_status copy_clock_names(tspi_audit *a)
+{
+    const tspi_clock_table *table = &a->causal.clocks;
+
+    a->clock_names = tspi_arena_calloc(&a->check->arena, (size_t)table->clocks_n + 1, sizeof *a->clock_names);
+    if (!a->clock_names)
+        return TSP_ENOMEM;
+    for (uint32_t c = 0; c < table->clocks_n; c++)
+        if (!(a->clock_names[c] =
+                  tspi_arena_strndup(&a->check->arena, table->clocks[c].name, strlen(table->clocks[c].name))))
+            return TSP_ENOMEM;
+    return TSP_OK;
+}
+
+static tsp_status fill_clocks(tspi_audit *a)
+{
+    const tspi_clock_table *table = &a->causal.clocks;
+    tsp_check *check = a->check;
+
+    check->clocks = calloc((size_t)table->clocks_n + 1, sizeof *check->clocks);
+    if (!check->clocks)
+        return TSP_ENOMEM;
+    for (uint32_t c = 0; c < table->clocks_n; c++) {
+        const tspi_interval *interval = &a->intervals[c];
+        const char *key = tspi_arena_strndup(&check->arena, table->clocks[c].key, strlen(table->clocks[c].key));
+        if (!key)
+            return TSP_ENOMEM;
+        check->clocks[c] = (tsp_check_clock){
+            .name = a->clock_names[c],
+            .key = key,
+            .reference = a->clock_names[interval->reference],
+            .verdict = interval->verdict,
+            .offset_ns = interval->offset_ns,
+            .lo_ns = interval->lo_ns,
+            .hi_ns = interval->hi_ns,
+            .drift_ppb = TSP_NO_VALUE,
+            .hops_in = a->causal.edges.stats[c].hops_in,
+            .hops_out = a->causal.edges.stats[c].hops_out,
+            .processes = table->clocks[c].processes,
+        };
+    }
+    check->clocks_n = table->clocks_n;
+    return TSP_OK;
+}
+
+static int worst_first(const void *a, const void *b)
+{
+    const tsp_check_edge *x = a, *y = b;
+
+    if (x->worst_ns != y->worst_ns)
+        return x->worst_ns > y->worst_ns ? -1 : 1;
+    if (x->margin_ns != y->margin_ns)
+        return x->margin_ns < y->margin_ns ? -1 : 1;
+    int order = strcmp(x->from, y->from);
+    return order ? order : strcmp(x->to, y->to);
+}
+
+static tsp_status fill_edges(tspi_audit *a)
+{
+    tsp_check *check = a->check;
+
+    check->edges = calloc(a->causal.edges.edges_n + 1, sizeof *check->edges);
+    if (!check->edges)
+        return TSP_ENOMEM;
+    for (size_t k = 0; k < a->causal.edges.edges_n; k++) {
+        tspi_edge *edge = &a->causal.edges.edges[k];
+        tsp_check_edge *row = &check->edges[k];
+        *row = (tsp_check_edge){
+            .from = a->clock_names[edge->from],
+            .to = a->clock_names[edge->to],
+            .hops = edge->hops,
+            .violations = edge->violations,
+            .hard_violations = edge->hard_violations,
+            .soft_violations = edge->soft_violations,
+            .worst_ns = edge->worst_ns,
+            .slack_p50_ns = tspi_edge_slack_ns(edge, 0.5),
+            .margin_ns = tspi_edge_margin_ns(edge, 0),
+        };
+        memcpy(row->causes, a->edge_causes[k], sizeof row->causes);
+    }
+    check->edges_n = a->causal.edges.edges_n;
+    if (check->edges_n)
+        qsort(check->edges, check->edges_n, sizeof *check->edges, worst_first);
+    return TSP_OK;
+}
+
+static tsp_status find_reference(const tspi_audit *a, uint32_t *ret, tsp_error *err)
+{
+    char some[300] = "";
+    size_t len = 0;
+
+    *ret = TSPI_NONE;
+    if (!a->options->reference)
+        return TSP_OK;
+    *ret = tspi_clock_find(&a->causal.clocks, a->options->reference);
+    if (*ret != TSPI_NONE)
+        return TSP_OK;
+    for (uint32_t c = 0; c < a->causal.clocks.clocks_n && len < sizeof some - 80; c++)
+        len +=
+            (size_t)snprintf(some + len, sizeof some - len, "%s%.60s", c ? ", " : "", a->causal.clocks.clocks[c].name);
+    return tsp_error_set(err, TSP_EINVAL, "there is no clock '%.60s'; there are: %s", a->options->reference, some);
+}
+
+static tsp_status analyse(tspi_audit *a, tsp_error *err)
+{
+    tspi_causal_options causal = {.clock_key = a->options->clock_key, .threads = a->options->threads};
+    uint32_t reference;
+    tsp_status rc = tspi_causal_init(&a->causal, &a->set, &causal, err);
+
+    if (rc == TSP_OK)
+        rc = find_reference(a, &reference, err);
+    if (rc == TSP_OK)
+        rc = tspi_evidence_init(&a->evidence, &a->causal.join, &a->causal.edges, a->max_drift_ppm, err);
+    if (rc == TSP_OK)
+        rc = tspi_intervals_find(&a->evidence, &a->causal.clocks, reference, &a->intervals, err);
+    return rc;
+}
+
+static tsp_status fill(tspi_audit *a, tsp_error *err)
+{
+    a->edge_causes = calloc(a->causal.edges.edges_n + 1, sizeof *a->edge_causes);
+    tsp_status rc = a->edge_causes ? copy_clock_names(a) : TSP_ENOMEM;
+
+    if (rc == TSP_OK) {
+        fill_totals(a);
+        rc = tspi_audit_violations(a, err);
+    }
+    if (rc == TSP_OK)
+        rc = fill_edges(a);
+    if (rc == TSP_OK)
+        rc = fill_clocks(a);
+    if (rc == TSP_OK)
+        rc = tspi_audit_advise(a, err);
+    if (rc == TSP_ENOMEM)
+        tsp_error_set(err, rc, "memory is exhausted by the results");
+    return rc;
+}
+
+static void audit_release(tspi_audit *a)
+{
+    free(a->intervals);
+    free(a->edge_causes);
+    tspi_evidence_release(&a->evidence);
+    tspi_causal_release(&a->causal);
+    tspi_read_report_release(&a->report);
+    tspi_span_set_release(&a->set);
+}
+
+tsp_status tsp_check_run(const tsp_check_options *options, tsp_check **ret_check, tsp_error *err)
+{
+    tspi_audit a = {.options = options,
+                    .max_drift_ppm = options->max_drift_ppm > 0 ? options->max_drift_ppm : DEFAULT_DRIFT_PPM};
+    tsp_status rc;
+
+    a.check = calloc(1, sizeof *a.check);
+    if (!a.check)
+        return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted");
+    if ((rc = read_input(&a, err)) == TSP_OK && (rc = analyse(&a, err)) == TSP_OK && (rc = fill(&a, err)) == TSP_OK &&
+        options->trace)
+        rc = tspi_audit_tree(&a, options->trace, err);
+    audit_release(&a);
+    if (rc != TSP_OK) {
+        tsp_check_free(a.check);
+        return rc;
+    }
+    *ret_check = a.check;
+    return TSP_OK;
+}
+
+void tsp_check_free(tsp_check *check)
+{
+    if (!check)
+        return;
+    free(check->edges);
+    free(check->clocks);
+    free(check->examples);
+    free(check->tree);
+    free(check->advice);
+    tspi_arena_release(&check->arena);
+    free(check);
+}
+
+const tsp_check_totals *tsp_check_totals_of(const tsp_check *check)
+{
+    return &check->totals;
+}
+
+const tsp_check_edge *tsp_check_edges(const tsp_check *check, size_t *ret_n)
+{
+    *ret_n = check->edges_n;
+    return check->edges;
+}
+
+const tsp_check_clock *tsp_check_clocks(const tsp_check *check, size_t *ret_n)
+{
+    *ret_n = check->clocks_n;
+    return check->clocks;
+}
+
+const tsp_check_example *tsp_check_examples(const tsp_check *check, size_t *ret_n)
+{
+    *ret_n = check->examples_n;
+    return check->examples;
+}
+
+const tsp_check_span *tsp_check_tree(const tsp_check *check, size_t *ret_n)
+{
+    *ret_n = check->tree_n;
+    return check->tree;
+}
+
+const char *const *tsp_check_advice(const tsp_check *check, size_t *ret_n)
+{
+    *ret_n = check->advice_n;
+    return check->advice;
+}

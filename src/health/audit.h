@@ -1,0 +1,53 @@
+/* The audit behind include/truespan/check.h, while it is made. */
+#ifndef TSPI_HEALTH_AUDIT_H
+#define TSPI_HEALTH_AUDIT_H
+
+#include "causal/causal.h"
+#include "causal/cause.h"
+#include "causal/interval.h"
+#include "truespan/check.h"
+#include "wire/wire.h"
+
+struct tsp_check {
+    tspi_arena arena; /* text of all rows */
+    tsp_check_totals totals;
+    tsp_check_edge *edges; /* owned, like all arrays */
+    size_t edges_n;
+    tsp_check_clock *clocks;
+    size_t clocks_n;
+    tsp_check_example *examples;
+    size_t examples_n;
+    tsp_check_span *tree;
+    size_t tree_n;
+    const char **advice;
+    size_t advice_n, advice_cap;
+};
+
+/* What exists only until the result stands. */
+typedef struct {
+    const tsp_check_options *options;
+    tsp_check *check;
+    tspi_span_set set;
+    tspi_read_report report;
+    tspi_causal causal;
+    tspi_evidence evidence;
+    tspi_interval *intervals;              /* a row a clock */
+    const char **clock_names;              /* in check's arena */
+    uint64_t (*edge_causes)[TSP_CAUSES_N]; /* a row an edge of causal.edges */
+    double max_drift_ppm;
+    uint64_t hop_index;
+} tspi_audit;
+
+/* Violations, one by one: counts by kind and cause, and the worst of them as examples. */
+tsp_status tspi_audit_violations(tspi_audit *audit, tsp_error *err);
+
+/* Sentences for people. */
+tsp_status tspi_audit_advise(tspi_audit *audit, tsp_error *err);
+
+/* The spans of one trace as a tree. */
+tsp_status tspi_audit_tree(tspi_audit *audit, const char *trace_id, tsp_error *err);
+
+/* One more sentence; false when memory is exhausted. */
+bool tspi_audit_say(tspi_audit *audit, const char *format, ...) TSP_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,256 @@
+/* What a person should know and do, in sentences. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "health/audit.h"
+
+enum { CLOCK_LINES_MAX = 20, EDGE_LINES_MAX = 10 };
+
+/* "5.1 ms": two or three digits are all that a sentence carries. */
+static const char *amount(int64_t ns, char *ret, size_t size)
+{
+    double magnitude = fabs((double)ns);
+    const char *unit = magnitude >= 1e9 ? "s" : magnitude >= 1e6 ? "ms" : magnitude >= 1e3 ? "us" : "ns";
+    double value = magnitude / (magnitude >= 1e9 ? 1e9 : magnitude >= 1e6 ? 1e6 : magnitude >= 1e3 ? 1e3 : 1);
+
+    snprintf(ret, size, "%.*f %s", value >= 99.95 || magnitude < 1e3 ? 0 : value >= 9.995 ? 1 : 2, value, unit);
+    return ret;
+}
+
+static const char *number(uint64_t n, char *ret, size_t size)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
+    size_t at = 0;
+
+    for (int k = 0; k < len && at + 2 < size; k++) {
+        if (k && (len - k) % 3 == 0)
+            ret[at++] = ',';
+        ret[at++] = digits[k];
+    }
+    ret[at] = 0;
+    return ret;
+}
+
+#define AMOUNT(ns) amount(ns, (char[32]){0}, 32)
+#define NUMBER(n) number(n, (char[32]){0}, 32)
+#define NAME(clock) a->clock_names[clock]
+
+/* Hops that touch the clock, and those of them that a clock explains. */
+static void count_clock_hops(const tspi_audit *a, uint32_t clock, uint64_t *ret_violations, uint64_t *ret_hops)
+{
+    *ret_violations = *ret_hops = 0;
+    for (size_t k = 0; k < a->causal.edges.edges_n; k++) {
+        const tspi_edge *edge = &a->causal.edges.edges[k];
+        if (edge->from != clock && edge->to != clock)
+            continue;
+        uint64_t caused = a->edge_causes[k][TSP_CAUSE_CLOCK] + a->edge_causes[k][TSP_CAUSE_STEP];
+        if (!caused)
+            continue;
+        *ret_violations += caused;
+        *ret_hops += edge->hops;
+    }
+}
+
+static bool is_accused(const tspi_interval *row)
+{
+    return row->verdict == TSP_CLOCK_PROVEN || row->verdict == TSP_CLOCK_SUSPECTED;
+}
+
+/* "about 1.5 ms ahead of x (between 0.76 and 2.29 ms)", as far as it is known. */
+static void say_off(tspi_audit *a, uint32_t clock)
+{
+    const tspi_interval *row = &a->intervals[clock];
+    uint64_t violations, hops;
+    bool ahead = row->offset_ns != TSP_NO_VALUE ? row->offset_ns > 0 : row->lo_ns > 0;
+    char off[96], range[160] = "";
+
+    count_clock_hops(a, clock, &violations, &hops);
+    int64_t near_ns = ahead ? row->lo_ns : row->hi_ns, far_ns = ahead ? row->hi_ns : row->lo_ns;
+    bool near_known = near_ns != TSP_UNBOUNDED_LO && near_ns != TSP_UNBOUNDED_HI;
+    bool far_known = far_ns != TSP_UNBOUNDED_LO && far_ns != TSP_UNBOUNDED_HI;
+    if (row->offset_ns != TSP_NO_VALUE)
+        snprintf(off, sizeof off, "about %s", AMOUNT(row->offset_ns));
+    else
+        snprintf(off, sizeof off, "at least %s", AMOUNT(near_ns));
+    if (row->verdict == TSP_CLOCK_PROVEN && near_known && row->offset_ns != TSP_NO_VALUE)
+        snprintf(range, sizeof range, far_known ? "; proven: between %s and %s" : "; proven: at least %s",
+                 AMOUNT(near_ns), AMOUNT(far_ns));
+    else if (row->verdict == TSP_CLOCK_PROVEN)
+        snprintf(range, sizeof range, "; traffic goes one way only, so how much more cannot be known");
+    else
+        snprintf(range, sizeof range, "; not proven");
+    tspi_audit_say(a, "%s runs %s %s %s: %s of %s hops%s.", NAME(clock), off, ahead ? "ahead of" : "behind",
+                   NAME(row->reference), NUMBER(violations), NUMBER(hops), range);
+}
+
+static void say_clocks(tspi_audit *a)
+{
+    uint32_t said = 0, more = 0;
+
+    for (uint32_t c = 0; c < a->causal.clocks.clocks_n; c++) {
+        if (!is_accused(&a->intervals[c]))
+            continue;
+        if (said++ < CLOCK_LINES_MAX)
+            say_off(a, c);
+        else
+            more++;
+    }
+    if (more)
+        tspi_audit_say(a, "%u more clocks are off.", more);
+}
+
+static void say_contradiction(tspi_audit *a)
+{
+    for (uint32_t c = 0; c < a->causal.clocks.clocks_n; c++)
+        if (a->intervals[c].contradictory) {
+            tspi_audit_say(a,
+                           "No constant offsets explain the hops around %s: a clock stepped, drifts faster than %g "
+                           "ppm, or stamps are late.",
+                           NAME(a->intervals[c].reference), a->max_drift_ppm);
+            return;
+        }
+}
+
+static void say_step(tspi_audit *a, size_t k)
+{
+    const tspi_edge *edge = &a->causal.edges.edges[k];
+    const tspi_edge_evidence *row = &a->evidence.rows[k];
+
+    tspi_audit_say(a, "Hops from %s to %s change by %s %.1f s into the trace, at once: a clock stepped.",
+                   NAME(edge->from), NAME(edge->to), AMOUNT(row->step_ns),
+                   (double)(row->step_at_ns - edge->first_ns) / 1e9);
+}
+
+static void say_too_few(tspi_audit *a, size_t k)
+{
+    const tspi_edge *edge = &a->causal.edges.edges[k];
+
+    tspi_audit_say(
+        a,
+        "%s of %s hops from %s to %s %s received up to %s before %s sent: too few to tell a clock from a late "
+        "stamp. If it is the clock, %s runs at least that much behind.",
+        NUMBER(edge->violations), NUMBER(edge->hops), NAME(edge->from), NAME(edge->to),
+        edge->violations == 1 ? "is" : "are", AMOUNT(edge->worst_ns), edge->violations == 1 ? "it is" : "they are",
+        NAME(edge->to));
+}
+
+static void say_edges(tspi_audit *a)
+{
+    unsigned said = 0;
+
+    for (size_t k = 0; k < a->causal.edges.edges_n && said < EDGE_LINES_MAX; k++) {
+        const tspi_edge *edge = &a->causal.edges.edges[k];
+        if (a->edge_causes[k][TSP_CAUSE_STEP]) {
+            say_step(a, k);
+            said++;
+        } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && edge->hops < TSPI_FEW_HOPS) {
+            say_too_few(a, k);
+            said++;
+        } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && !edge->hard_violations) {
+            tspi_audit_say(
+                a,
+                "%s of %s answers from %s come after %s says that the call ended, by unlike amounts: servers "
+                "that go on after answering, or skew; this input cannot tell.",
+                NUMBER(edge->soft_violations), NUMBER(edge->slacks[TSPI_HOP_SOFT].n), NAME(edge->from), NAME(edge->to));
+            said++;
+        }
+    }
+}
+
+static void say_not_skew(tspi_audit *a)
+{
+    const tsp_check_totals *t = &a->check->totals;
+    int64_t coarsest = 1;
+    uint32_t process = 0;
+
+    if (t->causes[TSP_CAUSE_LATE_STAMP])
+        tspi_audit_say(a, "%s stamp%s written late: no clock is to blame.", NUMBER(t->causes[TSP_CAUSE_LATE_STAMP]),
+                       t->causes[TSP_CAUSE_LATE_STAMP] == 1 ? " was" : "s were");
+    if (t->causes[TSP_CAUSE_INSTRUMENTATION])
+        tspi_audit_say(a, "%s contradiction%s on one clock: the instrumentation's own, no skew.",
+                       NUMBER(t->causes[TSP_CAUSE_INSTRUMENTATION]),
+                       t->causes[TSP_CAUSE_INSTRUMENTATION] == 1 ? " is" : "s are");
+    if (!t->within_quantum)
+        return;
+    for (uint32_t p = 0; p < a->set.processes_n; p++)
+        if (a->causal.join.quanta[p].quantum_ns > coarsest) {
+            coarsest = a->causal.join.quanta[p].quantum_ns;
+            process = p;
+        }
+    tspi_audit_say(a, "%s inversion%s smaller than the stamps are coarse (%s on %s, for one): not counted.",
+                   NUMBER(t->within_quantum), t->within_quantum == 1 ? " is" : "s are", AMOUNT(coarsest),
+                   NAME(a->set.processes[process].clock));
+}
+
+static void say_adjusted(tspi_audit *a)
+{
+    const tspi_adjustment *adjustment = &a->evidence.adjustment;
+
+    if (adjustment->marked_adjusted)
+        tspi_audit_say(a,
+                       "%s spans say that Jaeger moved their stamps: this is corrected data. Export it with the "
+                       "adjustment off to see the clocks.",
+                       NUMBER(adjustment->marked_adjusted));
+    else if (adjustment->is_adjusted)
+        tspi_audit_say(a,
+                       "%s of %s servers lie exactly in the middle of their calls: this data was corrected already, as "
+                       "Zipkin does. What it says of clocks is that tool's guess, not a measurement.",
+                       NUMBER(adjustment->centred), NUMBER(adjustment->calls));
+    if (adjustment->marked_unadjusted)
+        tspi_audit_say(a, "Jaeger noted skew on %s spans and did not correct it: these are raw stamps.",
+                       NUMBER(adjustment->marked_unadjusted));
+}
+
+static tsp_status say_twins(tspi_audit *a, tsp_error *err)
+{
+    tspi_twin_clocks *twins;
+    size_t n;
+    tsp_status rc = tspi_intervals_twins(&a->evidence, &twins, &n, err);
+
+    if (rc != TSP_OK)
+        return rc;
+    for (size_t k = 0; k < n && k < EDGE_LINES_MAX; k++)
+        tspi_audit_say(a, "%s and %s agree to within %s: probably one clock. --clock-key can join them.",
+                       NAME(twins[k].a), NAME(twins[k].b), AMOUNT(twins[k].within_ns));
+    free(twins);
+    return TSP_OK;
+}
+
+static void say_input(tspi_audit *a)
+{
+    const tsp_check_totals *t = &a->check->totals;
+
+    if (t->clocks == 1 && t->spans)
+        tspi_audit_say(a, "All spans were stamped by one clock: no skew can show here. If there were several machines, "
+                          "name them with --clock-key.");
+    if (t->missing_parents + t->missing_links)
+        tspi_audit_say(a, "%s spans name a parent, and %s a link, that is not in the input.",
+                       NUMBER(t->missing_parents), NUMBER(t->missing_links));
+    if (t->cycles)
+        tspi_audit_say(a, "%s ring%s of parents cut.", NUMBER(t->cycles), t->cycles == 1 ? " was" : "s were");
+    if (t->copies)
+        tspi_audit_say(a, "%s spans are in the input more than once and were counted once.", NUMBER(t->copies));
+    if (t->id_clashes)
+        tspi_audit_say(a, "%s spans have another span's id in the same trace.", NUMBER(t->id_clashes));
+    if (t->invalid_ids)
+        tspi_audit_say(a, "%s spans have no valid id and join nothing.", NUMBER(t->invalid_ids));
+    if (t->left_out_spans + t->left_out_stretches + t->left_out_parts)
+        tspi_audit_say(a, "Left out: %s spans, %s stretches (%s bytes), %s parts of spans. The first: %s",
+                       NUMBER(t->left_out_spans), NUMBER(t->left_out_stretches), NUMBER(t->left_out_bytes),
+                       NUMBER(t->left_out_parts), a->report.first_problem);
+}
+
+tsp_status tspi_audit_advise(tspi_audit *a, tsp_error *err)
+{
+    say_clocks(a);
+    say_contradiction(a);
+    say_edges(a);
+    say_not_skew(a);
+    say_adjusted(a);
+    tsp_status rc = say_twins(a, err);
+    say_input(a);
+    return rc;
+}
