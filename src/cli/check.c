@@ -1,11 +1,285 @@
+#include "truespan/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/check_print.h"
 #include "cli/command.h"
-static const struct option_spec options[] = {{0}};
+#include "cli/table.h"
+
+static bool json, keep_going;
+static const char *format, *clock_key, *reference, *trace;
+static double max_drift_ppm = 100;
+static uint64_t examples = 5, edges_shown = 12, jobs;
+static bool examples_given;
+
+static const struct option_spec options[] = {
+    {"json", 0, OPTION_FLAG, &json, NULL, "print the answer as JSON", NULL, NULL},
+    {"format", 0, OPTION_CHOICE, &format, NULL,
+     "what the input is, where its bytes do not tell: one of auto, otlp-proto, otlp-proto-framed, otlp-json, jaeger, "
+     "zipkin",
+     "auto|otlp-proto|otlp-proto-framed|otlp-json|jaeger|zipkin", NULL},
+    {"clock-key", 'k', OPTION_STRING, &clock_key, "KEY",
+     "what tells clocks apart: an attribute of the process, several joined by +, or an address with its network's "
+     "width, "
+     "such as ip/24; by default the machine's best name",
+     NULL, NULL},
+    {"reference", 'r', OPTION_STRING, &reference, "CLOCK",
+     "the clock whose time counts as true; by default the one that leaves most clocks right", NULL, NULL},
+    {"max-drift", 0, OPTION_NUMBER, &max_drift_ppm, "PPM", "the most by which a clock's rate may be off", NULL, NULL},
+    {"examples", 'n', OPTION_COUNT, &examples, "N", "how many violations to show, the worst first", NULL,
+     &examples_given},
+    {"trace", 't', OPTION_STRING, &trace, "ID", "show one trace as a tree, with the offending pairs marked", NULL,
+     NULL},
+    {"keep-going", 0, OPTION_FLAG, &keep_going, NULL, "read past what is broken and say what was left out", NULL, NULL},
+    {"edges", 0, OPTION_COUNT, &edges_shown, "N", "how many edges the table shows, the worst first; 0 = all", NULL,
+     NULL},
+    {"jobs", 'j', OPTION_COUNT, &jobs, "N", "threads; 0 = one a core; the answer does not depend on it", NULL, NULL},
+    {0},
+};
+
 static const struct command_spec spec = {
-    .name = "check", .summary = "Audit a trace", .synopsis = "FILE", .options = options, .operands = "file"};
+    .name = "check",
+    .summary = "Audit traces: every causality violation, its cause, and the clocks behind it",
+    .synopsis = "FILE|DIR|- ...",
+    .text =
+        "Reads traces whatever they are (OTLP protobuf and JSON, Jaeger, Zipkin; gzip or zstd) and compares every pair "
+        "of "
+        "stamps of which one must lie before the other: a parent's start and its child's, a send and its receive, a "
+        "server's end and its client's. A pair on two clocks is a hop; a hop received before it is sent is a "
+        "violation.\n\n"
+        "Each violation gets a cause: clock (one clock is ahead of the other), step (a clock jumped), late_stamp (a "
+        "stamp "
+        "written after the fact), instrumentation (a contradiction on one clock) or unknown. A clock is never blamed "
+        "for "
+        "what one clock alone shows, for answers alone, or for fewer than eight hops.\n\n"
+        "Clocks are told apart by the machine's best name; --clock-key chooses another. The answer says which was "
+        "used.",
+    .examples =
+        "truespan check traces.json\n    audit what Jaeger, a Collector, Tempo or Zipkin wrote\n"
+        "truespan check --clock-key ip/24 --json traces/ | jq .violations\n    a clock a subnet, for a program\n"
+        "truespan check --trace 5b8efff798038103d269b633813fc60c traces.pb.gz\n    one trace as a tree\n",
+    .options = options,
+    .operands = "file",
+};
+
+static void print_input(const tsp_check *check, FILE *out)
+{
+    const tsp_check_totals *t = tsp_check_totals_of(check);
+    size_t n;
+    const tsp_check_clock *clocks = tsp_check_clocks(check, &n);
+    char files[32], bytes[32], spans[32], traces[32], clocks_n[32], hops[32];
+
+    format_count(t->files, files, sizeof files);
+    format_bytes(t->bytes, bytes, sizeof bytes);
+    format_count(t->spans, spans, sizeof spans);
+    format_count(t->traces, traces, sizeof traces);
+    format_count(t->clocks, clocks_n, sizeof clocks_n);
+    format_count(t->hops, hops, sizeof hops);
+    fprintf(out, "%s span%s in %s trace%s (%s file%s, %s); %s clock%s", spans, t->spans == 1 ? "" : "s", traces,
+            t->traces == 1 ? "" : "s", files, t->files == 1 ? "" : "s", bytes, clocks_n, t->clocks == 1 ? "" : "s");
+    /* The keys in use, each once; a handful at the most. */
+    unsigned said = 0;
+    for (size_t k = 0; k < n && said < 5; k++) {
+        bool seen = false;
+        for (size_t j = 0; j < k && !seen; j++)
+            seen = !strcmp(clocks[j].key, clocks[k].key);
+        if (!seen)
+            fprintf(out, "%s%s", said++ ? ", " : ", told apart by ", clocks[k].key);
+    }
+    fprintf(out, "; %s hop%s between them\n", hops, t->hops == 1 ? "" : "s");
+}
+
+static void cause_row(table *t, const char *name, uint64_t n, const char *what)
+{
+    char text[32];
+
+    if (!n)
+        return;
+    format_count(n, text, sizeof text);
+    table_add(t, name);
+    table_add(t, text);
+    table_add(t, what);
+}
+
+static void print_violations(const tsp_check *check, FILE *out)
+{
+    static const char *const meaning[TSP_CAUSES_N] = {
+        "one clock is ahead of the other", "a clock jumped", "stamps written after the fact: no skew",
+        "contradictions on one clock: no skew", "cannot be known from this input"};
+    const tsp_check_totals *t = tsp_check_totals_of(check);
+    char total[32];
+    table causes;
+
+    if (!t->violations) {
+        fputs("\nNo violation.\n", out);
+        return;
+    }
+    format_count(t->violations, total, sizeof total);
+    fprintf(out, "\n%s violation%s\n", total, t->violations == 1 ? "" : "s");
+    table_init(&causes, "lrl");
+    cause_row(&causes, "hard", t->hard, "received before sent, between two clocks");
+    cause_row(&causes, "soft", t->soft, "answers that end after their call, between two clocks");
+    cause_row(&causes, "same clock", t->same_clock, "either, on one clock");
+    cause_row(&causes, "negative duration", t->negative_duration, "spans that end before they start");
+    cause_row(&causes, "token order", t->token_order, "numbered tokens stamped out of order");
+    table_print(&causes, 2, out);
+    table_release(&causes);
+    fputs("\nCause\n", out);
+    table_init(&causes, "lrl");
+    for (int cause = 0; cause < TSP_CAUSES_N; cause++)
+        cause_row(&causes, tsp_cause_name((tsp_cause)cause), t->causes[cause], meaning[cause]);
+    table_print(&causes, 2, out);
+    table_release(&causes);
+}
+
+/* The cause of most of an edge's violations. */
+static const char *main_cause(const tsp_check_edge *edge)
+{
+    int best = 0;
+
+    if (!edge->violations)
+        return "";
+    for (int cause = 1; cause < TSP_CAUSES_N; cause++)
+        if (edge->causes[cause] > edge->causes[best])
+            best = cause;
+    return tsp_cause_name((tsp_cause)best);
+}
+
+static void print_edges(const tsp_check *check, FILE *out)
+{
+    size_t n;
+    const tsp_check_edge *edges = tsp_check_edges(check, &n);
+    uint64_t shown = edges_shown && edges_shown < n ? edges_shown : n;
+    char text[32];
+    table t;
+
+    if (!n)
+        return;
+    fputs("\nEdges, the worst first\n", out);
+    table_init(&t, "llrrrrrl");
+    static const char *const heads[] = {"from", "to", "hops", "violations", "worst", "median", "margin", "cause"};
+    for (size_t k = 0; k < sizeof heads / sizeof heads[0]; k++)
+        table_add(&t, heads[k]);
+    for (size_t k = 0; k < shown; k++) {
+        table_add(&t, edges[k].from);
+        table_add(&t, edges[k].to);
+        format_count(edges[k].hops, text, sizeof text);
+        table_add(&t, text);
+        format_count(edges[k].violations, text, sizeof text);
+        table_add(&t, text);
+        format_ns(edges[k].worst_ns, text, sizeof text);
+        table_add(&t, edges[k].worst_ns ? text : "");
+        format_ns(edges[k].slack_p50_ns, text, sizeof text);
+        table_add(&t, text);
+        format_ns(edges[k].margin_ns, text, sizeof text);
+        table_add(&t, text);
+        table_add(&t, main_cause(&edges[k]));
+    }
+    table_print(&t, 2, out);
+    table_release(&t);
+    if (shown < n)
+        fprintf(out, "  ... and %llu more (--edges 0 shows all)\n", (unsigned long long)(n - shown));
+}
+
+static void print_examples(const tsp_check *check, FILE *out)
+{
+    size_t n;
+    const tsp_check_example *rows = tsp_check_examples(check, &n);
+    char by[32];
+    table t;
+
+    if (!n)
+        return;
+    fputs("\nExamples\n", out);
+    table_init(&t, "llrlll");
+    for (size_t k = 0; k < n; k++) {
+        format_ns(rows[k].by_ns, by, sizeof by);
+        table_addf(&t, "trace %s", rows[k].trace_id);
+        table_addf(&t, "span %s", rows[k].span_id);
+        table_add(&t, by);
+        table_add(&t, rows[k].kind);
+        table_addf(&t, "%s -> %s", rows[k].from, rows[k].to);
+        table_add(&t, tsp_cause_name(rows[k].cause));
+    }
+    table_print(&t, 2, out);
+    table_release(&t);
+}
+
+static void print_advice(const tsp_check *check, FILE *out)
+{
+    size_t n;
+    const char *const *lines = tsp_check_advice(check, &n);
+
+    if (n)
+        fputc('\n', out);
+    for (size_t k = 0; k < n; k++)
+        fprintf(out, "%s\n", lines[k]);
+}
+
+static bool wants_colour(void)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+}
+
+static void print_answer(const tsp_check *check)
+{
+    if (json) {
+        check_print_json(check, stdout);
+        return;
+    }
+    if (trace) {
+        check_print_tree(check, trace, wants_colour(), stdout);
+        return;
+    }
+    print_input(check, stdout);
+    print_violations(check, stdout);
+    print_edges(check, stdout);
+    if (examples_given)
+        print_examples(check, stdout);
+    print_advice(check, stdout);
+}
+
 static int run(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    return EXIT_FAILED;
+    char **operands = calloc((size_t)argc + 1, sizeof *operands);
+    int operands_n = 0, rc = operands ? options_parse(&spec, argc, argv, operands, &operands_n) : EXIT_FAILED;
+    tsp_check *check = NULL;
+    tsp_error err = {0};
+
+    if (rc >= 0)
+        goto out;
+    if (!operands_n || max_drift_ppm < 0 || max_drift_ppm > 1e6) {
+        fputs(operands_n ? "truespan check: --max-drift: want 0 to 1000000 ppm\n"
+                         : "truespan check: want files, folders or - to read. See 'truespan check --help'.\n",
+              stderr);
+        rc = EXIT_FAILED;
+        goto out;
+    }
+    tsp_check_options wanted = {.paths = (const char *const *)operands,
+                                .paths_n = (size_t)operands_n,
+                                .format = format,
+                                .clock_key = clock_key,
+                                .reference = reference,
+                                .trace = trace,
+                                .max_drift_ppm = max_drift_ppm,
+                                .examples = (size_t)examples,
+                                .threads = (unsigned)jobs,
+                                .keep_going = keep_going};
+    if (tsp_check_run(&wanted, &check, &err) != TSP_OK) {
+        fprintf(stderr, "truespan check: %s\n", err.message);
+        rc = EXIT_FAILED;
+        goto out;
+    }
+    print_answer(check);
+    rc = tsp_check_totals_of(check)->violations ? EXIT_FOUND : EXIT_CLEAN;
+out:
+    tsp_check_free(check);
+    free(operands);
+    return rc;
 }
+
 const struct command command_check = {&spec, run};

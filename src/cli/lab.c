@@ -65,12 +65,14 @@ static const struct command_spec spec_of_command = {
     .summary = "Run a real inference pipeline with skewed clocks and measure what that does to its traces",
     .synopsis = "[SPEC.yaml]",
     .text =
-        "Runs the experiment of arXiv 2604.21361 on real parts: a gateway, a tokeniser, a language model, a detokeniser "
+        "Runs the experiment of arXiv 2604.21361 on real parts: a gateway, a tokeniser, a language model, a "
+        "detokeniser "
         "and a sink, one process a node, over a real messaging system, with a clock skew at one stage. The skew goes "
         "into the stamps of the spans only. The spans are written as OpenTelemetry traces and read back as any trace "
         "is; the truth is kept beside them and not looked at.\n\n"
         "As root every node gets a network namespace, and a userspace link between them delays each packet by 4 ms "
-        "(--hop-delay); otherwise nodes are processes on loopback and the delay is made in the transport's wrapper. The "
+        "(--hop-delay); otherwise nodes are processes on loopback and the delay is made in the transport's wrapper. "
+        "The "
         "output says which.\n\n"
         "The pipeline stays up for the whole sweep. Each point runs in several blocks, shuffled among the other "
         "points' blocks. Then, for every skew, pairs of closed-loop blocks with the skew on and off compare the "
@@ -266,8 +268,8 @@ static void show_progress(void *ctx, const tspi_experiment_progress *progress)
     }
     if (progress->eta_s >= 0)
         snprintf(eta, sizeof eta, "  about %d:%02d left", (int)progress->eta_s / 60, (int)progress->eta_s % 60);
-    fprintf(stderr, "\r\033[K%s: block %u of %u, %" PRIu64 " requests, %.0f tokens/s%s", progress->phase, progress->block,
-            progress->blocks_n, progress->requests, progress->tokens_per_s, eta);
+    fprintf(stderr, "\r\033[K%s: block %u of %u, %" PRIu64 " requests, %.0f tokens/s%s", progress->phase,
+            progress->block, progress->blocks_n, progress->requests, progress->tokens_per_s, eta);
     fflush(stderr);
 }
 

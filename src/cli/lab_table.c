@@ -29,8 +29,8 @@ static void print_causality(const tspi_lab_result *result, FILE *out)
     table t;
 
     table_init(&t, "lrrrrrrrl");
-    const char *const head[] = {"skew", "hops", "negative", "rate", "95 % interval", "predicted", "worst", "token order",
-                                "health"};
+    const char *const head[] = {"skew",      "hops",  "negative",    "rate",  "95 % interval",
+                                "predicted", "worst", "token order", "health"};
     for (size_t k = 0; k < sizeof head / sizeof *head; k++)
         table_add(&t, head[k]);
     for (size_t k = 0; k < result->runs_n; k++) {
@@ -64,8 +64,8 @@ static void print_service(const tspi_lab_result *result, FILE *out)
     table t;
 
     table_init(&t, "lrrrrrrl");
-    const char *const head[] = {"skew", "requests/s", "tokens/s", "latency p50", "p99", "first token",
-                                "throughput on/off", "outputs"};
+    const char *const head[] = {"skew", "requests/s",  "tokens/s",          "latency p50",
+                                "p99",  "first token", "throughput on/off", "outputs"};
     for (size_t k = 0; k < sizeof head / sizeof *head; k++)
         table_add(&t, head[k]);
     for (size_t k = 0; k < result->runs_n; k++) {

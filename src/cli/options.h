@@ -31,14 +31,14 @@ struct option_spec {
 };
 
 struct command_spec {
-    const char *name;     /* "check" */
-    const char *summary;  /* one line for the list of commands */
-    const char *synopsis; /* "FILE|DIR|- ..." */
-    const char *text;     /* paragraphs for --help and the man page, separated by blank lines */
-    const char *examples; /* lines "command\n    what it does\n"; may be NULL */
+    const char *name;                  /* "check" */
+    const char *summary;               /* one line for the list of commands */
+    const char *synopsis;              /* "FILE|DIR|- ..." */
+    const char *text;                  /* paragraphs for --help and the man page, separated by blank lines */
+    const char *examples;              /* lines "command\n    what it does\n"; may be NULL */
     const struct option_spec *options; /* ends with a row whose name is NULL */
-    const char *operands; /* what operands complete to: "file", "folder", "command" or NULL */
-    bool rest;            /* everything behind the first operand (or --) belongs to the operands */
+    const char *operands;              /* what operands complete to: "file", "folder", "command" or NULL */
+    bool rest;                         /* everything behind the first operand (or --) belongs to the operands */
 };
 
 /* Parse argv[1..]; argv[0] is the command's name. Operands are moved to the front of ret_operands (borrowed from argv).
