@@ -24,12 +24,14 @@ static enum tspi_cause on_one_clock(const tspi_evidence *e, const tspi_hop *hop)
                                                                         : TSPI_CAUSE_INSTRUMENTATION;
 }
 
-/* Hops the other way allow the sender's clock to be ahead by this much at the most. */
+/* Hops the other way allow the sender's clock to be ahead by this much at the most, when this hop was received. */
 static int64_t ahead_at_most(const tspi_evidence *e, const tspi_hop *hop)
 {
     const tspi_edge_evidence *back = tspi_evidence_find(e, hop->to_clock, hop->from_clock);
 
-    return back ? back->hard_bound_ns : TSPI_UNBOUNDED;
+    if (!back || back->hard_bound_ns[2] == TSPI_UNBOUNDED)
+        return TSPI_UNBOUNDED;
+    return back->hard_bound_ns[2] + (int64_t)(2 * e->drift * (double)(e->end_ns - hop->received_ns));
 }
 
 static enum tspi_cause shifted(const tspi_edge_evidence *row, const tspi_hop *hop, int kind)
@@ -51,7 +53,7 @@ static bool by_a_like_amount(tspi_edge *edge)
 static enum tspi_cause of_reply(const tspi_evidence *e, tspi_edge *edge, const tspi_edge_evidence *row,
                                 const tspi_hop *hop)
 {
-    bool hard_skew = row->hard_bound_ns < 0 && edge->slacks[TSPI_HOP_HARD].n >= TSPI_FEW_HOPS;
+    bool hard_skew = row->hard_bound_ns[0] < 0 && edge->slacks[TSPI_HOP_HARD].n >= TSPI_FEW_HOPS;
 
     (void)e;
     if (hard_skew)

@@ -16,7 +16,6 @@
 typedef struct {
     tspi_evidence *e;
     const tspi_join *join;
-    double drift; /* relative rate of two clocks, at the most: twice the limit */
     tspi_edge *last;
     tspi_edge_evidence *last_row;
 } gatherer;
@@ -69,7 +68,8 @@ static tsp_status prepare(tspi_evidence *e)
             row->least_ns[kind] = TSPI_UNBOUNDED;
             row->fence_ns[kind] = tspi_slacks_fence(&edge->slacks[kind]);
         }
-        row->hard_bound_ns = row->soft_bound_ns = TSPI_UNBOUNDED;
+        for (int clocks = 0; clocks < 3; clocks++)
+            row->hard_bound_ns[clocks] = row->soft_bound_ns[clocks] = TSPI_UNBOUNDED;
         if (!edge->violations)
             continue;
         uint64_t n = edge->hops / HOPS_A_STRETCH;
@@ -93,6 +93,16 @@ static tspi_stretch *stretch_of(const tspi_edge_evidence *row, const tspi_edge *
     return row->stretches ? &row->stretches[(size_t)(since * (unsigned __int128)row->stretches_n / range)] : NULL;
 }
 
+/* bounds[k] becomes limit + k moved when that is less. */
+static void lower_bounds(int64_t *bounds, int64_t limit_ns, double moved_ns)
+{
+    for (int clocks = 0; clocks < 3; clocks++) {
+        double age = ceil(clocks * moved_ns);
+        if (age < 1e18 && limit_ns < TSPI_UNBOUNDED - (int64_t)age && limit_ns + (int64_t)age < bounds[clocks])
+            bounds[clocks] = limit_ns + (int64_t)age;
+    }
+}
+
 /* Below this the edge's global fence would also catch hops behind a step; what it leaves out only widens bounds. */
 static void bound(gatherer *g, tspi_edge_evidence *row, const tspi_hop *hop)
 {
@@ -106,12 +116,7 @@ static void bound(gatherer *g, tspi_edge_evidence *row, const tspi_hop *hop)
         row->least_ns[hop->kind] = widened;
     if (hop->kind != TSPI_HOP_HARD)
         return;
-    double age = (double)(g->e->end_ns - hop->received_ns) * g->drift;
-    if (age < 4e18 && widened < TSPI_UNBOUNDED - (int64_t)age - 1) {
-        int64_t aged = widened + (int64_t)ceil(age);
-        if (aged < row->hard_bound_ns)
-            row->hard_bound_ns = aged;
-    }
+    lower_bounds(row->hard_bound_ns, widened, (double)(g->e->end_ns - hop->received_ns) * g->e->drift);
 }
 
 /* |lead - trail| within the stamps' unit is "the middle". How telling that is depends on how much room there was. */
@@ -167,9 +172,9 @@ static void soft_bound(const gatherer *g, tspi_edge_evidence *row, tspi_edge *ed
     if (soft->n < TSPI_FEW_HOPS || row->soft_quorum >= soft->n)
         return;
     int64_t slack = tspi_slacks_rank(soft, row->soft_quorum + 1);
-    double slop = (double)(g->e->end_ns - edge->first_ns) * g->drift + fabs((double)slack) / 250;
-    if (slop < 4e18 && slack < TSPI_UNBOUNDED - (int64_t)slop - 2)
-        row->soft_bound_ns = slack + (int64_t)ceil(slop) + 1;
+    /* When that reply came is not known: as early as any. The histogram's own coarseness comes on top. */
+    lower_bounds(row->soft_bound_ns, slack + llabs(slack) / 250 + 1,
+                 (double)(g->e->end_ns - edge->first_ns) * g->e->drift);
 }
 
 /* A step: split the stretches in two so that the share of violations differs most. It is one when one side has next to
@@ -267,10 +272,10 @@ static void count_marks(gatherer *g)
 tsp_status tspi_evidence_init(tspi_evidence *ret_evidence, const tspi_join *join, const tspi_edges *edges,
                               double max_drift_ppm, tsp_error *err)
 {
-    gatherer g = {.e = ret_evidence, .join = join, .drift = 2e-6 * max_drift_ppm};
+    gatherer g = {.e = ret_evidence, .join = join};
     tsp_status rc = TSP_ENOMEM;
 
-    *ret_evidence = (tspi_evidence){.edges = edges, .end_ns = INT64_MIN};
+    *ret_evidence = (tspi_evidence){.edges = edges, .end_ns = INT64_MIN, .drift = 1e-6 * max_drift_ppm};
     ret_evidence->rows = calloc(edges->edges_n + 1, sizeof *ret_evidence->rows);
     if (ret_evidence->rows && prepare(ret_evidence) == TSP_OK) {
         learn_lie_rate(ret_evidence);

@@ -29,10 +29,11 @@ typedef struct {
     uint64_t fenced[2];
     int64_t least_ns[2]; /* smallest slack, allowance added, above the fence; TSPI_UNBOUNDED = no hop */
     /* What the hops prove at the end of the trace: offset[to] - offset[from] is at most this. Each hop is widened by
-     * what two clocks within the drift limit can have moved since. TSPI_UNBOUNDED = nothing. */
-    int64_t hard_bound_ns;
-    int64_t soft_bound_ns; /* the same from replies, where more agree than lies explain */
-    uint64_t soft_quorum;  /* replies that may all be lies: one more is needed to bound anything */
+     * what the clocks can have moved since: [1] one within the drift limit (the other is the reference, which is time),
+     * [2] both; [0] nothing, so that it holds at the hop's own time only. TSPI_UNBOUNDED = nothing is proven. */
+    int64_t hard_bound_ns[3];
+    int64_t soft_bound_ns[3]; /* the same from replies, where more agree than lies explain */
+    uint64_t soft_quorum;     /* replies that may all be lies: one more is needed to bound anything */
     enum tspi_pattern pattern[2];
     int64_t step_at_ns;      /* TSPI_PATTERN_STEP: the received stamp at which it begins */
     int64_t step_ns;         /* change of the median slack there */
@@ -55,6 +56,7 @@ typedef struct {
     double lie_rate;          /* share of replies that may come late without any skew, at the worst */
     uint64_t lie_calls;       /* same-clock calls it was learnt from; 0 = assumed */
     int64_t end_ns;           /* the last stamp of all */
+    double drift;             /* the limit as a ratio: 1e-4 is 100 ppm */
     tspi_adjustment adjustment;
 } tspi_evidence;
 

@@ -10,10 +10,10 @@
 /* NTP in a good network. */
 #define USUAL_SPREAD_NS TSP_NS_PER_MS
 
-/* One inequality: offset[to] - offset[from] <= limit. */
+/* One inequality: offset[to] - offset[from] <= limit; the tighter one where either is the reference. */
 typedef struct {
     uint32_t from, to;
-    int64_t limit_ns;
+    int64_t limit_ns, near_ns;
 } tie;
 
 /* Edges are ordered by group, so that many small groups cost no more than one large one. */
@@ -37,14 +37,14 @@ static int64_t smaller(int64_t a, int64_t b)
 }
 
 /* Estimates use the low tails of both kinds alike: two directions must be comparable to be balanced. */
-static int64_t limit_of(const tspi_edge *edge, const tspi_edge_evidence *row, enum strength strength)
+static int64_t limit_of(const tspi_edge *edge, const tspi_edge_evidence *row, enum strength strength, int moving)
 {
     switch (strength) {
     case PROOF:
-        return edge->slacks[TSPI_HOP_HARD].n - row->fenced[TSPI_HOP_HARD] >= TSPI_FEW_HOPS ? row->hard_bound_ns
+        return edge->slacks[TSPI_HOP_HARD].n - row->fenced[TSPI_HOP_HARD] >= TSPI_FEW_HOPS ? row->hard_bound_ns[moving]
                                                                                            : TSPI_UNBOUNDED;
     case BOUND:
-        return smaller(row->hard_bound_ns, row->soft_bound_ns);
+        return smaller(row->hard_bound_ns[moving], row->soft_bound_ns[moving]);
     default:
         if (edge->hops - row->fenced[0] - row->fenced[1] < HOPS_FOR_ESTIMATE)
             return TSPI_UNBOUNDED;
@@ -78,15 +78,16 @@ static tsp_status graph_init(solver *s, graph *g, enum strength strength)
         return TSP_ENOMEM;
     /* Two rows ahead, so that filling leaves the begins where they belong. */
     for (size_t k = 0; k < edges->edges_n; k++)
-        if (limit_of(&edges->edges[k], &s->e->rows[k], strength) != TSPI_UNBOUNDED)
+        if (limit_of(&edges->edges[k], &s->e->rows[k], strength, 2) != TSPI_UNBOUNDED)
             g->first[s->group[edges->edges[k].from] + 2]++;
     for (uint32_t k = 0; k <= s->groups_n; k++)
         g->first[k + 1] += g->first[k];
     for (size_t k = 0; k < edges->edges_n; k++) {
         const tspi_edge *edge = &edges->edges[k];
-        int64_t limit = limit_of(edge, &s->e->rows[k], strength);
+        int64_t limit = limit_of(edge, &s->e->rows[k], strength, 2);
         if (limit != TSPI_UNBOUNDED)
-            g->ties[g->first[s->group[edge->from] + 1]++] = (tie){edge->from, edge->to, limit};
+            g->ties[g->first[s->group[edge->from] + 1]++] =
+                (tie){edge->from, edge->to, limit, limit_of(edge, &s->e->rows[k], strength, 1)};
     }
     return TSP_OK;
 }
@@ -106,9 +107,8 @@ static bool distances(const solver *s, const graph *g, uint32_t root, bool backw
         for (size_t k = g->first[group]; k < g->first[group + 1]; k++) {
             uint32_t from = backwards ? g->ties[k].to : g->ties[k].from;
             uint32_t to = backwards ? g->ties[k].from : g->ties[k].to;
-            int64_t sum;
-            if (ret[from] == TSPI_UNBOUNDED || __builtin_add_overflow(ret[from], g->ties[k].limit_ns, &sum) ||
-                sum >= ret[to])
+            int64_t limit = from == root || to == root ? g->ties[k].near_ns : g->ties[k].limit_ns, sum;
+            if (ret[from] == TSPI_UNBOUNDED || __builtin_add_overflow(ret[from], limit, &sum) || sum >= ret[to])
                 continue;
             ret[to] = sum;
             changed = true;
@@ -200,30 +200,45 @@ static double cost_of_frame(const solver *s, uint32_t group, uint32_t frame)
     return cost;
 }
 
-/* The clock at which the sum of |offsets| of all, each counting as often as processes use it, is least: the weighted
- * median. Ties go to the clock with more hops, then to the first. */
-static uint32_t choose_reference(solver *s, uint32_t group)
+/* The medoid: the clock at which the sum of |offsets| of all, each counting as often as processes use it, is least. */
+static uint32_t find_medoid(const solver *s, uint32_t group)
 {
-    uint32_t root = s->members[s->first[group]], best = TSPI_NONE, c;
+    uint32_t best = TSPI_NONE, c;
     double best_cost = 0;
 
-    FOR_MEMBERS(s, group, c)
-    if (weight(s, c) > weight(s, root))
-        root = c;
-    if (s->first[group + 1] - s->first[group] > FRAME_CLOCKS_MAX || !estimates(s, root))
-        return root;
     FOR_MEMBERS(s, group, c)
     {
         if (s->offset[c] == TSP_NO_VALUE)
             continue;
         double cost = cost_of_frame(s, group, c);
-        if (best == TSPI_NONE || cost < best_cost * (1 - 1e-9) ||
-            (cost <= best_cost * (1 + 1e-9) && weight(s, c) > weight(s, best))) {
+        if (best == TSPI_NONE || cost < best_cost) {
             best = c;
             best_cost = cost;
         }
     }
-    return best == TSPI_NONE ? root : best;
+    return best;
+}
+
+/* The frame in which most clocks need no correction: that of the medoid or, of all clocks that cannot be told from it
+ * (delays would have to split no worse than 3 : 1), the one with the most hops, because its proofs are the sharpest. */
+static uint32_t choose_reference(solver *s, uint32_t group)
+{
+    uint32_t best = s->members[s->first[group]], c;
+
+    FOR_MEMBERS(s, group, c)
+    if (weight(s, c) > weight(s, best))
+        best = c;
+    if (s->first[group + 1] - s->first[group] > FRAME_CLOCKS_MAX || !estimates(s, best))
+        return best;
+    uint32_t medoid = find_medoid(s, group);
+    if (medoid == TSPI_NONE || !estimates(s, medoid))
+        return best;
+    best = medoid;
+    FOR_MEMBERS(s, group, c)
+    if (s->offset[c] != TSP_NO_VALUE && weight(s, c) > weight(s, best) &&
+        llabs(s->offset[c]) <= (s->up[c] + s->down[c]) / 4)
+        best = c;
+    return best;
 }
 
 static void set_bounds(solver *s, uint32_t reference)
@@ -235,7 +250,8 @@ static void set_bounds(solver *s, uint32_t reference)
     FOR_MEMBERS(s, s->group[reference], c)
     {
         tspi_interval *row = &s->rows[c];
-        *row = (tspi_interval){TSP_CLOCK_UNKNOWN, reference, TSP_NO_VALUE, TSP_UNBOUNDED_LO, TSP_UNBOUNDED_HI, !sound};
+        *row =
+            (tspi_interval){TSP_CLOCK_UNKNOWN, reference, TSP_NO_VALUE, TSP_UNBOUNDED_LO, TSP_UNBOUNDED_HI, 0, !sound};
         if (sound && s->up[c] != TSPI_UNBOUNDED)
             row->hi_ns = s->up[c];
         if (sound && s->down[c] != TSPI_UNBOUNDED)
@@ -277,15 +293,34 @@ static void set_estimates(solver *s, uint32_t reference)
     }
 }
 
+/* How far a hop between the two, at its own time, proves the clock ahead of the reference (> 0) or behind it (< 0). */
+static int64_t proven_directly(const solver *s, uint32_t reference, uint32_t clock)
+{
+    const tspi_edge *out = tspi_edges_find(s->e->edges, reference, clock);
+    const tspi_edge *in = tspi_edges_find(s->e->edges, clock, reference);
+    int64_t behind = out ? limit_of(out, &s->e->rows[out - s->e->edges->edges], PROOF, 0) : 0;
+    int64_t ahead = in ? limit_of(in, &s->e->rows[in - s->e->edges->edges], PROOF, 0) : 0;
+
+    return behind < 0 ? behind : ahead < 0 ? -ahead : 0;
+}
+
 static void set_proofs(solver *s, uint32_t reference)
 {
+    bool sound = both_ways(s, &s->proof, reference);
     uint32_t c;
 
-    if (!both_ways(s, &s->proof, reference))
-        return;
     FOR_MEMBERS(s, s->group[reference], c)
-    if (!s->rows[c].contradictory && (s->up[c] < 0 || s->down[c] < 0))
-        s->rows[c].verdict = TSP_CLOCK_PROVEN;
+    {
+        tspi_interval *row = &s->rows[c];
+        if (row->contradictory || c == reference)
+            continue;
+        int64_t direct = proven_directly(s, reference, c), path = 0;
+        if (sound)
+            path = s->up[c] < 0 ? s->up[c] : s->down[c] < 0 ? -s->down[c] : 0;
+        row->at_least_ns = llabs(path) > llabs(direct) ? path : direct;
+        if (row->at_least_ns)
+            row->verdict = TSP_CLOCK_PROVEN;
+    }
 }
 
 static void solve_group(solver *s, uint32_t group, uint32_t wanted)

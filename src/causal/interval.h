@@ -13,6 +13,7 @@ typedef struct {
     uint32_t reference;   /* a clock; connected clocks share it. Itself for the reference */
     int64_t offset_ns;    /* TSP_NO_VALUE unless hops go both ways, at least 4 each */
     int64_t lo_ns, hi_ns; /* hold if the hops left after the fence are truthful; TSP_UNBOUNDED_LO, TSP_UNBOUNDED_HI */
+    int64_t at_least_ns;  /* TSP_CLOCK_PROVEN: off by this at the least at some time, signed like the offset; else 0 */
     bool contradictory;   /* no constant offsets explain the hops: then nothing else is said */
 } tspi_interval;
 

@@ -59,31 +59,39 @@ static bool is_accused(const tspi_interval *row)
     return row->verdict == TSP_CLOCK_PROVEN || row->verdict == TSP_CLOCK_SUSPECTED;
 }
 
-/* "about 1.5 ms ahead of x (between 0.76 and 2.29 ms)", as far as it is known. */
+/* "; proven: between 0.76 ms and 2.29 ms", as far as it is known. */
+static void describe_proof(const tspi_interval *row, char *ret, size_t size)
+{
+    bool ahead = row->at_least_ns > 0;
+    int64_t far_ns = ahead ? row->hi_ns : row->lo_ns;
+    bool far_known = far_ns != TSP_UNBOUNDED_LO && far_ns != TSP_UNBOUNDED_HI;
+    bool holds_at_the_end = ahead ? row->lo_ns > 0 : row->hi_ns < 0;
+
+    if (row->verdict != TSP_CLOCK_PROVEN)
+        snprintf(ret, size, "; not proven");
+    else if (row->offset_ns == TSP_NO_VALUE)
+        snprintf(ret, size, "; traffic goes one way only, so how much more cannot be known");
+    else if (far_known && holds_at_the_end)
+        snprintf(ret, size, "; proven: between %s and %s", AMOUNT(row->at_least_ns), AMOUNT(far_ns));
+    else
+        snprintf(ret, size, "; proven: at least %s", AMOUNT(row->at_least_ns));
+}
+
+/* "b runs about 1.5 ms ahead of a: 412 of 980 hops; proven: ..." */
 static void say_off(tspi_audit *a, uint32_t clock)
 {
     const tspi_interval *row = &a->intervals[clock];
+    bool known = row->offset_ns != TSP_NO_VALUE;
+    bool ahead = known ? row->offset_ns > 0 : row->at_least_ns ? row->at_least_ns > 0 : row->lo_ns > 0;
+    int64_t least_ns = row->at_least_ns ? row->at_least_ns : ahead ? row->lo_ns : row->hi_ns;
     uint64_t violations, hops;
-    bool ahead = row->offset_ns != TSP_NO_VALUE ? row->offset_ns > 0 : row->lo_ns > 0;
-    char off[96], range[160] = "";
+    char proof[160];
 
     count_clock_hops(a, clock, &violations, &hops);
-    int64_t near_ns = ahead ? row->lo_ns : row->hi_ns, far_ns = ahead ? row->hi_ns : row->lo_ns;
-    bool near_known = near_ns != TSP_UNBOUNDED_LO && near_ns != TSP_UNBOUNDED_HI;
-    bool far_known = far_ns != TSP_UNBOUNDED_LO && far_ns != TSP_UNBOUNDED_HI;
-    if (row->offset_ns != TSP_NO_VALUE)
-        snprintf(off, sizeof off, "about %s", AMOUNT(row->offset_ns));
-    else
-        snprintf(off, sizeof off, "at least %s", AMOUNT(near_ns));
-    if (row->verdict == TSP_CLOCK_PROVEN && near_known && row->offset_ns != TSP_NO_VALUE)
-        snprintf(range, sizeof range, far_known ? "; proven: between %s and %s" : "; proven: at least %s",
-                 AMOUNT(near_ns), AMOUNT(far_ns));
-    else if (row->verdict == TSP_CLOCK_PROVEN)
-        snprintf(range, sizeof range, "; traffic goes one way only, so how much more cannot be known");
-    else
-        snprintf(range, sizeof range, "; not proven");
-    tspi_audit_say(a, "%s runs %s %s %s: %s of %s hops%s.", NAME(clock), off, ahead ? "ahead of" : "behind",
-                   NAME(row->reference), NUMBER(violations), NUMBER(hops), range);
+    describe_proof(row, proof, sizeof proof);
+    tspi_audit_say(a, "%s runs %s %s %s %s: %s of %s hops%s.", NAME(clock), known ? "about" : "at least",
+                   AMOUNT(known ? row->offset_ns : least_ns), ahead ? "ahead of" : "behind", NAME(row->reference),
+                   NUMBER(violations), NUMBER(hops), proof);
 }
 
 static void say_clocks(tspi_audit *a)
@@ -226,9 +234,12 @@ static void say_input(tspi_audit *a)
     if (t->clocks == 1 && t->spans)
         tspi_audit_say(a, "All spans were stamped by one clock: no skew can show here. If there were several machines, "
                           "name them with --clock-key.");
-    if (t->missing_parents + t->missing_links)
-        tspi_audit_say(a, "%s spans name a parent, and %s a link, that is not in the input.",
-                       NUMBER(t->missing_parents), NUMBER(t->missing_links));
+    if (t->missing_parents)
+        tspi_audit_say(a, "%s span%s a parent that is not in the input.", NUMBER(t->missing_parents),
+                       t->missing_parents == 1 ? " names" : "s name");
+    if (t->missing_links)
+        tspi_audit_say(a, "%s link%s to spans that are not in the input.", NUMBER(t->missing_links),
+                       t->missing_links == 1 ? " points" : "s point");
     if (t->cycles)
         tspi_audit_say(a, "%s ring%s of parents cut.", NUMBER(t->cycles), t->cycles == 1 ? " was" : "s were");
     if (t->copies)
