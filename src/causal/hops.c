@@ -77,6 +77,9 @@ static inline bool is_answered(const tspi_span *client, const tspi_span *server)
            client->end_ns > client->start_ns && server->end_ns > server->start_ns;
 }
 
+/* Parents lie anywhere in the input: ask for them some spans ahead. */
+#define AHEAD 12
+
 static tsp_status scan_parents(scanner *s, size_t first, size_t end)
 {
     const uint32_t *parents = s->join->parent;
@@ -84,6 +87,8 @@ static tsp_status scan_parents(scanner *s, size_t first, size_t end)
 
     for (size_t k = first; k < end; k++) {
         uint32_t child = (uint32_t)k, parent = parents[k];
+        if (k + AHEAD < end && parents[k + AHEAD] != TSPI_NONE)
+            __builtin_prefetch(&s->spans[parents[k + AHEAD]]);
         if (parent == TSPI_NONE)
             continue;
         bool shared = s->spans[parent].span_id == s->spans[child].span_id;

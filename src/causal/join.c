@@ -42,6 +42,22 @@ static size_t home_slot(uint64_t span_id, size_t size)
     return (size_t)(((unsigned __int128)tspi_hash_mix(span_id) * size) >> 64);
 }
 
+/* Spans of a trace lie wherever their nodes' batches lie, so a search meets cold memory twice: the slot, and the row
+ * that it names. Both are asked for some spans ahead. */
+#define AHEAD 12
+
+static void prefetch_slot(const joiner *j, uint32_t trace, uint64_t span_id)
+{
+    __builtin_prefetch(j->slots + table_start(j, trace) + home_slot(span_id, table_size(j, trace)));
+}
+
+static void prefetch_row(const joiner *j, uint32_t trace, uint64_t span_id)
+{
+    uint32_t row = j->slots[table_start(j, trace) + home_slot(span_id, table_size(j, trace))];
+    if (row != TSPI_NONE)
+        __builtin_prefetch(&j->spans[row]);
+}
+
 /* Walk the spans with an id: for (c = find_first(...); c.row != TSPI_NONE; find_next(&c)). In the order of rows. */
 typedef struct {
     const joiner *j;
@@ -169,9 +185,12 @@ static tsp_status fill(joiner *j)
     if (!j->slots)
         return TSP_ENOMEM;
     memset(j->slots, 0xff, slots_n * sizeof *j->slots);
-    for (size_t k = 0; k < j->spans_n; k++)
+    for (size_t k = 0; k < j->spans_n; k++) {
+        if (k + AHEAD < j->spans_n)
+            prefetch_slot(j, j->spans[k + AHEAD].trace, j->spans[k + AHEAD].span_id);
         if (has_identity(j, &j->spans[k]) && insert(j, (uint32_t)k) != TSP_OK)
             return TSP_ENOMEM;
+    }
     return TSP_OK;
 }
 
@@ -241,12 +260,20 @@ static uint32_t find_parent(joiner *j, uint32_t row)
     return found;
 }
 
-static void resolve_parents(joiner *j)
+static void resolve_parents(joiner *j, tspi_quantum_finder *quanta)
 {
     tspi_join *join = j->join;
 
-    for (size_t k = 0; k < j->spans_n; k++)
-        join->parent[k] = tspi_join_is_copy(join, k) ? TSPI_NONE : find_parent(j, (uint32_t)k);
+    for (size_t k = 0; k < j->spans_n; k++) {
+        const tspi_span *span = &j->spans[k];
+        if (k + 2 * AHEAD < j->spans_n)
+            prefetch_slot(j, span[2 * AHEAD].trace, span[2 * AHEAD].parent_id);
+        if (k + AHEAD < j->spans_n)
+            prefetch_row(j, span[AHEAD].trace, span[AHEAD].parent_id);
+        uint32_t parent = tspi_join_is_copy(join, k) ? TSPI_NONE : find_parent(j, (uint32_t)k);
+        join->parent[k] = parent;
+        tspi_quantum_add(quanta, span, parent == TSPI_NONE || j->spans[parent].process != span->process);
+    }
 }
 
 static void resolve_links(joiner *j)
@@ -313,6 +340,7 @@ static bool may_have_cycles(const joiner *j)
 tsp_status tspi_join_init(tspi_join *ret_join, const tspi_span_set *set, tsp_error *err)
 {
     joiner j = {.join = ret_join, .spans = set->spans, .spans_n = set->spans_n};
+    tspi_quantum_finder quanta = {0};
     tsp_status rc = TSP_ENOMEM;
 
     *ret_join = (tspi_join){.set = set};
@@ -322,16 +350,19 @@ tsp_status tspi_join_init(tspi_join *ret_join, const tspi_span_set *set, tsp_err
     ret_join->link_target = malloc((set->links_n + 1) * sizeof *ret_join->link_target);
     ret_join->quanta = calloc(set->processes_n + 1, sizeof *ret_join->quanta);
     j.first = calloc(set->traces_n + 2, sizeof *j.first);
-    if (!ret_join->parent || !ret_join->link_target || !ret_join->quanta || !j.first || fill(&j) != TSP_OK)
+    if (!ret_join->parent || !ret_join->link_target || !ret_join->quanta || !j.first ||
+        tspi_quantum_finder_init(&quanta, set->processes_n) != TSP_OK || fill(&j) != TSP_OK)
         goto out;
-    resolve_parents(&j);
+    resolve_parents(&j, &quanta);
     resolve_links(&j);
     free(j.slots);
     j.slots = NULL;
     if (may_have_cycles(&j) && cut_cycles(&j) != TSP_OK)
         goto out;
-    rc = tspi_quantum_find(ret_join);
+    tspi_quantum_finish(&quanta, ret_join->quanta);
+    rc = TSP_OK;
 out:
+    tspi_quantum_finder_release(&quanta);
     free(j.slots);
     free(j.first);
     free(j.twins);

@@ -4,12 +4,27 @@
 
 #include "causal/join.h"
 
-/* Fill join->quanta; parents are resolved.
- *
- * A power of ten is believed when chance would give it less than once in a million: n stamps that are all multiples of
+/* A power of ten is believed when chance would give it less than once in a million: n stamps that are all multiples of
  * 10^k more than they need to be have probability 10^(-nk). Coarser than 1 ms is never believed: no tracer stamps so
  * coarsely, but people who write examples do. */
-tsp_status tspi_quantum_find(tspi_join *join);
+typedef struct {
+    uint64_t stamps, roots;
+    uint8_t unit_log, root_log; /* largest powers of ten that divide all of them so far */
+} tspi_quantum_grid;
+
+typedef struct {
+    tspi_quantum_grid *grids; /* owned; a row a process */
+    size_t n;
+} tspi_quantum_finder;
+
+tsp_status tspi_quantum_finder_init(tspi_quantum_finder *finder, size_t processes_n);
+void tspi_quantum_finder_release(tspi_quantum_finder *finder);
+
+/* A span's stamps; local_root: its parent is in another process, or nowhere. */
+void tspi_quantum_add(tspi_quantum_finder *finder, const tspi_span *span, bool local_root);
+
+/* One row a process. */
+void tspi_quantum_finish(const tspi_quantum_finder *finder, tspi_quantum *ret_quanta);
 
 /* The least amount by which `to` must have been stamped before `from` for the order to be contradicted. A receiver
  * whose stamps are floored to a grid of q shows a message up to q too early, so inversions below q say nothing; on one
