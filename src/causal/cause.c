@@ -38,36 +38,27 @@ static enum tspi_cause shifted(const tspi_edge_evidence *row, const tspi_hop *ho
 {
     if (row->pattern[kind] != TSPI_PATTERN_STEP)
         return TSPI_CAUSE_CLOCK;
-    return (hop->received_ns >= row->step_at_ns) == row->step_is_late ? TSPI_CAUSE_STEP : TSPI_CAUSE_CLOCK;
+    int64_t since = row->step_is_late ? hop->received_ns - row->step_at_ns : row->step_at_ns - hop->received_ns;
+    return since >= -row->step_slop_ns ? TSPI_CAUSE_STEP : TSPI_CAUSE_CLOCK;
 }
 
-/* The slacks of the replies differ by less than they are off: one shift, not servers that go on after answering. */
-static bool by_a_like_amount(tspi_edge *edge)
+static enum tspi_cause of_reply(const tspi_edge *edge, const tspi_edge_evidence *row, const tspi_hop *hop)
 {
-    tspi_slacks *soft = &edge->slacks[TSPI_HOP_SOFT];
-    int64_t middle = tspi_slacks_quantile(soft, 0.5);
+    bool hard_skew =
+        row->hard_bound_ns[0] < 0 && !row->left_tailed[TSPI_HOP_HARD] && edge->slacks[TSPI_HOP_HARD].n >= TSPI_FEW_HOPS;
 
-    return middle < 0 && tspi_slacks_quantile(soft, 0.75) - tspi_slacks_quantile(soft, 0.25) <= -middle;
-}
-
-static enum tspi_cause of_reply(const tspi_evidence *e, tspi_edge *edge, const tspi_edge_evidence *row,
-                                const tspi_hop *hop)
-{
-    bool hard_skew = row->hard_bound_ns[0] < 0 && edge->slacks[TSPI_HOP_HARD].n >= TSPI_FEW_HOPS;
-
-    (void)e;
     if (hard_skew)
         return shifted(row, hop, TSPI_HOP_SOFT);
     if (row->pattern[TSPI_HOP_SOFT] == TSPI_PATTERN_FEW)
         return TSPI_CAUSE_UNKNOWN;
     if (edge->soft_violations <= row->soft_quorum)
         return TSPI_CAUSE_LATE_STAMP;
-    return by_a_like_amount(edge) ? shifted(row, hop, TSPI_HOP_SOFT) : TSPI_CAUSE_UNKNOWN;
+    return row->uneven_replies ? TSPI_CAUSE_UNKNOWN : shifted(row, hop, TSPI_HOP_SOFT);
 }
 
 static enum tspi_cause of_start(const tspi_edge_evidence *row, const tspi_hop *hop)
 {
-    if (row->pattern[TSPI_HOP_HARD] == TSPI_PATTERN_FEW)
+    if (row->pattern[TSPI_HOP_HARD] == TSPI_PATTERN_FEW || row->left_tailed[TSPI_HOP_HARD])
         return TSPI_CAUSE_UNKNOWN;
     return shifted(row, hop, TSPI_HOP_HARD);
 }
@@ -77,7 +68,7 @@ static enum tspi_cause of_token(const tspi_edge_evidence *row)
 {
     switch (row->pattern[TSPI_HOP_HARD]) {
     case TSPI_PATTERN_BODY:
-        return TSPI_CAUSE_CLOCK;
+        return row->left_tailed[TSPI_HOP_HARD] ? TSPI_CAUSE_UNKNOWN : TSPI_CAUSE_CLOCK;
     case TSPI_PATTERN_STEP:
         return TSPI_CAUSE_STEP;
     case TSPI_PATTERN_SCATTERED:
@@ -106,5 +97,5 @@ enum tspi_cause tspi_cause_find(const tspi_evidence *e, const tspi_hop *hop, uin
     if (edge->slacks[hop->kind].n >= TSPI_FEW_HOPS &&
         ((ahead != TSPI_UNBOUNDED && -slack > ahead && !stepped) || slack < tspi_evidence_fence(row, edge, hop)))
         return TSPI_CAUSE_LATE_STAMP;
-    return hop->kind == TSPI_HOP_SOFT ? of_reply(e, edge, row, hop) : of_start(row, hop);
+    return hop->kind == TSPI_HOP_SOFT ? of_reply(edge, row, hop) : of_start(row, hop);
 }

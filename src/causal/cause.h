@@ -6,7 +6,8 @@
  *   fewer than 8 hops       unknown
  *   beyond what the opposite hops allow any clock to be off: late stamp
  *   far below its own edge's low tail, at its own time: late stamp
- *   hard hops, as a body    clock; step when they begin (or end) at one moment
+ *   hard hops, as a body    clock; step when they begin (or end) at one moment; unknown when the slacks have their long
+ *                           tail below, as no delay has
  *   replies                 clock (or step) when hard hops prove this skew, or when far more replies agree, by a like
  *                           amount, than late ends explain; a late stamp when no more than late ends explain
  * A solver refines this: give tspi_cause_find a judge. */

@@ -48,7 +48,7 @@ tspi_edge *tspi_edges_find(const tspi_edges *edges, uint32_t from, uint32_t to);
  * that is how far it is beyond. With share > 0: before that share of the hops is violated (0.01 = 1 %). */
 int64_t tspi_edge_margin_ns(tspi_edge *edge, double share);
 
-/* Quantile of the slacks of hard and soft hops together; p in [0, 1]. Errors: none; within 0.4 %. */
+/* Quantile of the slacks of hard and soft hops together; p in [0, 1]. Within 0.05 %. */
 int64_t tspi_edge_slack_ns(tspi_edge *edge, double p);
 
 #endif

@@ -163,17 +163,26 @@ static tsp_status gather(void *ctx, const tspi_hop *hops, size_t n, tsp_error *e
     return TSP_OK;
 }
 
+/* The slacks of the replies differ by less than they are off: one shift, not servers that go on after answering. */
+static bool by_a_like_amount(tspi_slacks *soft)
+{
+    int64_t middle = tspi_slacks_quantile(soft, 0.5);
+
+    return middle < 0 && tspi_slacks_quantile(soft, 0.75) - tspi_slacks_quantile(soft, 0.25) <= -middle;
+}
+
 /* Replies bound only where more of them agree than lies explain: the quorum's next smallest slack is believed. */
 static void soft_bound(const gatherer *g, tspi_edge_evidence *row, tspi_edge *edge)
 {
     tspi_slacks *soft = &edge->slacks[TSPI_HOP_SOFT];
 
     row->soft_quorum = tspi_binomial_quorum(soft->n, g->e->lie_rate);
-    if (soft->n < TSPI_FEW_HOPS || row->soft_quorum >= soft->n)
+    row->uneven_replies = edge->soft_violations > row->soft_quorum && !by_a_like_amount(soft);
+    if (soft->n < TSPI_FEW_HOPS || row->soft_quorum >= soft->n || row->uneven_replies)
         return;
     int64_t slack = tspi_slacks_rank(soft, row->soft_quorum + 1);
     /* When that reply came is not known: as early as any. The histogram's own coarseness comes on top. */
-    lower_bounds(row->soft_bound_ns, slack + llabs(slack) / 250 + 1,
+    lower_bounds(row->soft_bound_ns, slack + llabs(slack) / 1024 + 1,
                  (double)(g->e->end_ns - edge->first_ns) * g->e->drift);
 }
 
@@ -225,7 +234,30 @@ static void find_step(tspi_edge_evidence *row, const tspi_edge *edge, int kind)
         return;
     row->pattern[kind] = TSPI_PATTERN_STEP;
     row->step_ns = jump;
+    row->step_slop_ns = (edge->last_ns - edge->first_ns) / row->stretches_n + 1;
     row->step_at_ns = edge->first_ns + (int64_t)((double)(edge->last_ns - edge->first_ns) * best / row->stretches_n);
+}
+
+/* A stretch's own fence follows clocks that move, but two lies among forty hops hide each other: where the stretch is
+ * no different from the whole edge, the edge's fence holds as well. */
+static int64_t fence_of_stretch(const tspi_edge_evidence *row, tspi_edge *edge, tspi_stretch *stretch, int kind)
+{
+    tspi_slacks *all = &edge->slacks[kind], *own = &stretch->slacks[kind];
+
+    if (own->n < HOPS_A_STRETCH)
+        return row->fence_ns[kind];
+    int64_t fence = tspi_slacks_fence(own), middle = tspi_slacks_quantile(own, 0.5);
+    bool alike = middle >= tspi_slacks_quantile(all, 0.25) && middle <= tspi_slacks_quantile(all, 0.75);
+    return alike && row->fence_ns[kind] > fence ? row->fence_ns[kind] : fence;
+}
+
+/* A shift moves a distribution, it does not turn it round. A step may: it is judged by itself. */
+static bool is_left_tailed(tspi_slacks *slacks)
+{
+    if (slacks->n < HOPS_A_STRETCH)
+        return false;
+    double low = (double)tspi_slacks_quantile(slacks, 0.02), middle = (double)tspi_slacks_quantile(slacks, 0.5);
+    return middle - low > 1.5 * ((double)tspi_slacks_quantile(slacks, 0.98) - middle);
 }
 
 static void find_pattern(tspi_edge_evidence *row, tspi_edge *edge, int kind)
@@ -242,8 +274,7 @@ static void find_pattern(tspi_edge_evidence *row, tspi_edge *edge, int kind)
     }
     for (uint32_t k = 0; k < row->stretches_n; k++) {
         tspi_stretch *stretch = &row->stretches[k];
-        bool own = stretch->n[kind] >= HOPS_A_STRETCH;
-        stretch->fence_ns[kind] = own ? tspi_slacks_fence(&stretch->slacks[kind]) : row->fence_ns[kind];
+        stretch->fence_ns[kind] = fence_of_stretch(row, edge, stretch, kind);
         if (!stretch->n[kind])
             continue;
         uint64_t below = tspi_slacks_below(&stretch->slacks[kind], stretch->fence_ns[kind]);
@@ -254,6 +285,7 @@ static void find_pattern(tspi_edge_evidence *row, tspi_edge *edge, int kind)
     row->pattern[kind] = scattered >= violations ? TSPI_PATTERN_SCATTERED : TSPI_PATTERN_BODY;
     if (row->pattern[kind] == TSPI_PATTERN_BODY && row->stretches_n >= 4)
         find_step(row, edge, kind);
+    row->left_tailed[kind] = row->pattern[kind] == TSPI_PATTERN_BODY && is_left_tailed(&edge->slacks[kind]);
 }
 
 static void count_marks(gatherer *g)

@@ -35,7 +35,12 @@ typedef struct {
     int64_t soft_bound_ns[3]; /* the same from replies, where more agree than lies explain */
     uint64_t soft_quorum;     /* replies that may all be lies: one more is needed to bound anything */
     enum tspi_pattern pattern[2];
-    int64_t step_at_ns;      /* TSPI_PATTERN_STEP: the received stamp at which it begins */
+    /* The slacks fall off more slowly below their median than above it. Delays never do: stamps written late do. */
+    bool left_tailed[2];
+    /* More replies are late than lies explain, and by unlike amounts: servers that go on after answering. */
+    bool uneven_replies;
+    int64_t step_at_ns;      /* TSPI_PATTERN_STEP: the received stamp at which it begins, */
+    int64_t step_slop_ns;    /* give or take this */
     int64_t step_ns;         /* change of the median slack there */
     bool step_is_late;       /* violations lie behind the step, not before */
     tspi_stretch *stretches; /* owned; only for edges with violations */

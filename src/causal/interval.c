@@ -41,8 +41,10 @@ static int64_t limit_of(const tspi_edge *edge, const tspi_edge_evidence *row, en
 {
     switch (strength) {
     case PROOF:
-        return edge->slacks[TSPI_HOP_HARD].n - row->fenced[TSPI_HOP_HARD] >= TSPI_FEW_HOPS ? row->hard_bound_ns[moving]
-                                                                                           : TSPI_UNBOUNDED;
+        if (row->left_tailed[TSPI_HOP_HARD] ||
+            edge->slacks[TSPI_HOP_HARD].n - row->fenced[TSPI_HOP_HARD] < TSPI_FEW_HOPS)
+            return TSPI_UNBOUNDED;
+        return row->hard_bound_ns[moving];
     case BOUND:
         return smaller(row->hard_bound_ns[moving], row->soft_bound_ns[moving]);
     default:

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Buckets of |ns|: 0 .. 255 one each, then 128 an octave. */
-#define SUB_BITS 7
+/* Buckets of |ns|: 0 .. 2047 one each, then 1024 an octave. */
+#define SUB_BITS 10
 
 static int32_t bucket_of_magnitude(uint64_t ns)
 {
@@ -58,7 +58,7 @@ static bool cover(tspi_slacks *s, int32_t b)
         lo -= spare;
     if (!s->buckets || b >= s->first + s->buckets_n)
         end += spare;
-    uint64_t *bigger = calloc((size_t)(end - lo), sizeof *bigger);
+    uint32_t *bigger = calloc((size_t)(end - lo), sizeof *bigger);
     if (!bigger)
         return false;
     if (s->buckets)
@@ -198,8 +198,10 @@ int64_t tspi_slacks_fence(tspi_slacks *s)
     bool many = s->n >= 40;
     int64_t low = tspi_slacks_quantile(s, many ? 0.05 : 0.20), high = tspi_slacks_quantile(s, many ? 0.20 : 0.50);
     int64_t spread, fence;
+    /* Two quantiles in one bucket look equal though their values are not: a bucket's width either way. */
+    int64_t width = s->buckets ? 2 * (llabs(low) >> SUB_BITS) : 0;
     if (__builtin_sub_overflow(high, low, &spread) || __builtin_mul_overflow(spread, many ? 4 : 3, &spread) ||
-        __builtin_sub_overflow(low, spread, &fence))
+        __builtin_sub_overflow(low, spread, &fence) || __builtin_sub_overflow(fence, width, &fence))
         return INT64_MIN;
     return fence;
 }
