@@ -53,5 +53,17 @@ asan: need-check
 	@ninja -C build-asan --quiet
 	@meson test -C build-asan --no-rebuild --print-errorlogs --timeout-multiplier 4
 
+# Every fuzz target for FUZZ_SECONDS, one after the other; what it finds stays in build-fuzz/corpus.
+FUZZ_SECONDS ?= 1800
+fuzz:
+	@sh tools/need.sh fuzz
+	@[ -f build-fuzz/build.ninja ] || CC=clang meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
+	  -Db_lundef=false -Dllama=disabled >/dev/null
+	@ninja -C build-fuzz --quiet
+	@set -e; for target in tests/fuzz/corpus/*; do name=$${target##*/}; mkdir -p build-fuzz/corpus/$$name; \
+	  echo "Fuzzing $$name for $(FUZZ_SECONDS) s"; \
+	  build-fuzz/tests/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -rss_limit_mb=4096 \
+	    build-fuzz/corpus/$$name $$target 2>&1 | tail -1; done
+
 clean:
-	@rm -rf $(BUILD) build-asan
+	@rm -rf $(BUILD) build-*

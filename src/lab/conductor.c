@@ -47,7 +47,8 @@ tsp_status tspi_conductor_pick(enum tspi_nodes wanted, bool *ret_netns, char *re
         return tsp_error_set(err, rc, "--nodes netns: %s", tried.message);
     *ret_netns = rc == TSP_OK;
     if (*ret_netns)
-        snprintf(ret_why, size, "a network namespace a node, joined by a userspace link: real TCP over the link's delay");
+        snprintf(ret_why, size,
+                 "a network namespace a node, joined by a userspace link: real TCP over the link's delay");
     else
         snprintf(ret_why, size,
                  "processes on loopback, the link's delay made by the transport's wrapper, because this user %s",
@@ -360,12 +361,11 @@ tsp_status tspi_conductor_start(tspi_conductor *conductor, const tspi_spec *spec
 {
     char log_path[4200];
 
-    *conductor = (tspi_conductor){
-        .spec = spec, .netns = netns, .link_stop_fd = -1, .interrupted = interrupted};
+    *conductor = (tspi_conductor){.spec = spec, .netns = netns, .link_stop_fd = -1, .interrupted = interrupted};
     snprintf(log_path, sizeof log_path, "%s/nodes.log", folder);
     conductor->log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    tsp_status rc = conductor->log_fd < 0 ? tsp_error_sys(err, errno, "cannot open '%s'", log_path)
-                                          : list_members(conductor, err);
+    tsp_status rc =
+        conductor->log_fd < 0 ? tsp_error_sys(err, errno, "cannot open '%s'", log_path) : list_members(conductor, err);
     if (rc == TSP_OK)
         rc = start_all(conductor, folder, err);
     if (rc != TSP_OK)

@@ -1,5 +1,6 @@
 /* The conductor: starts a pipeline's nodes and the network between them, leads them through blocks, ends them.
- * Whatever happens to it, its children end too (they ask the kernel to be killed with it), and with them the network. */
+ * Whatever happens to it, its children end too (they ask the kernel to be killed with it), and with them the network.
+ */
 #ifndef TSPI_LAB_CONDUCTOR_H
 #define TSPI_LAB_CONDUCTOR_H
 

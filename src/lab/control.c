@@ -109,10 +109,9 @@ tsp_status tspi_control_parse_block(const char *line, tspi_block *ret_block, tsp
     char steps[1024];
 
     int n = sscanf(line,
-                   "begin id=%" SCNu32 " seed=%" SCNu64 " arrival=%d rate=%lg concurrency=%" SCNu32
-                   " requests=%" SCNu32 " duration_ns=%" SCNd64 " offset_ns=%" SCNd64 " drift_ppb=%" SCNd64
-                   " wander_ppb=%" SCNd64 " ntp_peak_ns=%" SCNd64 " ntp_period_ns=%" SCNd64 " clock_seed=%" SCNu64
-                   " steps=%1023s folder=%n",
+                   "begin id=%" SCNu32 " seed=%" SCNu64 " arrival=%d rate=%lg concurrency=%" SCNu32 " requests=%" SCNu32
+                   " duration_ns=%" SCNd64 " offset_ns=%" SCNd64 " drift_ppb=%" SCNd64 " wander_ppb=%" SCNd64
+                   " ntp_peak_ns=%" SCNd64 " ntp_period_ns=%" SCNd64 " clock_seed=%" SCNu64 " steps=%1023s folder=%n",
                    &block.id, &block.seed, &arrival, &block.rate_per_s, &block.concurrency, &block.requests,
                    &block.duration_ns, &clock->offset_ns, &clock->drift_ppb, &clock->wander_ppb, &clock->ntp_peak_ns,
                    &clock->ntp_period_ns, &clock->seed, steps, &at);

@@ -21,10 +21,10 @@ static const int64_t warm_up_ns = 2 * TSP_NS_PER_S;
 
 struct planned {
     enum { WARM_UP, POINT, PAIR } kind;
-    uint32_t run;     /* POINT: row of runs */
-    uint32_t skew;    /* PAIR: row of the throughput results */
-    bool on;          /* PAIR */
-    uint32_t pair;    /* PAIR: number of the pair within its skew */
+    uint32_t run;  /* POINT: row of runs */
+    uint32_t skew; /* PAIR: row of the throughput results */
+    bool on;       /* PAIR */
+    uint32_t pair; /* PAIR: number of the pair within its skew */
 };
 
 struct experiment {
@@ -36,7 +36,7 @@ struct experiment {
     uint8_t (*reference)[32];
     struct planned *plan;
     uint32_t plan_n, at;
-    uint32_t *done_blocks; /* of each run */
+    uint32_t *done_blocks;   /* of each run */
     uint64_t block_requests; /* seen when the current block began */
     uint64_t block_tokens;
     int64_t begun_ns, block_begun_ns, throughput_ns;
@@ -80,8 +80,8 @@ static void plan_pairs(struct experiment *x, tspi_random *random)
         struct planned heads[TSPI_SWEEP_MAX];
         uint32_t n = (uint32_t)x->result->throughput_n;
         for (uint32_t skew = 0; skew < n; skew++)
-            heads[skew] = (struct planned){
-                .kind = PAIR, .skew = skew, .pair = pair, .on = tspi_random_below(random, 2) != 0};
+            heads[skew] =
+                (struct planned){.kind = PAIR, .skew = skew, .pair = pair, .on = tspi_random_below(random, 2) != 0};
         shuffle(heads, n, random);
         for (uint32_t k = 0; k < n; k++) {
             x->plan[x->plan_n++] = heads[k];
@@ -342,8 +342,8 @@ static tsp_status run_block(struct experiment *x, tsp_error *err)
 
 static tsp_status run_plan(struct experiment *x, tsp_error *err)
 {
-    tsp_status rc = tspi_conductor_start(&x->conductor, x->spec, x->result->netns, x->result->folder,
-                                         x->options->interrupted, err);
+    tsp_status rc =
+        tspi_conductor_start(&x->conductor, x->spec, x->result->netns, x->result->folder, x->options->interrupted, err);
 
     if (rc != TSP_OK)
         return rc;
@@ -425,7 +425,7 @@ static tsp_status measure_runs(struct experiment *x, tsp_error *err)
         if (rc == TSP_OK)
             rc = tspi_measure_traces(x->spec, run, err);
         if (rc == TSP_OK)
-            rc = tspi_measure_requests((const uint8_t (*)[32])x->reference, x->prompts.n, run, err);
+            rc = tspi_measure_requests((const uint8_t(*)[32])x->reference, x->prompts.n, run, err);
         double seconds = 1e-9 * (double)run->elapsed_ns;
         run->requests_per_s = seconds > 0 ? (double)run->requests / seconds : 0;
         run->tokens_per_s = seconds > 0 ? (double)run->tokens / seconds : 0;

@@ -10,14 +10,14 @@
 
 /* What is going on, for a progress line. */
 typedef struct {
-    const char *phase; /* "warming up", "5ms", "throughput, 5ms on" */
+    const char *phase;        /* "warming up", "5ms", "throughput, 5ms on" */
     uint32_t block, blocks_n; /* blocks_n 0: the pipeline is not up yet */
     uint64_t requests, tokens;
     double tokens_per_s, eta_s; /* eta_s < 0: not known yet */
 } tspi_experiment_progress;
 
 typedef struct {
-    const char *folder; /* must be new or empty */
+    const char *folder;                                                       /* must be new or empty */
     void (*on_progress)(void *ctx, const tspi_experiment_progress *progress); /* may be NULL */
     void *ctx;
     const volatile sig_atomic_t *interrupted; /* may be NULL */

@@ -15,8 +15,8 @@ enum { TSPI_CLOCK_STEPS_MAX = 16 };
 
 typedef struct {
     int64_t offset_ns;
-    int64_t drift_ppb;  /* rate error; positive = the clock gains */
-    int64_t wander_ppb; /* the rate walks at random: standard deviation of its change over one second */
+    int64_t drift_ppb;   /* rate error; positive = the clock gains */
+    int64_t wander_ppb;  /* the rate walks at random: standard deviation of its change over one second */
     int64_t ntp_peak_ns; /* a clock that a daemon disciplines: the error saws between +peak and -peak */
     int64_t ntp_period_ns;
     struct {

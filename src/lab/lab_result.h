@@ -14,12 +14,12 @@ typedef struct {
     char *from, *to; /* owned */
     uint64_t hops, negative;
     double rate, rate_lo, rate_hi;
-    double predicted;   /* NAN = not known */
-    int64_t worst_ns;   /* the most negative span, as a positive number; 0 = none */
-    int64_t p50_ns;     /* median of the apparent delay */
-    int64_t margin_ns;  /* the smallest apparent delay: how much more skew until the first negative span */
+    double predicted;       /* NAN = not known */
+    int64_t worst_ns;       /* the most negative span, as a positive number; 0 = none */
+    int64_t p50_ns;         /* median of the apparent delay */
+    int64_t margin_ns;      /* the smallest apparent delay: how much more skew until the first negative span */
     int64_t margin_1pct_ns; /* and until 1 % of the hops */
-    int64_t *slacks_ns; /* owned, sorted; slacks_n == hops */
+    int64_t *slacks_ns;     /* owned, sorted; slacks_n == hops */
 } tspi_edge_result;
 
 /* One point of a sweep: all its blocks. */

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/due_queue.h"
+
 /* More than this in flight means that a node floods: the rest is dropped, as a router's full queue does. */
 enum { PACKETS_MAX = 200000, MTU_MAX = 65535, BURST = 64, EVENTS = 32 };
 enum { STOP = TSPI_LINK_NODES_MAX, TIMER };
@@ -17,10 +19,8 @@ enum { STOP = TSPI_LINK_NODES_MAX, TIMER };
 static const uint32_t network = UINT32_C(10) << 24 | UINT32_C(77) << 16;
 
 struct packet {
-    int64_t due_ns;
-    uint64_t order;
-    uint32_t to, len;
-    uint8_t *bytes;
+    size_t len;
+    uint8_t bytes[];
 };
 
 struct link {
@@ -28,11 +28,9 @@ struct link {
     size_t n;
     const tspi_link_config *config;
     tspi_random random;
-    struct packet *heap; /* the earliest first */
-    size_t heap_n, heap_cap;
-    int64_t *last_due_ns; /* [from * n + to] */
-    int64_t *line_free_ns; /* when a node's line has sent what it was given */
-    uint64_t order;
+    tspi_due_queue packets; /* under way; `to` is the receiving node */
+    int64_t *last_due_ns;   /* [from * n + to] */
+    int64_t *line_free_ns;  /* when a node's line has sent what it was given */
     int epoll_fd, timer_fd;
     int64_t timer_ns; /* what the timer is set to; 0 = not set */
 };
@@ -47,43 +45,6 @@ static int64_t monotonic_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
-}
-
-static bool before(const struct packet *a, const struct packet *b)
-{
-    return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->order < b->order;
-}
-
-static bool push(struct link *link, const struct packet *packet)
-{
-    if (link->heap_n == link->heap_cap) {
-        size_t cap = link->heap_cap ? 2 * link->heap_cap : 1024;
-        struct packet *heap = cap > PACKETS_MAX ? NULL : realloc(link->heap, cap * sizeof *heap);
-        if (!heap)
-            return false;
-        link->heap = heap;
-        link->heap_cap = cap;
-    }
-    size_t k = link->heap_n++;
-    for (; k && before(packet, &link->heap[(k - 1) / 2]); k = (k - 1) / 2)
-        link->heap[k] = link->heap[(k - 1) / 2];
-    link->heap[k] = *packet;
-    return true;
-}
-
-static void pop(struct link *link)
-{
-    struct packet last = link->heap[--link->heap_n];
-    size_t k = 0;
-
-    for (size_t child; (child = 2 * k + 1) < link->heap_n; k = child) {
-        if (child + 1 < link->heap_n && before(&link->heap[child + 1], &link->heap[child]))
-            child++;
-        if (!before(&link->heap[child], &last))
-            break;
-        link->heap[k] = link->heap[child];
-    }
-    link->heap[k] = last;
 }
 
 /* When a packet read now is to be handed over. */
@@ -121,13 +82,15 @@ static void take_in(struct link *link, size_t from)
             continue;
         if (link->config->loss > 0 && tspi_random_unit(&link->random) < link->config->loss)
             continue;
-        struct packet packet = {.order = link->order++, .to = to, .len = (uint32_t)len, .bytes = malloc((size_t)len)};
-        if (!packet.bytes)
+        if (link->packets.n >= PACKETS_MAX)
             continue;
-        memcpy(packet.bytes, bytes, (size_t)len);
-        packet.due_ns = due_of(link, from, to, (size_t)len, monotonic_ns());
-        if (!push(link, &packet))
-            free(packet.bytes);
+        struct packet *packet = malloc(sizeof *packet + (size_t)len);
+        if (!packet)
+            continue;
+        packet->len = (size_t)len;
+        memcpy(packet->bytes, bytes, packet->len);
+        if (!tspi_due_push(&link->packets, due_of(link, from, to, packet->len, monotonic_ns()), packet, to))
+            free(packet);
     }
 }
 
@@ -135,19 +98,20 @@ static void hand_over(struct link *link)
 {
     int64_t now_ns = monotonic_ns();
 
-    while (link->heap_n && link->heap[0].due_ns <= now_ns) {
-        struct packet packet = link->heap[0];
-        pop(link);
+    for (const tspi_due *first; (first = tspi_due_first(&link->packets)) && first->due_ns <= now_ns;) {
+        tspi_due due = tspi_due_pop(&link->packets);
+        struct packet *packet = due.thing;
         /* A full receive queue drops the packet, as a network card does; TCP sends it again. */
-        if (write(link->tun_fds[packet.to], packet.bytes, packet.len) < 0) {
+        if (write(link->tun_fds[due.to], packet->bytes, packet->len) < 0) {
         }
-        free(packet.bytes);
+        free(packet);
     }
 }
 
 static void set_timer(struct link *link)
 {
-    int64_t due_ns = link->heap_n ? link->heap[0].due_ns : 0;
+    const tspi_due *first = tspi_due_first(&link->packets);
+    int64_t due_ns = first ? first->due_ns : 0;
 
     if (due_ns == link->timer_ns)
         return;
@@ -216,9 +180,7 @@ tsp_status tspi_link_run(const int *tun_fds, size_t n, const tspi_link_config *c
     tsp_status rc = open_link(&link, stop_fd, err);
     if (rc == TSP_OK)
         rc = serve(&link, err);
-    for (size_t k = 0; k < link.heap_n; k++)
-        free(link.heap[k].bytes);
-    free(link.heap);
+    tspi_due_release(&link.packets, free);
     free(link.last_due_ns);
     free(link.line_free_ns);
     if (link.epoll_fd >= 0)

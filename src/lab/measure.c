@@ -18,7 +18,6 @@
 
 /* ------------------------------------------------------------------ traces */
 
-
 struct reading {
     tspi_span_set set;
     tspi_read_report report;
@@ -241,10 +240,11 @@ static tsp_status read_requests(const uint8_t (*reference)[32], uint32_t prompts
         uint32_t request, prompt, tokens;
         char hex[65] = "";
         uint8_t digest[32];
-        if (!end || sscanf(line,
-                           "{\"request\":%" SCNu32 ",\"prompt\":%" SCNu32 ",\"tokens\":%" SCNu32
-                           ",\"latency_ns\":%" SCNd64 ",\"ttft_ns\":%" SCNd64 ",\"sha256\":\"%64[0-9a-f]",
-                           &request, &prompt, &tokens, &latency_ns[n], &ttft_ns[n], hex) != 6 ||
+        if (!end ||
+            sscanf(line,
+                   "{\"request\":%" SCNu32 ",\"prompt\":%" SCNu32 ",\"tokens\":%" SCNu32 ",\"latency_ns\":%" SCNd64
+                   ",\"ttft_ns\":%" SCNd64 ",\"sha256\":\"%64[0-9a-f]",
+                   &request, &prompt, &tokens, &latency_ns[n], &ttft_ns[n], hex) != 6 ||
             prompt >= prompts_n || !parse_digest(hex, digest))
             return tsp_error_at(err, TSP_EPARSE, at, "requests.jsonl: byte %zu: no request", at);
         compare_output(reference, prompt, digest, outputs);

@@ -48,8 +48,7 @@ static tsp_status configure(const char *device, size_t k, tsp_error *err)
         failed |= ioctl(fd, SIOCSIFNETMASK, &request);
         request.ifr_qlen = QUEUE_PACKETS;
         failed |= ioctl(fd, SIOCSIFTXQLEN, &request);
-        rc = failed ? tsp_error_sys(err, errno, "cannot configure device '%s'", device)
-                    : set_flags_up(fd, device, err);
+        rc = failed ? tsp_error_sys(err, errno, "cannot configure device '%s'", device) : set_flags_up(fd, device, err);
     }
     if (fd >= 0)
         close(fd);
@@ -98,7 +97,7 @@ tsp_status tspi_netns_available(tsp_error *err)
         return TSP_OK;
     return tsp_error_set(err, TSP_EUNSUPPORTED, "%s",
                          n == (ssize_t)sizeof tried && tried.message[0] ? tried.message
-                                                                       : "cannot make a network namespace");
+                                                                        : "cannot make a network namespace");
 }
 
 tsp_status tspi_fd_send(int socket_fd, int fd, tsp_error *err)

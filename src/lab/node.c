@@ -8,9 +8,9 @@
 #include "base/hash.h"
 
 static const struct tspi_stage_ops *const roles[TSPI_ROLES_N] = {
-    [TSPI_ROLE_GATEWAY] = &tspi_stage_gateway,         [TSPI_ROLE_PREPROCESS] = &tspi_stage_preprocess,
-    [TSPI_ROLE_INFERENCE] = &tspi_stage_inference,     [TSPI_ROLE_POSTPROCESS] = &tspi_stage_postprocess,
-    [TSPI_ROLE_RELAY] = &tspi_stage_relay,             [TSPI_ROLE_SINK] = &tspi_stage_sink,
+    [TSPI_ROLE_GATEWAY] = &tspi_stage_gateway,     [TSPI_ROLE_PREPROCESS] = &tspi_stage_preprocess,
+    [TSPI_ROLE_INFERENCE] = &tspi_stage_inference, [TSPI_ROLE_POSTPROCESS] = &tspi_stage_postprocess,
+    [TSPI_ROLE_RELAY] = &tspi_stage_relay,         [TSPI_ROLE_SINK] = &tspi_stage_sink,
 };
 
 void tspi_node_name(const tspi_stage_spec *stage, uint32_t worker, char *ret_name, size_t size)
@@ -259,15 +259,16 @@ static tspi_msg *build(const tspi_lab_head *head, const tspi_lab_span *span, con
     return msg;
 }
 
-/* The send stamp is the PRODUCER span's start, taken before the message leaves; its end is when the transport has it. */
+/* The send stamp is the PRODUCER span's start, taken before the message leaves; its end is when the transport has it.
+ */
 static tsp_status send_to(tspi_node *node, const tspi_lab_span *parent, uint32_t stage, const tspi_lab_head *head,
                           const void *body, size_t len, tsp_error *err)
 {
     const tspi_stage_spec *to = &node->spec->stages[stage];
     tspi_lab_span span;
     char name[64];
-    uint32_t worker = to->role == TSPI_ROLE_GATEWAY ? head->origin
-                                                    : (uint32_t)(tspi_hash_mix(tspi_lab_key(head)) % to->workers);
+    uint32_t worker =
+        to->role == TSPI_ROLE_GATEWAY ? head->origin : (uint32_t)(tspi_hash_mix(tspi_lab_key(head)) % to->workers);
 
     snprintf(name, sizeof name, "send %s", to->name);
     tspi_node_span_begin(node, parent, name, TSPI_KIND_PRODUCER, &span);

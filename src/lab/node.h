@@ -59,7 +59,7 @@ struct tspi_stage_ops {
     tsp_status (*on_message)(tspi_node *node, tspi_incoming *incoming, tsp_error *err);
     int64_t (*due_ns)(tspi_node *node); /* when tick wants to be called; INT64_MAX = never */
     tsp_status (*tick)(tspi_node *node, int64_t now_ns, tsp_error *err);
-    bool (*busy)(tspi_node *node); /* work has something to do */
+    bool (*busy)(tspi_node *node);                       /* work has something to do */
     tsp_status (*work)(tspi_node *node, tsp_error *err); /* a few ms at the most */
     tsp_status (*end)(tspi_node *node, tsp_error *err);
     void (*release)(tspi_node *node); /* a zeroed state is fine */
@@ -72,10 +72,10 @@ struct tspi_node {
     const tspi_spec *spec;        /* borrowed */
     const tspi_stage_spec *stage; /* borrowed, a row of spec */
     uint32_t worker;
-    char name[64]; /* "inference-0" */
+    char name[64];     /* "inference-0" */
     tspi_world *world; /* borrowed */
     const struct tspi_stage_ops *ops;
-    void *state; /* owned, of ops->state_size bytes */
+    void *state;         /* owned, of ops->state_size bytes */
     tspi_engine *engine; /* owned; NULL where the stage needs none */
     tspi_random random;
     tspi_lab_clock clock;

@@ -10,8 +10,7 @@ enum { PROMPT_MAX_BYTES = 64 * 1024, FILE_MAX_BYTES = 256 * 1024 * 1024 };
 extern const char tspi_default_prompts[];
 extern const size_t tspi_default_prompts_len;
 
-static tsp_status add_row(tspi_prompts *prompts, size_t at, size_t len, uint32_t line, const char *path,
-                          tsp_error *err)
+static tsp_status add_row(tspi_prompts *prompts, size_t at, size_t len, uint32_t line, const char *path, tsp_error *err)
 {
     if (len > PROMPT_MAX_BYTES)
         return tsp_error_at(err, TSP_EINVAL, at, "%s: line %u: a prompt of %zu bytes is over the limit of %d", path,

@@ -9,7 +9,7 @@ typedef struct {
     tspi_buf text; /* owned */
     struct {
         size_t at, len;
-    } *rows; /* owned; places in text */
+    } * rows; /* owned; places in text */
     uint32_t n;
 } tspi_prompts;
 

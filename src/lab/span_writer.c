@@ -51,8 +51,7 @@ static void put_attribute(tspi_buf *buf, const tspi_span_attribute *attribute)
     }
 }
 
-tsp_status tspi_span_writer_init(tspi_span_writer *writer, const char *const (*resource)[2], size_t n,
-                                 tsp_error *err)
+tsp_status tspi_span_writer_init(tspi_span_writer *writer, const char *const (*resource)[2], size_t n, tsp_error *err)
 {
     *writer = (tspi_span_writer){.spans_fd = -1, .truth_fd = -1};
     tspi_buf_puts(&writer->head, "{\"resourceSpans\":[{\"resource\":{\"attributes\":[");

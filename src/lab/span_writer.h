@@ -53,8 +53,7 @@ typedef struct {
 } tspi_span_writer;
 
 /* resource: n pairs of key and value, written with every line; borrowed for the call. */
-tsp_status tspi_span_writer_init(tspi_span_writer *writer, const char *const (*resource)[2], size_t n,
-                                 tsp_error *err);
+tsp_status tspi_span_writer_init(tspi_span_writer *writer, const char *const (*resource)[2], size_t n, tsp_error *err);
 /* Open FOLDER/otlp/NODE.jsonl and FOLDER/truth/NODE.jsonl for appending; folder NULL or "" drops what is written. */
 tsp_status tspi_span_writer_open(tspi_span_writer *writer, const char *folder, const char *node, tsp_error *err);
 tsp_status tspi_span_writer_add(tspi_span_writer *writer, const tspi_lab_span *span, tsp_error *err);

@@ -69,9 +69,9 @@ typedef struct {
     struct {
         int64_t sweep_ns[TSPI_SWEEP_MAX];
         uint32_t sweep_n;
-        int64_t duration_ns;   /* of a point of the sweep, over all its blocks */
-        uint32_t requests;     /* instead of a duration, when not 0 */
-        uint32_t rounds;       /* blocks a point */
+        int64_t duration_ns; /* of a point of the sweep, over all its blocks */
+        uint32_t requests;   /* instead of a duration, when not 0 */
+        uint32_t rounds;     /* blocks a point */
         bool null_run;
         uint32_t throughput_pairs;    /* on/off pairs a skew; 0 = no throughput comparison */
         uint32_t throughput_requests; /* in a block */
@@ -88,8 +88,8 @@ tsp_status tspi_spec_default(tspi_spec *ret_spec, tsp_error *err);
 /* Read YAML text; what it leaves out is as in the built-in spec. name: for messages. Errors name line and key. */
 tsp_status tspi_spec_read(const char *text, size_t len, const char *name, tspi_spec *ret_spec, tsp_error *err);
 
-/* Check a spec as a whole, after command-line options have changed it. ret_key (may be NULL): on failure the key that is
- * to blame, such as "stages[2].to". */
+/* Check a spec as a whole, after command-line options have changed it. ret_key (may be NULL): on failure the key that
+ * is to blame, such as "stages[2].to". */
 enum { TSPI_SPEC_KEY_MAX = 64 };
 tsp_status tspi_spec_check(const tspi_spec *spec, char ret_key[TSPI_SPEC_KEY_MAX], tsp_error *err);
 
@@ -99,7 +99,10 @@ void tspi_spec_write(const tspi_spec *spec, tspi_buf *ret_text);
 /* The row of a stage, or -1. */
 int tspi_spec_stage(const tspi_spec *spec, const char *name);
 
+/* The words of the YAML. */
 const char *tspi_role_name(enum tspi_role role);
+const char *tspi_arrival_name(enum tspi_arrival arrival);
+const char *tspi_nodes_name(enum tspi_nodes nodes);
 
 void tspi_spec_release(tspi_spec *spec);
 

@@ -73,8 +73,8 @@ static tsp_status start(tspi_node *node, struct job *job, uint32_t slot, tsp_err
         .temperature = node->spec->engine.temperature,
         .seed = node->spec->seed + job->head.prompt, /* the same text for the same prompt, as the reference has it */
     };
-    tsp_status rc = node->engine->ops->session_new(node->engine, job->prompt.data, job->prompt.len, &sampling,
-                                                   &job->session, err);
+    tsp_status rc =
+        node->engine->ops->session_new(node->engine, job->prompt.data, job->prompt.len, &sampling, &job->session, err);
 
     if (rc != TSP_OK) {
         job_free(node, job);
@@ -149,7 +149,8 @@ static tsp_status finish(tspi_node *node, struct job *job, tsp_error *err)
 {
     tspi_lab_span_integer(&job->chat, "gen_ai.usage.input_tokens", job->head.tokens);
     tspi_lab_span_integer(&job->chat, "gen_ai.usage.output_tokens", job->tokens);
-    tspi_lab_span_real(&job->chat, "gen_ai.response.time_to_first_chunk", 1e-9 * (double)(job->first_ns - job->begun_ns));
+    tspi_lab_span_real(&job->chat, "gen_ai.response.time_to_first_chunk",
+                       1e-9 * (double)(job->first_ns - job->begun_ns));
     tsp_status rc = tspi_node_span_end(node, &job->chat, err);
     if (rc == TSP_OK)
         rc = tspi_node_span_end(node, &job->received, err);

@@ -11,8 +11,8 @@ static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error
     if (head.kind != TSPI_LAB_REQUEST)
         return tsp_error_set(err, TSP_EPARSE, "%s got a message of kind %d", node->name, head.kind);
     tspi_node_span_begin(node, &incoming->span, "tokenize", TSPI_KIND_INTERNAL, &tokenize);
-    tsp_status rc = node->engine->ops->tokenize(node->engine, (const char *)incoming->body, incoming->len, &piece,
-                                                &tokens, err);
+    tsp_status rc =
+        node->engine->ops->tokenize(node->engine, (const char *)incoming->body, incoming->len, &piece, &tokens, err);
     if (rc != TSP_OK)
         goto out;
     tspi_lab_span_integer(&tokenize, "gen_ai.usage.input_tokens", tokens);

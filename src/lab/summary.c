@@ -25,8 +25,9 @@ static void put_edge(tspi_buf *out, const tspi_edge_result *edge)
     put_text(out, "from", edge->from);
     tspi_buf_puts(out, ", ");
     put_text(out, "to", edge->to);
-    tspi_buf_printf(out, ", \"hops\": %" PRIu64 ", \"violations\": %" PRIu64 ", \"worst_ns\": %" PRId64
-                         ", \"slack_p50_ns\": %" PRId64 ", \"margin_ns\": %" PRId64 ", \"margin_1pct_ns\": %" PRId64 ", ",
+    tspi_buf_printf(out,
+                    ", \"hops\": %" PRIu64 ", \"violations\": %" PRIu64 ", \"worst_ns\": %" PRId64
+                    ", \"slack_p50_ns\": %" PRId64 ", \"margin_ns\": %" PRId64 ", \"margin_1pct_ns\": %" PRId64 ", ",
                     edge->hops, edge->negative, edge->worst_ns, edge->p50_ns, edge->margin_ns, edge->margin_1pct_ns);
     put_real(out, "rate", edge->rate);
     tspi_buf_puts(out, ", ");
@@ -43,8 +44,8 @@ static void put_health(tspi_buf *out, const tspi_run_result *run)
     tspi_buf_puts(out, "      \"causality_health\": [");
     for (size_t k = 0; k < run->health_n; k++) {
         const tspi_health_point *point = &run->health[k];
-        tspi_buf_printf(out, "%s{\"at\": \"%" PRId64 "\", \"healthy\": %s, \"rate\": %.9g}", k ? ", " : "", point->at_ns,
-                        point->healthy ? "true" : "false", point->rate);
+        tspi_buf_printf(out, "%s{\"at\": \"%" PRId64 "\", \"healthy\": %s, \"rate\": %.9g}", k ? ", " : "",
+                        point->at_ns, point->healthy ? "true" : "false", point->rate);
     }
     tspi_buf_puts(out, "],\n");
 }
@@ -53,7 +54,8 @@ static void put_run(tspi_buf *out, const tspi_run_result *run)
 {
     tspi_buf_puts(out, "    {\n      ");
     put_text(out, "transport", run->transport);
-    tspi_buf_printf(out, ",\n      \"skew_ns\": %" PRId64 ",\n      \"null_run\": %s,\n      \"seed\": %" PRIu64 ",\n      ",
+    tspi_buf_printf(out,
+                    ",\n      \"skew_ns\": %" PRId64 ",\n      \"null_run\": %s,\n      \"seed\": %" PRIu64 ",\n      ",
                     run->skew_ns, run->null_run ? "true" : "false", run->seed);
     put_text(out, "folder", strrchr(run->folder, '/') ? strrchr(run->folder, '/') + 1 : run->folder);
     tspi_buf_printf(out,
@@ -84,7 +86,9 @@ static void put_run(tspi_buf *out, const tspi_run_result *run)
                     run->latency_p50_ns, run->latency_p99_ns, run->ttft_p50_ns);
     put_text(out, "outputs_sha256", run->outputs_sha256);
     tspi_buf_printf(out, ",\n      \"outputs_match\": %s\n    }",
-                    run->outputs_match < 0 ? "null" : run->outputs_match ? "true" : "false");
+                    run->outputs_match < 0 ? "null"
+                    : run->outputs_match   ? "true"
+                                           : "false");
 }
 
 static void put_throughput(tspi_buf *out, const tspi_throughput_result *row)

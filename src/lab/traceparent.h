@@ -1,4 +1,5 @@
-/* W3C Trace Context, level 1 and 2: the traceparent header (w3c/trace-context, spec/20-http_request_header_format.md). */
+/* W3C Trace Context, level 1 and 2: the traceparent header (w3c/trace-context, spec/20-http_request_header_format.md).
+ */
 #ifndef TSPI_LAB_TRACEPARENT_H
 #define TSPI_LAB_TRACEPARENT_H
 

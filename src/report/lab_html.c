@@ -16,7 +16,8 @@ static const char style[] =
     "background:var(--paper);max-width:62rem;margin:2rem auto;padding:0 1rem}h1{font-size:1.6rem;margin:0 0 .3rem}"
     "h2{font-size:1.15rem;margin:2.2rem 0 .6rem}p.note{color:var(--soft);margin:.2rem 0}table{border-collapse:collapse;"
     "width:100%;font-variant-numeric:tabular-nums;font-size:.92rem}th,td{padding:.32rem .6rem;text-align:right;"
-    "border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}th{color:var(--soft);"
+    "border-bottom:1px solid "
+    "var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}th{color:var(--soft);"
     "font-weight:600}td.bad{color:var(--accent);font-weight:600}svg{width:100%;height:auto}svg text{fill:var(--soft);"
     "font:12px system-ui,sans-serif}.grid{stroke:var(--line)}.mark{stroke:var(--soft);stroke-dasharray:4 4}"
     ".predicted{fill:none;stroke:var(--cool);stroke-width:2}.bar{stroke:var(--accent);stroke-width:2}"
@@ -105,7 +106,8 @@ static void put_grid(tspi_buf *out, const struct axis *axis)
 {
     for (int k = 0; k <= 4; k++) {
         double y = y_of(0.25 * k);
-        tspi_buf_printf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT, y, y);
+        tspi_buf_printf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT,
+                        y, y);
         tspi_buf_printf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%d %%</text>", LEFT - 8, y + 4, 25 * k);
     }
     double span = axis->hi_ms - axis->lo_ms, step = span > 40 ? ceil(span / 10) : span > 20 ? 5 : span > 10 ? 2 : 1;
@@ -117,11 +119,12 @@ static void put_grid(tspi_buf *out, const struct axis *axis)
     const double paper[] = {3, 5};
     for (int k = 0; k < 2; k++)
         if (paper[k] >= axis->lo_ms && paper[k] <= axis->hi_ms)
-            tspi_buf_printf(out,
-                            "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"><title>the paper: %s</title>"
-                            "</line>",
-                            x_of(axis, paper[k]), x_of(axis, paper[k]), TOP, HEIGHT - BOTTOM,
-                            k ? "clear violations" : "none up to here");
+            tspi_buf_printf(
+                out,
+                "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"><title>the paper: %s</title>"
+                "</line>",
+                x_of(axis, paper[k]), x_of(axis, paper[k]), TOP, HEIGHT - BOTTOM,
+                k ? "clear violations" : "none up to here");
 }
 
 /* The prediction is the hop delay's distribution, measured without skew. */
@@ -151,10 +154,11 @@ static void put_chart(tspi_buf *out, const tspi_spec *spec, const tspi_lab_resul
     put_escaped(out, shown->from);
     tspi_buf_puts(out, " → ");
     put_escaped(out, shown->to);
-    tspi_buf_printf(out,
-                    "</h2><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"share of negative spans against clock skew, "
-                    "measured and predicted\">",
-                    WIDTH, HEIGHT);
+    tspi_buf_printf(
+        out,
+        "</h2><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"share of negative spans against clock skew, "
+        "measured and predicted\">",
+        WIDTH, HEIGHT);
     put_grid(out, &axis);
     if (base)
         put_prediction(out, &axis, base);
@@ -170,9 +174,10 @@ static void put_chart(tspi_buf *out, const tspi_spec *spec, const tspi_lab_resul
         tspi_buf_printf(out, ": %" PRIu64 " of %" PRIu64 " hops (%.2f %%)</title></circle>", edge->negative, edge->hops,
                         100 * edge->rate);
     }
-    tspi_buf_puts(out, "</svg><p class=\"note\">Dots with 95 % intervals: measured. Line: predicted, which is the "
-                       "distribution of that hop's delay without skew. Dashed: the paper's 3 ms (no violation) and 5 ms "
-                       "(clear ones).</p>");
+    tspi_buf_puts(out,
+                  "</svg><p class=\"note\">Dots with 95 % intervals: measured. Line: predicted, which is the "
+                  "distribution of that hop's delay without skew. Dashed: the paper's 3 ms (no violation) and 5 ms "
+                  "(clear ones).</p>");
 }
 
 /* ------------------------------------------------------------------ the tables */
@@ -237,7 +242,9 @@ static void put_service(tspi_buf *out, const tspi_lab_result *result)
         else
             tspi_buf_puts(out, "<td>–</td>");
         tspi_buf_printf(out, "<td%s>%s</td></tr>", run->outputs_match == 0 ? " class=\"bad\"" : "",
-                        run->outputs_match < 0 ? "not compared" : run->outputs_match ? "identical" : "different");
+                        run->outputs_match < 0 ? "not compared"
+                        : run->outputs_match   ? "identical"
+                                               : "different");
     }
     tspi_buf_puts(out, "</table></div>");
 }

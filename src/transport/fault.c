@@ -4,23 +4,16 @@
 #include <string.h>
 #include <time.h>
 
-struct held {
-    int64_t due_ns;
-    uint64_t order; /* breaks ties, so that equal times keep the order of sending */
-    uint32_t peer;
-    tspi_msg *msg;
-};
+#include "base/due_queue.h"
 
 struct fault_transport {
     tspi_transport base;
     tspi_transport *inner;
     tspi_fault_config config;
     tspi_random random;
-    struct held *heap; /* the earliest first */
-    size_t heap_n, heap_cap;
+    tspi_due_queue held;  /* of messages */
     int64_t *last_due_ns; /* a peer */
     uint32_t peers_n;
-    uint64_t order;
 };
 
 static int64_t monotonic_ns(void)
@@ -28,47 +21,6 @@ static int64_t monotonic_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
-}
-
-static bool before(const struct held *a, const struct held *b)
-{
-    return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->order < b->order;
-}
-
-static bool heap_push(struct fault_transport *t, struct held item)
-{
-    if (t->heap_n == t->heap_cap) {
-        size_t cap = t->heap_cap ? 2 * t->heap_cap : 64;
-        struct held *heap = realloc(t->heap, cap * sizeof *heap);
-        if (!heap)
-            return false;
-        t->heap = heap;
-        t->heap_cap = cap;
-    }
-    size_t k = t->heap_n++;
-    for (; k && before(&item, &t->heap[(k - 1) / 2]); k = (k - 1) / 2)
-        t->heap[k] = t->heap[(k - 1) / 2];
-    t->heap[k] = item;
-    return true;
-}
-
-static void heap_pop(struct fault_transport *t)
-{
-    struct held last = t->heap[--t->heap_n];
-    size_t k = 0;
-
-    for (;;) {
-        size_t child = 2 * k + 1;
-        if (child >= t->heap_n)
-            break;
-        if (child + 1 < t->heap_n && before(&t->heap[child + 1], &t->heap[child]))
-            child++;
-        if (!before(&t->heap[child], &last))
-            break;
-        t->heap[k] = t->heap[child];
-        k = child;
-    }
-    t->heap[k] = last;
 }
 
 static tsp_status fault_listen(tspi_transport *transport, char *ret_address, size_t size, tsp_error *err)
@@ -103,7 +55,7 @@ static tsp_status hold(struct fault_transport *t, uint32_t peer, tspi_msg *msg)
             due_ns = t->last_due_ns[peer];
         t->last_due_ns[peer] = due_ns;
     }
-    return heap_push(t, (struct held){due_ns, t->order++, peer, msg}) ? TSP_OK : TSP_ENOMEM;
+    return tspi_due_push(&t->held, due_ns, msg, peer) ? TSP_OK : TSP_ENOMEM;
 }
 
 static tsp_status fault_send(tspi_transport *transport, uint32_t peer, tspi_msg *msg, tsp_error *err)
@@ -144,38 +96,39 @@ static int64_t fault_due_ns(tspi_transport *transport)
     struct fault_transport *t = (struct fault_transport *)transport;
     int64_t due_ns = t->inner->ops->due_ns ? t->inner->ops->due_ns(t->inner) : INT64_MAX;
 
-    if (t->heap_n && t->heap[0].due_ns < due_ns)
-        due_ns = t->heap[0].due_ns;
-    return due_ns;
+    const tspi_due *first = tspi_due_first(&t->held);
+    return first && first->due_ns < due_ns ? first->due_ns : due_ns;
 }
 
 static tsp_status fault_poll(tspi_transport *transport, int64_t now_ns, tsp_error *err)
 {
     struct fault_transport *t = (struct fault_transport *)transport;
 
-    while (t->heap_n && t->heap[0].due_ns <= now_ns) {
-        struct held first = t->heap[0];
-        tsp_status rc = t->inner->ops->send(t->inner, first.peer, first.msg, err);
+    for (const tspi_due *first; (first = tspi_due_first(&t->held)) && first->due_ns <= now_ns;) {
+        tsp_status rc = t->inner->ops->send(t->inner, first->to, first->thing, err);
         if (rc == TSP_EAGAIN)
             break;
-        heap_pop(t);
+        tspi_msg *msg = tspi_due_pop(&t->held).thing;
         if (rc != TSP_OK) {
             if (rc != TSP_ECLOSED)
-                tspi_msg_free(first.msg);
+                tspi_msg_free(msg);
             return rc;
         }
     }
     return t->inner->ops->poll ? t->inner->ops->poll(t->inner, now_ns, err) : TSP_OK;
 }
 
+static void discard(void *msg)
+{
+    tspi_msg_free(msg);
+}
+
 static void fault_close(tspi_transport *transport)
 {
     struct fault_transport *t = (struct fault_transport *)transport;
 
-    for (size_t k = 0; k < t->heap_n; k++)
-        tspi_msg_free(t->heap[k].msg);
+    tspi_due_release(&t->held, discard);
     t->inner->ops->close(t->inner);
-    free(t->heap);
     free(t->last_due_ns);
     free((void *)t->base.ops);
     free(t);

@@ -49,9 +49,9 @@ typedef struct {
 } tspi_transport_config;
 
 struct tspi_transport_ops {
-    const char *scheme;     /* "zmq", "kafka", "aeron" */
-    const char *semconv;    /* messaging.system, as the OpenTelemetry conventions spell it where they do */
-    bool at_least_once;     /* a message may arrive twice; false = exactly once while both ends live */
+    const char *scheme;  /* "zmq", "kafka", "aeron" */
+    const char *semconv; /* messaging.system, as the OpenTelemetry conventions spell it where they do */
+    bool at_least_once;  /* a message may arrive twice; false = exactly once while both ends live */
     tsp_status (*open)(const tspi_transport_config *config, tspi_transport **ret_transport, tsp_error *err);
     /* Open the inbox; ret_address is what others pass to connect. */
     tsp_status (*listen)(tspi_transport *t, char *ret_address, size_t size, tsp_error *err);
@@ -68,7 +68,7 @@ struct tspi_transport_ops {
     /* When poll must be called again (CLOCK_MONOTONIC ns); INT64_MAX = only when wait_fd says so. NULL = never. */
     int64_t (*due_ns)(tspi_transport *t);
     tsp_status (*poll)(tspi_transport *t, int64_t now_ns, tsp_error *err); /* NULL = nothing to do */
-    void (*close)(tspi_transport *t); /* half-open is fine */
+    void (*close)(tspi_transport *t);                                      /* half-open is fine */
 };
 
 /* Every driver's own struct begins with this. */

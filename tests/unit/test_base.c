@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/due_queue.h"
 #include "base/duration.h"
 #include "base/random.h"
 #include "base/utf8.h"
@@ -192,4 +193,36 @@ TEST(duration, knows_units_and_refuses_plain_numbers)
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
         if (tspi_duration_parse(bad[k], &ns))
             TEST_FAIL("accepted '%s' as %" PRId64, bad[k], ns);
+}
+
+TEST(due_queue, gives_things_back_by_time_and_equal_times_in_order)
+{
+    enum { N = 3000 };
+    tspi_due_queue queue = {0};
+    tspi_random random;
+    static uint32_t things[N];
+    int64_t last_ns = INT64_MIN;
+    uint64_t last_order = 0;
+    size_t pushed = 0, popped = 0;
+
+    tspi_random_seed(&random, seed);
+    while (popped < N) {
+        if (pushed < N && (pushed == popped || tspi_random_below(&random, 3))) {
+            things[pushed] = (uint32_t)pushed;
+            /* Never earlier than what has left the queue already, so that the whole order can be checked. */
+            int64_t due_ns = (last_ns == INT64_MIN ? 0 : last_ns) + (int64_t)tspi_random_below(&random, 20);
+            REQUIRE(tspi_due_push(&queue, due_ns, &things[pushed], (uint32_t)pushed));
+            pushed++;
+            continue;
+        }
+        CHECK_INT(tspi_due_first(&queue)->due_ns, queue.heap[0].due_ns);
+        tspi_due due = tspi_due_pop(&queue);
+        CHECK(due.due_ns > last_ns || (due.due_ns == last_ns && due.order > last_order));
+        CHECK_INT(*(uint32_t *)due.thing, due.to);
+        last_ns = due.due_ns;
+        last_order = due.order;
+        popped++;
+    }
+    CHECK(tspi_due_first(&queue) == NULL);
+    tspi_due_release(&queue, NULL);
 }

@@ -1,0 +1,96 @@
+/* A spec back to YAML. */
+#include <string.h>
+
+#include "base/duration.h"
+#include "lab/spec.h"
+
+static void put_duration(tspi_buf *out, const char *key, int64_t ns)
+{
+    char text[32];
+
+    tspi_duration_format(ns, text, sizeof text);
+    tspi_buf_printf(out, "%s: %s\n", key, text);
+}
+
+static void put_text(tspi_buf *out, const char *key, const char *text)
+{
+    if (!text)
+        return;
+    tspi_buf_printf(out, "%s: ", key);
+    tspi_buf_json_string(out, text, strlen(text)); /* a JSON string is a YAML string */
+    tspi_buf_putc(out, '\n');
+}
+
+static void put_clock(tspi_buf *out, const tspi_spec *spec)
+{
+    const tspi_clock_model *clock = &spec->clock;
+
+    tspi_buf_puts(out, "clock:\n");
+    put_text(out, "  stage", spec->clock_stage);
+    put_duration(out, "  offset", clock->offset_ns);
+    tspi_buf_printf(out, "  drift_ppm: %.3f\n  wander_ppm: %.3f\n", (double)clock->drift_ppb / 1000,
+                    (double)clock->wander_ppb / 1000);
+    if (clock->ntp_period_ns) {
+        put_duration(out, "  ntp_peak", clock->ntp_peak_ns);
+        put_duration(out, "  ntp_period", clock->ntp_period_ns);
+    }
+    if (clock->steps_n)
+        tspi_buf_puts(out, "  steps:\n");
+    for (uint32_t k = 0; k < clock->steps_n; k++) {
+        put_duration(out, "    - at", clock->steps[k].at_ns);
+        put_duration(out, "      size", clock->steps[k].size_ns);
+    }
+}
+
+static void put_experiment(tspi_buf *out, const tspi_spec *spec)
+{
+    tspi_buf_puts(out, "experiment:\n  sweep: [");
+    for (uint32_t k = 0; k < spec->experiment.sweep_n; k++) {
+        char text[32];
+        tspi_duration_format(spec->experiment.sweep_ns[k], text, sizeof text);
+        tspi_buf_printf(out, "%s%s", k ? ", " : "", text);
+    }
+    tspi_buf_puts(out, "]\n");
+    put_duration(out, "  duration", spec->experiment.duration_ns);
+    tspi_buf_printf(out, "  requests: %u\n  rounds: %u\n  null_run: %s\n  throughput_pairs: %u\n",
+                    spec->experiment.requests, spec->experiment.rounds, spec->experiment.null_run ? "true" : "false",
+                    spec->experiment.throughput_pairs);
+    tspi_buf_printf(out, "  throughput_requests: %u\n", spec->experiment.throughput_requests);
+    put_duration(out, "  health_window", spec->experiment.health_window_ns);
+}
+
+static void put_stages(tspi_buf *out, const tspi_spec *spec)
+{
+    tspi_buf_puts(out, "stages:\n");
+    for (uint32_t k = 0; k < spec->stages_n; k++) {
+        const tspi_stage_spec *stage = &spec->stages[k];
+        tspi_buf_printf(out, "  - name: %s\n    role: %s\n    workers: %u\n    to: [", stage->name,
+                        tspi_role_name(stage->role), stage->workers);
+        for (uint32_t e = 0; e < stage->to_n; e++)
+            tspi_buf_printf(out, "%s%s", e ? ", " : "", spec->stages[stage->to[e]].name);
+        tspi_buf_puts(out, "]\n");
+    }
+}
+
+void tspi_spec_write(const tspi_spec *spec, tspi_buf *out)
+{
+    put_text(out, "name", spec->name);
+    tspi_buf_printf(out, "seed: %llu\n", (unsigned long long)spec->seed);
+    put_text(out, "transport", spec->transport);
+    tspi_buf_printf(out, "nodes: %s\nport: %u\n", tspi_nodes_name(spec->nodes), spec->port);
+    tspi_buf_puts(out, "engine:\n");
+    put_text(out, "  name", spec->engine.name);
+    put_text(out, "  model", spec->engine.model);
+    tspi_buf_printf(out, "  max_tokens: %u\n  chunk_tokens: %u\n  slots: %u\n  temperature: %.9g\n",
+                    spec->engine.max_tokens, spec->engine.chunk_tokens, spec->engine.slots, spec->engine.temperature);
+    tspi_buf_printf(out, "load:\n  arrival: %s\n  rate: %.9g\n  concurrency: %u\n",
+                    tspi_arrival_name(spec->load.arrival), spec->load.rate_per_s, spec->load.concurrency);
+    put_text(out, "  prompts", spec->load.prompts);
+    tspi_buf_puts(out, "link:\n");
+    put_duration(out, "  delay", spec->link.delay_ns);
+    put_duration(out, "  jitter", spec->link.jitter_ns);
+    tspi_buf_printf(out, "  loss: %.9g\n  rate_mbit: %.9g\n", spec->link.loss, spec->link.rate_mbit);
+    put_clock(out, spec);
+    put_experiment(out, spec);
+    put_stages(out, spec);
+}
