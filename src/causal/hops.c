@@ -101,6 +101,20 @@ static tsp_status scan_parents(scanner *s, size_t first, size_t end)
     return TSP_OK;
 }
 
+/* Jaeger may refer to one span twice (CHILD_OF and FOLLOWS_FROM), always close together; a batch of thousands of links
+ * must not be compared all with all. */
+#define LINKS_BACK 8
+
+static bool repeats(const tspi_join *join, size_t link)
+{
+    const tspi_link *links = join->set->links;
+
+    for (size_t k = link; k-- > 0 && link - k <= LINKS_BACK && links[k].from == links[link].from;)
+        if (join->link_target[k] == join->link_target[link])
+            return true;
+    return false;
+}
+
 static tsp_status scan_links(scanner *s, size_t first, size_t end)
 {
     const tspi_join *join = s->join;
@@ -108,9 +122,9 @@ static tsp_status scan_links(scanner *s, size_t first, size_t end)
 
     for (size_t k = first; k < end; k++) {
         uint32_t carrier = join->set->links[k].from, target = join->link_target[k];
-        /* A link that repeats the parent would count the same pair twice. */
+        /* A link that repeats the parent, or another link, would count the same pair twice. */
         if (target == TSPI_NONE || target == carrier || target == join->parent[carrier] ||
-            tspi_join_is_copy(join, carrier))
+            tspi_join_is_copy(join, carrier) || repeats(join, k))
             continue;
         add_cause(s, target, carrier, TSPI_HOP_LINK);
         if (s->n + 2 > TSPI_HOP_RUN && (rc = flush(s)) != TSP_OK)
