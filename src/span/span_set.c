@@ -155,10 +155,13 @@ void tspi_span_set_trim(tspi_span_set *set)
 /* The table is keyed by the low half alone, so that both lengths of an id meet in it. */
 tsp_status tspi_span_set_trace(tspi_span_set *set, tspi_trace_id id, uint32_t *ret_row, tsp_error *err)
 {
-    tspi_span_index *index = index_of(set);
+    tspi_span_index *index = set->index;
 
-    if (!index || !table_room(&index->traces))
-        return no_memory(err, "traces");
+    if (!index || (index->traces.used + 1) * 4 > (index->traces.mask + 1) * 3) {
+        index = index_of(set);
+        if (!index || !table_room(&index->traces))
+            return no_memory(err, "traces");
+    }
     uint32_t tag = (uint32_t)tspi_hash_mix(id.lo ^ index->seed);
     struct table *table = &index->traces;
     size_t at = tag & table->mask;

@@ -284,20 +284,39 @@ static tsp_status resource(tspi_scan *scan, struct wire wire)
     return rc;
 }
 
-/* Key lengths of attributes that matter, as bits: a first sieve without a call. See tspi_attr_find. */
-static const uint32_t key_lengths =
-    1u << 5 | 1u << 9 | 1u << 10 | 1u << 16 | 1u << 18 | 1u << 19 | 1u << 20 | 1u << 24 | 1u << 25;
+/* A sieve before tspi_attr_find: by a key's length, the letters (& 31) with which one of that length that matters
+ * begins. */
+#define LETTER(c) (1u << ((c)&31))
+static const uint32_t first_letters[32] = {
+    [5] = LETTER('e') | LETTER('i'),
+    [9] = LETTER('s'),
+    [10] = LETTER('e'),
+    [16] = LETTER('h') | LETTER('g') | LETTER('o') | LETTER('@'),
+    [18] = LETTER('g'),
+    [19] = LETTER('m'),
+    [20] = LETTER('r'),
+    [24] = LETTER('m') | LETTER('r') | LETTER('j') | LETTER('t'),
+    [25] = LETTER('h'),
+};
 
-static inline enum tspi_attr attribute_of(struct wire kv)
+/* Can this attribute matter? kv: its message, key first or not. */
+static inline bool may_matter(const uint8_t *kv, size_t len)
 {
-    if (wire_len(kv) < 2 || kv.at[0] != KEY_VALUE_KEY || kv.at[1] >= 32) {
-        tspi_text key;
-        struct wire any;
-        return key_value(kv, &key, &any) ? tspi_attr_find(key.text, key.len) : TSPI_ATTR_OTHER;
-    }
-    if (!(key_lengths >> kv.at[1] & 1) || wire_len(kv) - 2 < kv.at[1])
+    if (len < 3)
+        return false;
+    if (kv[0] != KEY_VALUE_KEY)
+        return true; /* it stands elsewhere */
+    return kv[1] < 32 && (first_letters[kv[1]] >> (kv[2] & 31) & 1);
+}
+
+static enum tspi_attr attribute_of(struct wire kv)
+{
+    tspi_text key;
+    struct wire any;
+
+    if (!may_matter(kv.at, wire_len(kv)) || !key_value(kv, &key, &any))
         return TSPI_ATTR_OTHER;
-    return tspi_attr_find((const char *)kv.at + 2, kv.at[1]);
+    return tspi_attr_find(key.text, key.len);
 }
 
 static void span_attribute(tspi_scan *scan, struct wire kv)
@@ -428,73 +447,188 @@ static void trace_id(tspi_scan *scan, struct wire bytes, tspi_trace_id *ret_id)
         tspi_scan_bad(scan, tspi_scan_offset(scan, bytes.at), "trace_id has %zu bytes, not 16", len);
 }
 
-/* The content of one span: the hot loop. Start and end are remembered as pointers and read at its end. */
+/* Where a span's start and end stand; they are read when all of it has been seen. */
+struct stamp_places {
+    const uint8_t *start, *end;
+};
+
+static void span_field(tspi_scan *scan, const struct field *field, struct stamp_places *places)
+{
+    tspi_raw_span *span = &scan->span;
+
+    switch (field->tag) {
+    case SPAN_TRACE_ID:
+        trace_id(scan, field->bytes, &span->trace);
+        break;
+    case SPAN_SPAN_ID:
+        span_id(scan, field->bytes, "span_id", &span->span_id);
+        break;
+    case SPAN_PARENT_SPAN_ID:
+        span_id(scan, field->bytes, "parent_span_id", &span->parent_id);
+        break;
+    case SPAN_NAME:
+        span->name = wire_text(field->bytes);
+        break;
+    case SPAN_KIND:
+        span->kind = field->number <= TSPI_KIND_CONSUMER ? (uint8_t)field->number : 0;
+        break;
+    case SPAN_START:
+        places->start = field->bytes.at;
+        break;
+    case SPAN_END:
+        places->end = field->bytes.at;
+        break;
+    case SPAN_ATTRIBUTES:
+        if (!scan->patching)
+            span_attribute(scan, field->bytes);
+        break;
+    case SPAN_EVENTS:
+        event(scan, field->bytes);
+        break;
+    case SPAN_LINKS:
+        link_(scan, field->bytes);
+        break;
+    case SPAN_STATUS:
+        if (!scan->patching)
+            status(scan, field->bytes);
+        break;
+    case SPAN_FLAGS:
+        if (field->bytes.at[1] & 1)
+            span->flags |=
+                field->bytes.at[1] & 2 ? TSPI_SPAN_REMOTE_KNOWN | TSPI_SPAN_REMOTE_PARENT : TSPI_SPAN_REMOTE_KNOWN;
+        break;
+    default:
+        break;
+    }
+}
+
+/* The fields that make up nearly every span, in the lengths they nearly always have: how far they reach from at, or 0
+ * when something is unusual and the general way must look at it. left: bytes to the span's end. */
+static inline __attribute__((always_inline)) size_t usual_field(tspi_scan *scan, const uint8_t *at, size_t left,
+                                                                struct stamp_places *places)
+{
+    tspi_raw_span *span = &scan->span;
+    size_t len, head = 2;
+
+    if (left < 4)
+        return 0;
+    switch (at[0]) {
+    case SPAN_ATTRIBUTES:
+        len = at[1];
+        if (len >= 128) {
+            if (at[2] >= 128)
+                return 0;
+            len = (len & 127) | (size_t)at[2] << 7;
+            head = 3;
+        }
+        if (len > left - head)
+            return 0;
+        if (!scan->patching && may_matter(at + head, len))
+            span_attribute(scan, (struct wire){at + head, at + head + len});
+        return head + len;
+    case SPAN_TRACE_ID:
+        if (at[1] != 16 || left < 18)
+            return 0;
+        span->trace = (tspi_trace_id){big_endian(at + 2), big_endian(at + 10)};
+        return 18;
+    case SPAN_SPAN_ID:
+        if (at[1] != 8 || left < 10)
+            return 0;
+        span->span_id = big_endian(at + 2);
+        return 10;
+    case SPAN_PARENT_SPAN_ID:
+        if (at[1] != 8 || left < 10)
+            return 0;
+        span->parent_id = big_endian(at + 2);
+        return 10;
+    case SPAN_NAME:
+        if (at[1] >= 128 || at[1] > left - 2)
+            return 0;
+        span->name = (tspi_text){(const char *)at + 2, at[1]};
+        return 2 + (size_t)at[1];
+    case SPAN_START:
+        places->start = at + 1;
+        return left < 9 ? 0 : 9;
+    case SPAN_END:
+        places->end = at + 1;
+        return left < 9 ? 0 : 9;
+    default:
+        return 0;
+    }
+}
+
+/* Patch a span that has nothing but usual fields, and stamps in range. false: it has more, and nothing was done. */
+static bool patch_usual(tspi_scan *scan, struct wire wire, tsp_status *ret_rc)
+{
+    struct stamp_places places = {NULL, NULL};
+    const uint8_t *at = wire.at;
+
+    if (!tspi_scan_copy_ahead(scan, tspi_scan_offset(scan, wire.end)))
+        return false; /* the general way meets it again */
+    while (at < wire.end) {
+        while (wire.end - at >= 2 && at[0] == SPAN_ATTRIBUTES && at[1] < 128 && at[1] + 2 <= wire.end - at)
+            at += at[1] + 2;
+        if (at == wire.end)
+            break;
+        size_t left = (size_t)(wire.end - at), usual = usual_field(scan, at, left, &places);
+        if (!usual && left >= 2 && (at[0] == SPAN_KIND || at[0] == SPAN_STATUS) && at[1] < 128)
+            usual = at[0] == SPAN_KIND ? 2 : 2 + (size_t)at[1];
+        if (!usual && left >= 6 && at[0] == 0x85 && at[1] == 1) /* flags */
+            usual = 6;
+        if (!usual || usual > left)
+            return false;
+        at += usual;
+    }
+    int64_t start = places.start ? (int64_t)little_endian(places.start) : 0;
+    int64_t end = places.end ? (int64_t)little_endian(places.end) : 0;
+    if (start < 0 || end < 0)
+        return false;
+    *ret_rc = TSP_OK;
+    if (start)
+        *ret_rc = tspi_scan_patch8(scan, TSPI_STAMP_START, tspi_scan_offset(scan, places.start), start);
+    if (end && *ret_rc == TSP_OK)
+        *ret_rc = tspi_scan_patch8(scan, TSPI_STAMP_END, tspi_scan_offset(scan, places.end), end);
+    scan->row++;
+    return true;
+}
+
+/* The content of one span: the hot loop. */
 static tsp_status one_span(tspi_scan *scan, struct wire wire)
 {
     tspi_raw_span *span = &scan->span;
-    const uint8_t *start = NULL, *end = NULL;
+    struct stamp_places places = {NULL, NULL};
     struct wire whole = wire;
     struct field field = {0};
+    tsp_status rc;
 
+    if (scan->patching && patch_usual(scan, wire, &rc))
+        return rc;
     tspi_scan_begin(scan);
-    while (next_field(&wire, &field)) {
-        switch (field.tag) {
-        case SPAN_TRACE_ID:
-            trace_id(scan, field.bytes, &span->trace);
+    for (;;) {
+        size_t usual;
+        while (!scan->patching && wire.end - wire.at >= 2 && wire.at[0] == SPAN_ATTRIBUTES && wire.at[1] < 128 &&
+               wire.at[1] + 2 <= wire.end - wire.at && !may_matter(wire.at + 2, wire.at[1]))
+            wire.at += wire.at[1] + 2;
+        while ((usual = usual_field(scan, wire.at, wire_len(wire), &places)))
+            wire.at += usual;
+        if (!next_field(&wire, &field))
             break;
-        case SPAN_SPAN_ID:
-            span_id(scan, field.bytes, "span_id", &span->span_id);
-            break;
-        case SPAN_PARENT_SPAN_ID:
-            span_id(scan, field.bytes, "parent_span_id", &span->parent_id);
-            break;
-        case SPAN_NAME:
-            span->name = wire_text(field.bytes);
-            break;
-        case SPAN_KIND:
-            span->kind = field.number <= TSPI_KIND_CONSUMER ? (uint8_t)field.number : 0;
-            break;
-        case SPAN_START:
-            start = field.bytes.at;
-            break;
-        case SPAN_END:
-            end = field.bytes.at;
-            break;
-        case SPAN_ATTRIBUTES:
-            if (!scan->patching)
-                span_attribute(scan, field.bytes);
-            break;
-        case SPAN_EVENTS:
-            event(scan, field.bytes);
-            break;
-        case SPAN_LINKS:
-            link_(scan, field.bytes);
-            break;
-        case SPAN_STATUS:
-            if (!scan->patching)
-                status(scan, field.bytes);
-            break;
-        case SPAN_FLAGS:
-            if (field.bytes.at[1] & 1)
-                span->flags |=
-                    field.bytes.at[1] & 2 ? TSPI_SPAN_REMOTE_KNOWN | TSPI_SPAN_REMOTE_PARENT : TSPI_SPAN_REMOTE_KNOWN;
-            break;
-        default:
-            break;
-        }
+        span_field(scan, &field, &places);
     }
     if (wire.at != wire.end)
         tspi_scan_bad(scan, tspi_scan_offset(scan, wire.at), "the span that begins at byte %zu is broken here",
                       tspi_scan_offset(scan, whole.at));
-    if (start)
-        span->start_ns = stamp(scan, start, "start_time_unix_nano");
-    if (end)
-        span->end_ns = stamp(scan, end, "end_time_unix_nano");
+    else {
+        if (places.start)
+            span->start_ns = stamp(scan, places.start, "start_time_unix_nano");
+        if (places.end)
+            span->end_ns = stamp(scan, places.end, "end_time_unix_nano");
+    }
     if (scan->patching &&
         ((span->start_ns != TSPI_NO_STAMP &&
-          !tspi_scan_place(scan, TSPI_STAMP_START, tspi_scan_offset(scan, start), 8, span->start_ns)) ||
+          !tspi_scan_place(scan, TSPI_STAMP_START, tspi_scan_offset(scan, places.start), 8, span->start_ns)) ||
          (span->end_ns != TSPI_NO_STAMP &&
-          !tspi_scan_place(scan, TSPI_STAMP_END, tspi_scan_offset(scan, end), 8, span->end_ns))))
+          !tspi_scan_place(scan, TSPI_STAMP_END, tspi_scan_offset(scan, places.end), 8, span->end_ns))))
         return tspi_scan_no_memory(scan);
     return tspi_scan_emit(scan);
 }

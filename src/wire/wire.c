@@ -166,6 +166,8 @@ tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, e
                       .ctx = ctx,
                       .out = out,
                       .row = first_span};
+    if (!tspi_buf_reserve(out, len + len / 64)) /* a few digits more, at most */
+        return tspi_scan_no_memory(&scan);
     rc = tspi_scan_range(&scan, format, false, 0, len);
     tspi_scan_release(&scan);
     if (rc != TSP_OK)

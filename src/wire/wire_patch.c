@@ -5,6 +5,8 @@
 
 #include "wire/wire_scan.h"
 
+enum { COPY_AHEAD = 64 * 1024 };
+
 /* Nearest microsecond, halves upward: monotonic, so no order is inverted. Of a negative time at most 0, which is
  * refused. */
 static int64_t round_us(int64_t ns)
@@ -19,6 +21,13 @@ static int by_offset(const void *left, const void *right)
     return (a->at > b->at) - (a->at < b->at);
 }
 
+static tsp_status before_1970(tspi_scan *scan, size_t at, int64_t ns)
+{
+    return tsp_error_at(scan->err, TSP_ERANGE, at,
+                        "%s: byte %zu: a stamp corrected to %" PRId64 " ns lies before 1970 and cannot be written",
+                        scan->name, at, ns);
+}
+
 static tsp_status ask(tspi_scan *scan, tspi_raw_place *place)
 {
     tspi_stamp_place question = {scan->row, place->what, place->ns};
@@ -27,9 +36,7 @@ static tsp_status ask(tspi_scan *scan, tspi_raw_place *place)
     place->edited = ns != place->ns;
     place->ns = ns;
     if (place->edited && (scan->micro ? round_us(ns) : ns) <= 0)
-        return tsp_error_at(scan->err, TSP_ERANGE, place->at,
-                            "%s: byte %zu: a stamp corrected to %" PRId64 " ns lies before 1970 and cannot be written",
-                            scan->name, place->at, ns);
+        return before_1970(scan, place->at, ns);
     return TSP_OK;
 }
 
@@ -70,11 +77,46 @@ size_t tspi_scan_copy(tspi_scan *scan, size_t offset)
     return scan->out->len;
 }
 
-static size_t put_fixed64(char *bytes, int64_t value)
+bool tspi_scan_copy_ahead(tspi_scan *scan, size_t to)
 {
-    for (unsigned k = 0; k < 8; k++)
-        bytes[k] = (char)((uint64_t)value >> (8 * k));
-    return 8;
+    if (to <= scan->copied)
+        return true;
+    size_t block = scan->len - scan->copied < COPY_AHEAD ? scan->len - scan->copied : COPY_AHEAD;
+
+    if (scan->copied + block < to)
+        block = to - scan->copied;
+    tspi_scan_copy(scan, scan->copied + block);
+    return tspi_buf_ok(scan->out);
+}
+
+tsp_status tspi_scan_patch8(tspi_scan *scan, enum tspi_stamp what, size_t at, int64_t ns)
+{
+    tspi_stamp_place question = {scan->row, what, ns};
+    int64_t edited = scan->edit(scan->ctx, &question);
+
+    if (edited == ns)
+        return TSP_OK;
+    if (edited <= 0)
+        return before_1970(scan, at, edited);
+    if (!tspi_scan_copy_ahead(scan, at + 8))
+        return tspi_scan_no_memory(scan);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    edited = (int64_t)__builtin_bswap64((uint64_t)edited);
+#endif
+    memcpy(scan->out->data + (scan->out->len - scan->copied) + at, &edited, 8);
+    return TSP_OK;
+}
+
+static tsp_status emit_binary(tspi_scan *scan)
+{
+    const tspi_raw_span *span = &scan->span;
+    tsp_status rc = TSP_OK;
+
+    for (enum tspi_stamp what = TSPI_STAMP_START; what <= TSPI_STAMP_EVENT; what++)
+        for (size_t k = 0; k < span->places_n && rc == TSP_OK; k++)
+            if (span->places[k].what == what)
+                rc = tspi_scan_patch8(scan, what, span->places[k].at, span->places[k].ns);
+    return rc;
 }
 
 tsp_status tspi_scan_emit_patch(tspi_scan *scan)
@@ -83,6 +125,8 @@ tsp_status tspi_scan_emit_patch(tspi_scan *scan)
     tspi_raw_place *start = NULL, *end = NULL;
     bool sorted = true, any = false;
 
+    if (scan->binary)
+        return emit_binary(scan);
     tsp_status rc = ask_all(scan, TSPI_STAMP_START, &start);
     if (rc == TSP_OK)
         rc = ask_all(scan, TSPI_STAMP_END, &end);
@@ -107,8 +151,7 @@ tsp_status tspi_scan_emit_patch(tspi_scan *scan)
         char digits[24];
         if (!place->edited)
             continue;
-        size_t len = scan->binary ? put_fixed64(digits, place->written)
-                                  : (size_t)snprintf(digits, sizeof digits, "%" PRId64, place->written);
+        size_t len = (size_t)snprintf(digits, sizeof digits, "%" PRId64, place->written);
         tspi_scan_copy(scan, place->at);
         tspi_buf_append(scan->out, digits, len);
         scan->copied = place->at + place->len;

@@ -71,6 +71,14 @@ typedef struct {
     tsp_error problem;
 } tspi_raw_span;
 
+/* Remembered names: text in the document (or in its reader's copy of it), and its row. */
+enum { TSPI_NAMES_N = 256 };
+typedef struct {
+    const char *text;
+    size_t len;
+    uint32_t row;
+} tspi_seen_name;
+
 /* Remembered resources: where their bytes stand in the document, and their row. */
 enum { TSPI_RESOURCES_N = 64 };
 typedef struct {
@@ -109,6 +117,7 @@ typedef struct {
     tspi_arena texts; /* unescaped pieces of them */
     tspi_buf scratch; /* one unescaped piece, short-lived */
     tspi_seen_resource seen[TSPI_RESOURCES_N], last_seen;
+    tspi_seen_name names[TSPI_NAMES_N];
     struct tspi_jaeger_slots *slots; /* owned by jaeger_json.c while it is in a trace */
 } tspi_scan;
 
@@ -160,6 +169,13 @@ tspi_text tspi_scan_text(tspi_scan *scan, const tspi_json_text *text);
 
 /* Copy the input up to offset to the output; the output's length then. */
 size_t tspi_scan_copy(tspi_scan *scan, size_t offset);
+
+/* Binary patching keeps every length, so the output is copied ahead of the scan in blocks that stay in the cache until
+ * they have been passed, and stamps are written over the copy. to: as far as the scan will look next. */
+bool tspi_scan_copy_ahead(tspi_scan *scan, size_t to);
+
+/* Ask for one stamp of the next row and write it over its eight bytes. */
+tsp_status tspi_scan_patch8(tspi_scan *scan, enum tspi_stamp what, size_t at, int64_t ns);
 
 /* Ask for the current span's edits and write its bytes; wire_patch.c. */
 tsp_status tspi_scan_emit_patch(tspi_scan *scan);
