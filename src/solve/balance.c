@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "solve/constants.h"
+
 #define NONE UINT32_MAX
 
 typedef struct {
@@ -39,6 +41,7 @@ typedef struct {
     uint32_t *list;  /* the subtree being moved */
     uint32_t *cycle; /* being contracted, from bottom to top */
     double lambda;
+    uint64_t work; /* edges looked at */
 } state;
 
 void tspi_balancer_release(tspi_balancer *balancer)
@@ -169,9 +172,10 @@ static void renew_key(state *s, uint32_t b)
 {
     s->key[b] = INFINITY;
     s->best_edge[b] = NONE;
-    for (uint32_t v = s->first_member[b]; v != NONE; v = s->next_member[v])
+    for (uint32_t v = s->first_member[b]; v != NONE; v = s->next_member[v], s->work++)
         for (uint32_t k = s->in_first[v]; k < s->in_first[v + 1]; k++) {
             uint32_t e = s->in_edges[k], a = s->group[s->edges[e].from];
+            s->work++;
             double key = a == b ? INFINITY : edge_key(s, e, a, b);
             if (key < s->key[b] || (key == s->key[b] && e < s->best_edge[b] && key < INFINITY)) {
                 s->key[b] = key;
@@ -324,9 +328,9 @@ static void contract(state *s, uint32_t top, uint32_t bottom, double *level)
     renew_moved(s, list_n, true);
 }
 
-static bool is_below(const state *s, uint32_t v, uint32_t top)
+static bool is_below(state *s, uint32_t v, uint32_t top)
 {
-    while (v != NONE && v != top)
+    for (; v != NONE && v != top; s->work++)
         v = s->parent[v];
     return v == top;
 }
@@ -354,7 +358,7 @@ bool tspi_balance(tspi_balancer *balancer, uint32_t n, const tspi_balance_edge *
     }
     for (uint32_t v = 0; v < n; v++)
         renew_key(&s, v);
-    while (s.heap_n > 0 && s.key[s.heap[0]] < INFINITY) {
+    while (s.heap_n > 0 && s.key[s.heap[0]] < INFINITY && s.work < BALANCE_WORK) {
         uint32_t b = s.heap[0], e = s.best_edge[b], a = s.group[edges[e].from];
         s.lambda = s.key[b];
         if (is_below(&s, a, b)) {

@@ -26,8 +26,8 @@ void tspi_balancer_release(tspi_balancer *balancer);
  * ret_x      n offsets: w - x[to] + x[from] is balanced; meaningful within a group
  * ret_group  n group numbers; vertices share one when a cycle of edges joins them
  * ret_level  n: the cycle mean at which the vertex came into one group with a root; INFINITY: never
- * False: out of memory. Source: Young, Tarjan & Orlin, Networks 21 (1991): parametric shortest paths with
- * contraction, O(n m + n^2 log n). */
+ * False: out of memory. Work is bounded (constants.h): what is not joined by then keeps groups of its own. Source:
+ * Young, Tarjan & Orlin, Networks 21 (1991): parametric shortest paths with contraction, O(n m + n^2 log n). */
 bool tspi_balance(tspi_balancer *balancer, uint32_t n, const tspi_balance_edge *edges, size_t edges_n,
                   const uint8_t *root, double *ret_x, uint32_t *ret_group, double *ret_level);
 

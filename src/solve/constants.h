@@ -153,4 +153,17 @@
 /* Contradictory stamps: at most so many hops are set aside one by one before the rest is given up. */
 #define CONFLICTS_MOST 200
 
+/* Stray stamps. A run is the largest part of the traffic that no silence of a month divides; of that, stamps further
+ * outside the middle 99.8 % than that is long are left out too. */
+#define STRAY_GAP_NS 2.6e15
+#define STRAY_PART 0.001
+
+/* Work that one max-balancing may take, in edges looked at: about n m of n clocks and m edges, so 5,000 clocks with
+ * 20,000 edges; a ring of a million clocks would take hours. What is not balanced by then has bounds but no estimate.
+ */
+#define BALANCE_WORK 50000000
+
+/* Rounds in which clocks that cannot stay at 0 are let go one conflict at a time, before all involved are. */
+#define UNPIN_ROUNDS 20
+
 #endif

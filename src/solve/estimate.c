@@ -12,30 +12,52 @@
 
 #define RANGE_SAMPLES 20000
 
-/* Where the traffic is: a stray stamp decades away must not stretch the run. */
+/* Of sorted times, the largest cluster that no silence of STRAY_GAP_NS divides. */
+static void largest_cluster(const double *t, size_t n, size_t *ret_first, size_t *ret_n)
+{
+    size_t start = 0;
+
+    *ret_first = *ret_n = 0;
+    for (size_t k = 1; k <= n; k++)
+        if (k == n || t[k] - t[k - 1] > STRAY_GAP_NS) {
+            if (k - start > *ret_n) {
+                *ret_first = start;
+                *ret_n = k - start;
+            }
+            start = k;
+        }
+}
+
+/* Where the traffic is: stray stamps, decades away or only hours, must not stretch the run. */
 static bool find_range(tspi_fit *fit)
 {
     const tspi_hops *hops = fit->hops;
-    size_t stride = hops->n / RANGE_SAMPLES + 1, n = 0;
+    size_t stride = hops->n / RANGE_SAMPLES + 1, n = 0, begin, kept;
     double *sample = malloc((hops->n / stride + 1) * sizeof *sample), first = INFINITY, last = -INFINITY;
 
+    fit->t_first = fit->t_last = 0;
     if (!sample)
         return false;
-    for (size_t row = 0; row < hops->n; row++) {
-        if (hops->hops[row].flags & fit->without)
-            continue;
-        first = fmin(first, fit->t[row]);
-        last = fmax(last, fit->t[row]);
-        if (row % stride == 0)
+    for (size_t row = 0; row < hops->n; row += stride)
+        if (!(hops->hops[row].flags & fit->without))
             sample[n++] = fit->t[row];
-    }
     if (n) {
-        double low = tspi_quantile(sample, n, 0.001), high = tspi_quantile(sample, n, 0.999), span = high - low;
-        first = fmax(first, low - span - 1);
-        last = fmin(last, high + span + 1);
+        tspi_sort(sample, n);
+        largest_cluster(sample, n, &begin, &kept);
+        double low = sample[begin + (size_t)((double)(kept - 1) * STRAY_PART)];
+        double high = sample[begin + (size_t)((double)(kept - 1) * (1 - STRAY_PART))], reach = high - low + 1e9;
+        for (size_t row = 0; row < hops->n; row++) {
+            double t = fit->t[row];
+            if ((hops->hops[row].flags & fit->without) || t < low - reach || t > high + reach)
+                continue;
+            first = fmin(first, t);
+            last = fmax(last, t);
+        }
     }
-    fit->t_first = first <= last ? first : 0;
-    fit->t_last = first <= last ? last : 0;
+    if (first <= last) {
+        fit->t_first = first;
+        fit->t_last = last;
+    }
     free(sample);
     return true;
 }

@@ -108,10 +108,8 @@ bool tspi_frame_roots(const tspi_hops *hops, uint32_t clocks, const uint32_t *gr
     }
     for (uint32_t c = 0; ok && c < clocks; c++) {
         uint32_t b = best[group[c]];
-        if (b != fixed &&
-            (c == fixed || b == TSP_NO_CLOCK || (out[c] < in[c] ? out[c] : in[c]) > (out[b] < in[b] ? out[b] : in[b])))
-            best[group[c]] = c;
-        if (c == fixed)
+        if (b == TSP_NO_CLOCK || c == fixed ||
+            (b != fixed && (out[c] < in[c] ? out[c] : in[c]) > (out[b] < in[b] ? out[b] : in[b])))
             best[group[c]] = c;
     }
     for (uint32_t c = 0; ok && c < clocks; c++)

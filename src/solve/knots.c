@@ -8,7 +8,7 @@
 #include "solve/solver.h"
 
 #define GRID_NS TSP_NS_PER_S
-#define MOST_GRID_BYTES ((size_t)256 << 20)
+#define MOST_GRID_BYTES ((size_t)64 << 20)
 
 /* Which seconds of each clock have traffic: one bit each, from the clock's first stamp. */
 typedef struct {
@@ -145,7 +145,10 @@ static bool set_result(tsp_solver *solver, const grid *g, uint32_t clock)
 {
     tspi_clock_row *row = &solver->rows[clock];
     tsp_clock_result *result = &row->result;
-    size_t most = 8 * (g->first[clock + 1] - g->first[clock]) + 2 * (size_t)row->estimate->pieces + 2;
+    size_t most = 2 * (size_t)row->estimate->pieces + 2;
+
+    for (size_t k = g->first[clock]; k < g->first[clock + 1]; k++) /* a second with traffic has a knot at either end */
+        most += 2 * (size_t)__builtin_popcount(g->bits[k]);
 
     row->knots = malloc(most * sizeof *row->knots);
     if (!row->knots || !set_steps(solver, clock))
@@ -160,10 +163,11 @@ static bool set_result(tsp_solver *solver, const grid *g, uint32_t clock)
     result->is_reference = solver->root[clock];
     result->hops_in = row->in;
     result->hops_out = row->out;
-    result->offset_ns = solver->root[clock] ? 0 : TSP_NO_VALUE;
-    result->lo_ns = solver->root[clock] ? 0 : TSP_UNBOUNDED_LO;
-    result->hi_ns = solver->root[clock] ? 0 : TSP_UNBOUNDED_HI;
-    result->drift_ppb = solver->root[clock] ? 0 : TSP_NO_VALUE;
+    bool is_frame = solver->root[clock] && result->verdict == TSP_CLOCK_OK;
+    result->offset_ns = is_frame ? 0 : TSP_NO_VALUE;
+    result->lo_ns = is_frame ? 0 : TSP_UNBOUNDED_LO;
+    result->hi_ns = is_frame ? 0 : TSP_UNBOUNDED_HI;
+    result->drift_ppb = is_frame ? 0 : TSP_NO_VALUE;
     if (result->knots_n) {
         const tsp_knot *last = &row->knots[result->knots_n - 1];
         result->offset_ns = last->offset_ns;

@@ -106,29 +106,40 @@ static int64_t estimate_of(const projection *p, uint32_t clock)
     return llabs(tsp_track_offset(row->estimate, row->first <= row->last ? row->first / 2 + row->last / 2 : 0));
 }
 
+/* Where each vertex's smallest lowering comes from; via is overwritten. */
+static void find_sources(projection *p)
+{
+    uint32_t *via = p->via;
+
+    for (uint32_t v = 0; v < p->graph.vertices_n; v++) /* from steps to vertices, first */
+        via[v] = via[v] == TSPI_VIA_NONE     ? v
+                 : via[v] == TSPI_VIA_BEFORE ? v - 1
+                 : via[v] == TSPI_VIA_AFTER  ? v + 1
+                                             : p->graph.arcs[via[v]].from;
+    for (uint32_t v = 0; v < p->graph.vertices_n; v++)
+        while (via[via[v]] != via[v])
+            via[v] = via[via[v]]; /* halving: ways become short for all who share them */
+}
+
 /* Where a pinned clock contradicts another's aim, it is let go: something does speak against it. Of two pinned ones,
- * the one whose estimate is further off. */
-static bool unpin(projection *p)
+ * the one whose estimate is further off, or both. */
+static bool unpin(projection *p, bool both)
 {
     bool changed = false;
 
+    find_sources(p);
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
-        uint32_t clock = clock_of(p, v), other, u = v;
+        uint32_t clock = clock_of(p, v), other = clock_of(p, p->via[v]);
         if (p->up[v] >= p->aim[v])
             continue;
-        for (uint32_t steps = 0; p->via[u] != TSPI_VIA_NONE && steps < p->graph.vertices_n; steps++)
-            u = p->via[u] == TSPI_VIA_BEFORE  ? u - 1
-                : p->via[u] == TSPI_VIA_AFTER ? u + 1
-                                              : p->graph.arcs[p->via[u]].from;
-        other = clock_of(p, u);
         bool free_clock = p->pinned[clock] && !p->solver->root[clock];
         bool free_other = p->pinned[other] && !p->solver->root[other];
-        if (free_other && (!free_clock || estimate_of(p, other) > estimate_of(p, clock)))
-            clock = other;
-        else if (!free_clock)
-            continue;
-        p->pinned[clock] = 0;
-        changed = true;
+        changed = changed || free_clock || free_other;
+        bool other_is_worse = free_other && (!free_clock || estimate_of(p, other) > estimate_of(p, clock));
+        if (free_other && (both || other_is_worse))
+            p->pinned[other] = 0;
+        if (free_clock && (both || !other_is_worse))
+            p->pinned[clock] = 0;
     }
     return changed;
 }
@@ -155,11 +166,13 @@ static bool clip_to_pinned(projection *p)
 /* aim becomes the projected offset of each vertex. */
 static bool settle(projection *p)
 {
+    int round = 0;
+
     do {
         set_aims(p);
         if (!reach_from_aims(p))
             return false;
-    } while (unpin(p));
+    } while (unpin(p, ++round > UNPIN_ROUNDS));
     if (!clip_to_pinned(p) || !reach_from_aims(p))
         return false;
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {

@@ -104,8 +104,8 @@ static bool judge(tsp_solver *solver, uint32_t clock, int64_t proven)
     double offset, half;
 
     result->sigma_ns = known ? llround(sigma_of(solver, clock)) : 0;
-    if (solver->root[clock]) {
-        result->verdict = TSP_CLOCK_OK;
+    if (solver->root[clock]) { /* a silent clock is a group, and a frame, of its own, of which nothing is known */
+        result->verdict = row->in + row->out || clock == solver->config.reference ? TSP_CLOCK_OK : TSP_CLOCK_UNKNOWN;
         return true;
     }
     if (!solver->bounded) {
