@@ -1,5 +1,6 @@
 /* Decode: every worker has a number of slots, each generating for one request; the slots take turns, a token each, as
  * a continuously batching server does. What finds no slot waits in line. */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,12 +225,20 @@ static tsp_status work(tspi_node *node, tsp_error *err)
     return fill_slots(node, err);
 }
 
-/* The loop calls tick when the engine's descriptor turns readable: then every slot deserves another look. */
+/* When the engine's descriptor has turned readable, every slot deserves another look; before that none does, and a turn
+ * that looked all the same would keep the processor from the server that we wait for. */
 static tsp_status tick(tspi_node *node, int64_t now_ns, tsp_error *err)
 {
+    struct state *s = state_of(node);
+    const struct tspi_engine_ops *ops = node->engine->ops;
+
     (void)now_ns;
     (void)err;
-    state_of(node)->idle_turns = 0;
+    if (ops->wait_fd && s->active && s->idle_turns >= s->active) {
+        struct pollfd fd = {.fd = ops->wait_fd(node->engine), .events = POLLIN};
+        if (poll(&fd, 1, 0) == 1)
+            s->idle_turns = 0;
+    }
     return TSP_OK;
 }
 

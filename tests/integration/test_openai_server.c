@@ -176,7 +176,8 @@ TEST(openai_server, one_slot_gives_the_same_text_side_by_side_and_alone)
         if (alone.len != together[k].len || memcmp(alone.data, together[k].data, alone.len) != 0)
             TEST_FAIL("%s: alone '%.*s', side by side '%.*s'", prompts[k], (int)alone.len, alone.data,
                       (int)together[k].len, together[k].data);
-        printf("# %s -> %.*s\n", prompts[k], (int)(memchr(alone.data, '\n', alone.len) ? 40 : alone.len), alone.data);
+        printf("# %s -> %.*s\n", prompts[k], (int)strcspn((tspi_buf_putc(&alone, '\0'), (char *)alone.data), "\n"),
+               alone.data);
         tspi_buf_release(&alone);
         tspi_buf_release(&together[k]);
     }
