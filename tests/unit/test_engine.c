@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include "engine/engine.h"
+#include "tiny_texts.h"
 
 enum { ALL_JOBS = TSPI_ENGINE_TOKENIZE | TSPI_ENGINE_DECODE | TSPI_ENGINE_DETOKENIZE };
 
@@ -28,6 +29,24 @@ TEST(engine, completes_a_prompt_with_words_and_the_same_ones_again)
     tspi_buf_release(&again);
     tspi_engine_close(engine);
     tspi_engine_close(NULL);
+}
+
+/* tests/data/tiny_texts.txt is what `tiny_logits WEIGHTS texts` printed when the weights were made. */
+TEST(engine, tiny_says_the_same_on_every_machine)
+{
+    tspi_buf want = {0}, got = {0};
+    tsp_error err = {0};
+    size_t k = 0;
+
+    CHECK_STATUS(tspi_buf_read_file(&want, TEST_DATA "/tiny_texts.txt", 0, &err), TSP_OK, &err);
+    CHECK_STATUS(tiny_texts(&got, &err), TSP_OK, &err);
+    while (k < want.len && k < got.len && want.data[k] == got.data[k])
+        k++;
+    if (k < want.len || k < got.len)
+        TEST_FAIL("the texts part at byte %zu, after '%.*s'", k, (int)(k < 40 ? k : 40),
+                  (char *)got.data + (k < 40 ? 0 : k - 40));
+    tspi_buf_release(&want);
+    tspi_buf_release(&got);
 }
 
 TEST(engine, says_which_names_it_knows)

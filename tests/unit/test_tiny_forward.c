@@ -38,9 +38,9 @@ static float *logits_after(const tspi_tiny_model *model, const uint32_t *ids, si
 }
 
 /* A long-lived cache, its ring turned many times, against a state that starts afresh with the tokens that attention
- * can reach. Their positions differ, hence the sines by a rounding and rarely an int8 step (see tiny_oracle.py): the
- * logits of these random weights have a spread of about one, of which 0.1 is far more than such a step moves. One
- * token too few in reach must show. Without the limit the same tokens from the very start give the same bits. */
+ * can reach. Their positions differ, hence the sines by a rounding, and now and then an int8 step with them (see
+ * tiny_oracle.py): that moves these logits, whose spread is a few units, by hundredths. With less than what
+ * attention can reach they are off by units. The same tokens from the very start give the same bits. */
 TEST(tiny_forward, the_cache_equals_a_full_recomputation)
 {
     const made_shape shape = {64, 3, 4, 2, 96, 300, 12, 1};
@@ -50,7 +50,7 @@ TEST(tiny_forward, the_cache_equals_a_full_recomputation)
     tspi_tiny_state *state = NULL;
     tsp_error err = {0};
     uint32_t ids[400];
-    double worst = 0, short_of_one = 0;
+    double worst = 0, with_five = 0;
 
     tspi_random_seed(&random, seed);
     made_file(&file, &random, shape);
@@ -70,14 +70,14 @@ TEST(tiny_forward, the_cache_equals_a_full_recomputation)
         worst = fmax(worst, most_apart(got, newest, shape.vocab));
         free(newest);
         newest = logits_after(&model, ids, n - 5, n);
-        short_of_one = fmax(short_of_one, most_apart(got, newest, shape.vocab));
+        with_five = fmax(with_five, most_apart(got, newest, shape.vocab));
         free(newest);
         free(same);
     }
     printf("# reach %d: apart by %.3g; with five tokens only by %.3g\n", (int)tspi_tiny_reach(&model), worst,
-           short_of_one);
-    CHECK(worst < 0.1);
-    CHECK(short_of_one > 0.1);
+           with_five);
+    CHECK(worst < 0.5);
+    CHECK(with_five > 1);
     tspi_tiny_state_free(state);
     tspi_tiny_model_release(&model);
 }
@@ -118,7 +118,7 @@ static double bits_a_character(const tspi_tiny_model *model, const tspi_buf *tex
 /* The text comes from what training never saw. Chance alone needs log2(vocab) bits a token, about 3.2 a character. */
 TEST(tiny_forward, the_builtin_weights_know_english_they_never_saw)
 {
-    const double bound = 1.60;
+    const double bound = 1.50;
     tspi_tiny_model model = builtin_model(), noise = {0};
     tspi_buf text = {0}, file = {0};
     tspi_random random;

@@ -1,5 +1,6 @@
 /* What the tiny model computes, for tests in other languages and for measuring weights.
  *   tiny_logits WEIGHTS ids KERNEL ID...   logits after each of the tokens, one line each, with 9 digits
+ *   tiny_logits WEIGHTS texts -            what the built-in weights (not WEIGHTS) say: tests/data/tiny_texts.txt
  *   tiny_logits WEIGHTS encode TEXT        the tokens of a text
  *   tiny_logits WEIGHTS bits FILE          bits a character of FILE, a NUL in it standing for the end-of-text token */
 #include <math.h>
@@ -9,6 +10,7 @@
 
 #include "engine/tiny_bpe.h"
 #include "tiny_bits.h"
+#include "tiny_texts.h"
 
 static int print_logits(const tspi_tiny_model *model, int n, char **ids)
 {
@@ -55,6 +57,17 @@ static int print_bits(const tspi_tiny_model *model, const tspi_tiny_bpe *bpe, co
     return 0;
 }
 
+static int print_texts(void)
+{
+    tspi_buf text = {0};
+    tsp_error err = {0};
+    tsp_status rc = tiny_texts(&text, &err);
+
+    fwrite(text.data, 1, text.len, stdout);
+    tspi_buf_release(&text);
+    return rc == TSP_OK ? 0 : 1;
+}
+
 static const tspi_tiny_kernel *kernel_called(const char *name)
 {
     size_t n;
@@ -75,7 +88,7 @@ int main(int argc, char **argv)
     int status = 2;
 
     if (argc < 4) {
-        fprintf(stderr, "usage: tiny_logits WEIGHTS ids KERNEL ID... | encode TEXT | bits FILE\n");
+        fprintf(stderr, "usage: tiny_logits WEIGHTS ids KERNEL ID... | texts - | encode TEXT | bits FILE\n");
         return 2;
     }
     const tspi_tiny_kernel *kernel = kernel_called(strcmp(argv[2], "ids") ? "" : argv[3]);
@@ -87,6 +100,8 @@ int main(int argc, char **argv)
     }
     if (!strcmp(argv[2], "ids"))
         status = print_logits(&model, argc - 4, argv + 4);
+    else if (!strcmp(argv[2], "texts"))
+        status = print_texts();
     else if (!strcmp(argv[2], "encode"))
         status = print_encoded(bpe, argv[3]);
     else if (!strcmp(argv[2], "bits"))
