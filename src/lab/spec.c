@@ -1,6 +1,7 @@
 #include "lab/spec.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ extern const size_t tspi_default_spec_len;
 static const char *const role_names[TSPI_ROLES_N] = {"gateway",     "preprocess", "inference",
                                                      "postprocess", "relay",      "sink"};
 static const char *const arrival_names[] = {"poisson", "constant", "closed"};
+static const char *const bool_names[] = {"false", "true"}; /* libcyaml takes any word but a few for true */
 static const char *const nodes_names[] = {"auto", "netns", "process"};
 
 const char *tspi_role_name(enum tspi_role role)
@@ -46,22 +48,39 @@ int tspi_spec_stage(const tspi_spec *spec, const char *name)
 
 struct complaint {
     char text[256];
+    char path[128]; /* "clock.steps[0].at" */
     unsigned line;
 };
+
+/* A line of libcyaml's backtrace, innermost first: "in mapping field 'at' (line: 3, column: 9)". */
+static void on_backtrace(struct complaint *complaint, const char *line)
+{
+    char field[64], rest[sizeof complaint->path];
+    unsigned entry;
+
+    if (!complaint->line && strstr(line, "(line: "))
+        complaint->line = (unsigned)strtoul(strstr(line, "(line: ") + 7, NULL, 10);
+    memcpy(rest, complaint->path, sizeof rest);
+    const char *dot = rest[0] && rest[0] != '[' ? "." : "";
+    line += strncmp(line, "Load:", 5) ? 0 : 5;
+    if (sscanf(line, " in mapping field '%63[^']'", field) == 1)
+        snprintf(complaint->path, sizeof complaint->path, "%s%s%.60s", field, dot, rest);
+    else if (sscanf(line, " in sequence entry '%u'", &entry) == 1)
+        snprintf(complaint->path, sizeof complaint->path, "[%u]%s%.60s", entry - 1, dot, rest);
+}
 
 static void on_log(cyaml_log_t level, void *ctx, const char *format, va_list args)
 {
     struct complaint *complaint = ctx;
-    char text[256], *at;
+    char text[256];
 
     if (level < CYAML_LOG_ERROR)
         return;
     vsnprintf(text, sizeof text, format, args);
     text[strcspn(text, "\n")] = '\0';
-    if ((at = strstr(text, "(line: ")) != NULL) {
-        if (!complaint->line)
-            complaint->line = (unsigned)strtoul(at + 7, NULL, 10);
-    } else if (!complaint->text[0] && !strstr(text, "Backtrace"))
+    if (strstr(text, "(line: "))
+        on_backtrace(complaint, text);
+    else if (!complaint->text[0] && !strstr(text, "Backtrace"))
         snprintf(complaint->text, sizeof complaint->text, "%s", !strncmp(text, "Load: ", 6) ? text + 6 : text);
 }
 
@@ -85,7 +104,7 @@ static unsigned line_of_key(const char *text, size_t len, const char *key, unsig
 
 static tsp_status load(const char *text, size_t len, const char *name, struct raw_spec **ret_raw, tsp_error *err)
 {
-    struct complaint complaint = {"", 0};
+    struct complaint complaint = {.line = 0};
     const cyaml_config_t config = {
         .log_fn = on_log, .log_ctx = &complaint, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_NOTICE};
     cyaml_err_t rc = cyaml_load_data((const uint8_t *)text, len, &config, &tspi_spec_schema, (void **)ret_raw, NULL);
@@ -99,10 +118,15 @@ static tsp_status load(const char *text, size_t len, const char *name, struct ra
         return tsp_error_set(err, TSP_EPARSE, "%s: line %u: unknown key '%s' (docs/spec.md lists the keys)", name,
                              line_of_key(text, len, key, complaint.line), key);
     }
+    if (!strncmp(complaint.text, "Mapping field already seen: ", 28)) {
+        const char *key = complaint.text + 28;
+        return tsp_error_set(err, TSP_EPARSE, "%s: line %u: the key '%s' stands twice", name,
+                             line_of_key(text, len, key, complaint.line + 1), key);
+    }
     if (complaint.text[0])
         complaint.text[0] = (char)tolower((unsigned char)complaint.text[0]);
-    return tsp_error_set(err, TSP_EPARSE, "%s: line %u: %s", name, complaint.line,
-                         complaint.text[0] ? complaint.text : cyaml_strerror(rc));
+    return tsp_error_set(err, TSP_EPARSE, "%s: line %u: %s%s%s", name, complaint.line, complaint.path,
+                         complaint.path[0] ? ": " : "", complaint.text[0] ? complaint.text : cyaml_strerror(rc));
 }
 
 static void unload(struct raw_spec *raw)
@@ -132,6 +156,21 @@ TSP_PRINTF(3, 4) static void bad(struct reader *in, const char *path, const char
     va_end(args);
     in->rc = tsp_error_set(in->err, TSP_EINVAL, "%s: line %zu: %s: %s", in->name,
                            tspi_spec_line(in->text, in->len, path), path, what);
+}
+
+/* A seed: libcyaml would take -1 for the largest number. */
+static void get_seed(struct reader *in, const char *from, uint64_t *to)
+{
+    char *end;
+
+    if (!from)
+        return;
+    errno = 0;
+    uint64_t value = strtoull(from, &end, 10);
+    if (!isdigit((unsigned char)from[0]) || *end || errno)
+        bad(in, "seed", "'%s' is no whole number below 2^64", from);
+    else
+        *to = value;
 }
 
 static void get_text(const char *from, char **to)
@@ -190,7 +229,7 @@ static void get_word(struct reader *in, const char *path, const char *from, cons
             *to = (int)k;
             return;
         }
-    bad(in, path, "'%s' is none of the words it can be (%s, %s ...)", from, words[0], words[1]);
+    bad(in, path, "'%s' is none of the words it can be (%s, %s%s)", from, words[0], words[1], n > 2 ? " ..." : "");
 }
 
 enum { HOUR_S = 3600 };
@@ -241,11 +280,14 @@ static void get_clock(struct reader *in, const struct raw_clock *raw, tspi_spec 
         bad(in, "clock.steps", "%u steps are more than the %d that fit", raw->steps_count, TSPI_CLOCK_STEPS_MAX);
     for (uint32_t k = 0; k < raw->steps_count && in->rc == TSP_OK; k++) {
         char path[64];
-        int64_t at_ns = -1, size_ns = 0;
+        int64_t at_ns = 0, size_ns = 0;
+        snprintf(path, sizeof path, "clock.steps[%u]", k);
+        if (!raw->steps[k].at || !raw->steps[k].size)
+            bad(in, path, "a step needs a time 'at' and a 'size'");
         snprintf(path, sizeof path, "clock.steps[%u].at", k);
         get_duration(in, path, raw->steps[k].at, 0, 365 * day, &at_ns);
-        if (at_ns < 0 || (k && at_ns < spec->clock.steps[k - 1].at_ns))
-            bad(in, path, "steps need a time 'at', in order");
+        if (k && at_ns < spec->clock.steps[k - 1].at_ns)
+            bad(in, path, "it lies before the step above it");
         snprintf(path, sizeof path, "clock.steps[%u].size", k);
         get_duration(in, path, raw->steps[k].size, -day, day, &size_ns);
         spec->clock.steps[k].at_ns = at_ns;
@@ -256,6 +298,8 @@ static void get_clock(struct reader *in, const struct raw_clock *raw, tspi_spec 
 
 static void get_experiment(struct reader *in, const struct raw_experiment *raw, tspi_spec *spec)
 {
+    int null_run = spec->experiment.null_run;
+
     if (raw->sweep) {
         if (!raw->sweep_count || raw->sweep_count > TSPI_SWEEP_MAX)
             bad(in, "experiment.sweep", "give between 1 and %d skews", TSPI_SWEEP_MAX);
@@ -263,14 +307,17 @@ static void get_experiment(struct reader *in, const struct raw_experiment *raw, 
             char path[64];
             snprintf(path, sizeof path, "experiment.sweep[%u]", k);
             get_duration(in, path, raw->sweep[k], -day, day, &spec->experiment.sweep_ns[k]);
+            for (uint32_t other = 0; other < k; other++)
+                if (spec->experiment.sweep_ns[other] == spec->experiment.sweep_ns[k])
+                    bad(in, path, "%s stands twice", raw->sweep[k]);
             spec->experiment.sweep_n = k + 1;
         }
     }
     get_duration(in, "experiment.duration", raw->duration, second / 10, 7 * day, &spec->experiment.duration_ns);
     get_count(in, "experiment.requests", raw->requests, 0, 100000000, &spec->experiment.requests);
     get_count(in, "experiment.rounds", raw->rounds, 1, 1000, &spec->experiment.rounds);
-    if (raw->null_run)
-        spec->experiment.null_run = *raw->null_run;
+    get_word(in, "experiment.null_run", raw->null_run, bool_names, 2, &null_run);
+    spec->experiment.null_run = null_run;
     get_count(in, "experiment.throughput_pairs", raw->throughput_pairs, 0, 1000, &spec->experiment.throughput_pairs);
     get_count(in, "experiment.throughput_requests", raw->throughput_requests, 1, 1000000,
               &spec->experiment.throughput_requests);
@@ -285,7 +332,7 @@ static bool name_is_plain(const char *name)
     for (size_t k = 0; k < len; k++)
         if (!isalnum((unsigned char)name[k]) && name[k] != '-' && name[k] != '_')
             return false;
-    return len > 0 && len <= 40;
+    return len > 0 && len <= 40 && isalnum((unsigned char)name[0]); /* "-" alone would be a list in YAML */
 }
 
 static void get_stage(struct reader *in, const struct raw_stage *raw, uint32_t k, tspi_spec *spec)
@@ -298,7 +345,7 @@ static void get_stage(struct reader *in, const struct raw_stage *raw, uint32_t k
     snprintf(path, sizeof path, "stages[%u].name", k);
     if (!raw->name || !name_is_plain(raw->name)) {
         snprintf(path, sizeof path, raw->name ? "stages[%u].name" : "stages[%u]", k);
-        bad(in, path, "a stage needs a name of up to 40 letters, digits, '-' and '_'");
+        bad(in, path, "a stage needs a name of up to 40 letters, digits, '-' and '_', the first no dash");
         return;
     }
     if (tspi_spec_stage(spec, raw->name) >= 0)
@@ -309,6 +356,14 @@ static void get_stage(struct reader *in, const struct raw_stage *raw, uint32_t k
     stage->role = (enum tspi_role)role;
     snprintf(path, sizeof path, "stages[%u].workers", k);
     get_count(in, path, raw->workers, 1, TSPI_WORKERS_MAX, &stage->workers);
+}
+
+static bool sends_to(const tspi_stage_spec *stage, int to)
+{
+    for (uint32_t e = 0; e < stage->to_n; e++)
+        if (stage->to[e] == (uint32_t)to)
+            return true;
+    return false;
 }
 
 static void get_targets(struct reader *in, const struct raw_stage *raw, uint32_t k, tspi_spec *spec)
@@ -323,6 +378,8 @@ static void get_targets(struct reader *in, const struct raw_stage *raw, uint32_t
             bad(in, path, "there is no stage '%s'", raw->to[e]);
         else if (to == (int)k)
             bad(in, path, "a stage cannot send to itself");
+        else if (sends_to(stage, to)) /* so there are never more than stages */
+            bad(in, path, "'%s' stands twice", raw->to[e]);
         else
             stage->to[stage->to_n++] = (uint32_t)to;
     }
@@ -355,8 +412,7 @@ static void get_all(struct reader *in, const struct raw_spec *raw, tspi_spec *sp
     uint32_t port = spec->port;
 
     get_text(raw->name, &spec->name);
-    if (raw->seed)
-        spec->seed = *raw->seed;
+    get_seed(in, raw->seed, &spec->seed);
     get_text(raw->transport, &spec->transport);
     get_word(in, "nodes", raw->nodes, nodes_names, 3, &nodes);
     spec->nodes = (enum tspi_nodes)nodes;

@@ -59,11 +59,11 @@ static const cyaml_schema_field_t experiment_fields[] = {
     TEXT("duration", struct raw_experiment, duration),
     CYAML_FIELD_UINT_PTR("requests", OPTIONAL_PTR, struct raw_experiment, requests),
     CYAML_FIELD_UINT_PTR("rounds", OPTIONAL_PTR, struct raw_experiment, rounds),
-    CYAML_FIELD_BOOL_PTR("null_run", OPTIONAL_PTR, struct raw_experiment, null_run),
+    TEXT("null_run", struct raw_experiment, null_run),
     CYAML_FIELD_UINT_PTR("throughput_pairs", OPTIONAL_PTR, struct raw_experiment, throughput_pairs),
     CYAML_FIELD_UINT_PTR("throughput_requests", OPTIONAL_PTR, struct raw_experiment, throughput_requests),
     TEXT("health_window", struct raw_experiment, health_window),
-    CYAML_FIELD_SEQUENCE("sweep", OPTIONAL_PTR, struct raw_experiment, sweep, &text_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("sweep", OPTIONAL_PTR, struct raw_experiment, sweep, &text_entry, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,
 };
 
@@ -81,7 +81,7 @@ static const cyaml_schema_value_t stage_entry = {
 
 static const cyaml_schema_field_t spec_fields[] = {
     TEXT("name", struct raw_spec, name),
-    CYAML_FIELD_UINT_PTR("seed", OPTIONAL_PTR, struct raw_spec, seed),
+    TEXT("seed", struct raw_spec, seed),
     TEXT("transport", struct raw_spec, transport),
     TEXT("nodes", struct raw_spec, nodes),
     CYAML_FIELD_UINT_PTR("port", OPTIONAL_PTR, struct raw_spec, port),
@@ -90,7 +90,7 @@ static const cyaml_schema_field_t spec_fields[] = {
     CYAML_FIELD_MAPPING("link", OPTIONAL, struct raw_spec, link, link_fields),
     CYAML_FIELD_MAPPING("clock", OPTIONAL, struct raw_spec, clock, clock_fields),
     CYAML_FIELD_MAPPING("experiment", OPTIONAL, struct raw_spec, experiment, experiment_fields),
-    CYAML_FIELD_SEQUENCE("stages", OPTIONAL_PTR, struct raw_spec, stages, &stage_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("stages", OPTIONAL_PTR, struct raw_spec, stages, &stage_entry, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,
 };
 

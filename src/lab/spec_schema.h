@@ -48,15 +48,14 @@ struct raw_experiment {
     unsigned sweep_count;
     char *duration;
     uint32_t *requests, *rounds;
-    bool *null_run;
+    char *null_run;
     uint32_t *throughput_pairs, *throughput_requests;
     char *health_window;
 };
 
 struct raw_spec {
     char *name;
-    uint64_t *seed;
-    char *transport, *nodes;
+    char *seed, *transport, *nodes;
     uint32_t *port;
     struct raw_engine engine;
     struct raw_load load;

@@ -1,4 +1,6 @@
 /* A spec back to YAML. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/duration.h"
@@ -12,13 +14,50 @@ static void put_duration(tspi_buf *out, const char *key, int64_t ns)
     tspi_buf_printf(out, "%s: %s\n", key, text);
 }
 
+/* A JSON string is a YAML string, but for some characters that YAML wants escaped, or takes for a line's end (YAML 1.2,
+ * 5.1 and 5.4): delete, C1 controls, U+2028, U+2029, the byte order mark, U+FFFE and U+FFFF. */
+static void put_quoted(tspi_buf *out, const char *text)
+{
+    tspi_buf json = {0};
+
+    tspi_buf_json_string(&json, text, strlen(text)); /* which is valid UTF-8 */
+    for (size_t k = 0; k < json.len; k++) {
+        const uint8_t *at = json.data + k;
+        unsigned code = at[0] < 0x80 ? at[0] : 0; /* others that matter begin with c2 or e. */
+        if (at[0] == 0xc2)
+            code = at[1];
+        else if (at[0] >> 4 == 0xe)
+            code = (at[0] & 15u) << 12 | (at[1] & 63u) << 6 | (at[2] & 63u);
+        if ((code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 || code == 0xfeff || code >= 0xfffe) {
+            tspi_buf_printf(out, "\\u%04x", code);
+            k += code < 0x80 ? 0 : code < 0x800 ? 1 : 2;
+        } else
+            tspi_buf_putc(out, (char)at[0]);
+    }
+    out->failed |= json.failed;
+    tspi_buf_release(&json);
+}
+
 static void put_text(tspi_buf *out, const char *key, const char *text)
 {
     if (!text)
         return;
     tspi_buf_printf(out, "%s: ", key);
-    tspi_buf_json_string(out, text, strlen(text)); /* a JSON string is a YAML string */
+    put_quoted(out, text);
     tspi_buf_putc(out, '\n');
+}
+
+/* The shortest of a few forms that reads back as the same number. */
+static void put_real(tspi_buf *out, const char *key, double value)
+{
+    char text[40];
+
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    tspi_buf_printf(out, "%s: %s\n", key, text);
 }
 
 static void put_clock(tspi_buf *out, const tspi_spec *spec)
@@ -81,15 +120,18 @@ void tspi_spec_write(const tspi_spec *spec, tspi_buf *out)
     tspi_buf_puts(out, "engine:\n");
     put_text(out, "  name", spec->engine.name);
     put_text(out, "  model", spec->engine.model);
-    tspi_buf_printf(out, "  max_tokens: %u\n  chunk_tokens: %u\n  slots: %u\n  temperature: %.9g\n",
-                    spec->engine.max_tokens, spec->engine.chunk_tokens, spec->engine.slots, spec->engine.temperature);
-    tspi_buf_printf(out, "load:\n  arrival: %s\n  rate: %.9g\n  concurrency: %u\n",
-                    tspi_arrival_name(spec->load.arrival), spec->load.rate_per_s, spec->load.concurrency);
+    tspi_buf_printf(out, "  max_tokens: %u\n  chunk_tokens: %u\n  slots: %u\n", spec->engine.max_tokens,
+                    spec->engine.chunk_tokens, spec->engine.slots);
+    put_real(out, "  temperature", spec->engine.temperature);
+    tspi_buf_printf(out, "load:\n  arrival: %s\n", tspi_arrival_name(spec->load.arrival));
+    put_real(out, "  rate", spec->load.rate_per_s);
+    tspi_buf_printf(out, "  concurrency: %u\n", spec->load.concurrency);
     put_text(out, "  prompts", spec->load.prompts);
     tspi_buf_puts(out, "link:\n");
     put_duration(out, "  delay", spec->link.delay_ns);
     put_duration(out, "  jitter", spec->link.jitter_ns);
-    tspi_buf_printf(out, "  loss: %.9g\n  rate_mbit: %.9g\n", spec->link.loss, spec->link.rate_mbit);
+    put_real(out, "  loss", spec->link.loss);
+    put_real(out, "  rate_mbit", spec->link.rate_mbit);
     put_clock(out, spec);
     put_experiment(out, spec);
     put_stages(out, spec);
