@@ -49,12 +49,14 @@ static void *socket_new(struct zmq_transport *t, int type)
 {
     void *socket = zmq_socket(t->context, type);
     int hwm = HIGH_WATER_MARK, linger = LINGER_MS, reconnect_ms = 20;
+    int64_t largest = TSPI_MSG_MAX_BYTES;
 
     if (!socket)
         return NULL;
     zmq_setsockopt(socket, type == ZMQ_PUSH ? ZMQ_SNDHWM : ZMQ_RCVHWM, &hwm, sizeof hwm);
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(socket, ZMQ_RECONNECT_IVL, &reconnect_ms, sizeof reconnect_ms);
+    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest); /* or a stranger's length is believed */
     return socket;
 }
 
@@ -161,7 +163,7 @@ static tsp_status zmq_transport_send(tspi_transport *transport, uint32_t peer, t
     }
     if (sent >= 0)
         return TSP_OK;
-    if (zmq_errno() == EAGAIN)
+    if (zmq_errno() == EAGAIN || zmq_errno() == EINTR)
         return TSP_EAGAIN;
     return fail(err, "cannot send");
 }
