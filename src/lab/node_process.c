@@ -96,12 +96,14 @@ static tsp_status send_queued(struct process *p, tsp_error *err)
             tsp_status rc = p->transport->ops->send(p->transport, peer->handle, msg, err);
             if (rc == TSP_EAGAIN)
                 break;
-            if (rc != TSP_OK)
-                return rc;
+            if (rc != TSP_OK && rc != TSP_ECLOSED)
+                return rc; /* the message stays in the queue, to be freed with it */
             peer->queue = next;
             if (!next)
                 peer->queue_end = &peer->queue;
             p->queued--;
+            if (rc != TSP_OK)
+                return rc;
         }
     }
     return TSP_OK;
