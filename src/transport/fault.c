@@ -6,14 +6,27 @@
 
 #include "base/due_queue.h"
 
+/* Messages held in all before send says TSP_EAGAIN. */
+enum { HELD_MAX = 100000 };
+/* How soon a refused message is offered again. */
+static const int64_t retry_after_ns = TSP_NS_PER_MS;
+
+/* One peer's way: what its delay is over for, but its queue refused. So a slow peer holds up nobody else. */
+struct lane {
+    int64_t last_due_ns;
+    tspi_msg *first, *last;
+};
+
 struct fault_transport {
     tspi_transport base;
     tspi_transport *inner;
     tspi_fault_config config;
     tspi_random random;
     tspi_due_queue held;  /* of messages */
-    int64_t *last_due_ns; /* a peer */
-    uint32_t peers_n;
+    struct lane *lanes;   /* a peer */
+    uint32_t lanes_n;
+    size_t refused_n; /* messages in lanes */
+    int64_t retry_ns; /* when to offer them again */
 };
 
 static int64_t monotonic_ns(void)
@@ -34,14 +47,14 @@ static tsp_status fault_connect(tspi_transport *transport, const char *address, 
     struct fault_transport *t = (struct fault_transport *)transport;
     tsp_status rc = t->inner->ops->connect(t->inner, address, ret_peer, err);
 
-    if (rc != TSP_OK || *ret_peer < t->peers_n)
+    if (rc != TSP_OK || *ret_peer < t->lanes_n)
         return rc;
-    int64_t *last = realloc(t->last_due_ns, (*ret_peer + 1) * sizeof *last);
-    if (!last)
+    struct lane *lanes = realloc(t->lanes, (*ret_peer + 1) * sizeof *lanes);
+    if (!lanes)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a peer");
-    t->last_due_ns = last;
-    while (t->peers_n <= *ret_peer)
-        last[t->peers_n++] = 0;
+    t->lanes = lanes;
+    while (t->lanes_n <= *ret_peer)
+        lanes[t->lanes_n++] = (struct lane){0};
     return TSP_OK;
 }
 
@@ -50,10 +63,10 @@ static tsp_status hold(struct fault_transport *t, uint32_t peer, tspi_msg *msg)
     double jitter = (double)t->config.jitter_ns * tspi_random_uniform(&t->random, -1.0, 1.0);
     int64_t due_ns = monotonic_ns() + t->config.delay_ns + (int64_t)jitter;
 
-    if (!t->config.reorder && peer < t->peers_n) {
-        if (due_ns < t->last_due_ns[peer])
-            due_ns = t->last_due_ns[peer];
-        t->last_due_ns[peer] = due_ns;
+    if (!t->config.reorder) {
+        int64_t *last = &t->lanes[peer].last_due_ns;
+        due_ns = due_ns < *last ? *last : due_ns;
+        *last = due_ns;
     }
     return tspi_due_push(&t->held, due_ns, msg, peer) ? TSP_OK : TSP_ENOMEM;
 }
@@ -62,6 +75,10 @@ static tsp_status fault_send(tspi_transport *transport, uint32_t peer, tspi_msg 
 {
     struct fault_transport *t = (struct fault_transport *)transport;
 
+    if (peer >= t->lanes_n)
+        return tsp_error_set(err, TSP_EINVAL, "no peer %u", peer);
+    if (t->held.n + t->refused_n >= HELD_MAX)
+        return TSP_EAGAIN;
     if (t->config.loss > 0 && tspi_random_unit(&t->random) < t->config.loss) {
         tspi_msg_free(msg);
         return TSP_OK;
@@ -97,25 +114,49 @@ static int64_t fault_due_ns(tspi_transport *transport)
     int64_t due_ns = t->inner->ops->due_ns ? t->inner->ops->due_ns(t->inner) : INT64_MAX;
 
     const tspi_due *first = tspi_due_first(&t->held);
-    return first && first->due_ns < due_ns ? first->due_ns : due_ns;
+    if (first && first->due_ns < due_ns)
+        due_ns = first->due_ns;
+    return t->refused_n && t->retry_ns < due_ns ? t->retry_ns : due_ns;
+}
+
+/* Give the inner transport what waits for one peer, until it refuses. */
+static tsp_status offer(struct fault_transport *t, uint32_t peer, tsp_error *err)
+{
+    struct lane *lane = &t->lanes[peer];
+    tsp_status rc = TSP_OK;
+
+    while (lane->first && rc == TSP_OK) {
+        tspi_msg *msg = lane->first, *next = msg->next;
+        rc = t->inner->ops->send(t->inner, peer, msg, err);
+        if (rc == TSP_EAGAIN)
+            return TSP_OK;
+        lane->first = next;
+        t->refused_n--;
+        if (rc != TSP_OK && rc != TSP_ECLOSED)
+            tspi_msg_free(msg);
+    }
+    return rc;
 }
 
 static tsp_status fault_poll(tspi_transport *transport, int64_t now_ns, tsp_error *err)
 {
     struct fault_transport *t = (struct fault_transport *)transport;
+    tsp_status rc = TSP_OK;
 
     for (const tspi_due *first; (first = tspi_due_first(&t->held)) && first->due_ns <= now_ns;) {
-        tsp_status rc = t->inner->ops->send(t->inner, first->to, first->thing, err);
-        if (rc == TSP_EAGAIN)
-            break;
+        struct lane *lane = &t->lanes[first->to];
         tspi_msg *msg = tspi_due_pop(&t->held).thing;
-        if (rc != TSP_OK) {
-            if (rc != TSP_ECLOSED)
-                tspi_msg_free(msg);
-            return rc;
-        }
+        msg->next = NULL;
+        *(lane->first ? &lane->last->next : &lane->first) = msg;
+        lane->last = msg;
+        t->refused_n++;
     }
-    return t->inner->ops->poll ? t->inner->ops->poll(t->inner, now_ns, err) : TSP_OK;
+    for (uint32_t peer = 0; peer < t->lanes_n && t->refused_n && rc == TSP_OK; peer++)
+        rc = offer(t, peer, err);
+    t->retry_ns = now_ns + retry_after_ns;
+    if (rc == TSP_OK && t->inner->ops->poll)
+        rc = t->inner->ops->poll(t->inner, now_ns, err);
+    return rc;
 }
 
 static void discard(void *msg)
@@ -128,8 +169,13 @@ static void fault_close(tspi_transport *transport)
     struct fault_transport *t = (struct fault_transport *)transport;
 
     tspi_due_release(&t->held, discard);
+    for (uint32_t peer = 0; peer < t->lanes_n; peer++)
+        for (tspi_msg *msg = t->lanes[peer].first, *next; msg; msg = next) {
+            next = msg->next;
+            tspi_msg_free(msg);
+        }
     t->inner->ops->close(t->inner);
-    free(t->last_due_ns);
+    free(t->lanes);
     free((void *)t->base.ops);
     free(t);
 }

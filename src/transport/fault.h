@@ -1,4 +1,5 @@
-/* A transport around another one that delays, jitters, loses, doubles or reorders messages on their way out. */
+/* A transport around another one that delays, jitters, loses, doubles or reorders messages on their way out. What it
+ * still holds when it is closed is lost. */
 #ifndef TSPI_TRANSPORT_FAULT_H
 #define TSPI_TRANSPORT_FAULT_H
 
