@@ -211,6 +211,71 @@ static uint32_t intern(clock_index *index, const char *key, const char *name)
     return index->slots[at] = table->clocks_n++;
 }
 
+/* What people call the thing that an identity numbers; NULL where the identity is a name already. */
+static const char *readable(const tspi_process *process, const char *key)
+{
+    if (!strcmp(key, "host.id"))
+        return get(process, "host.name") ? get(process, "host.name") : get(process, "hostname");
+    if (!strcmp(key, "k8s.node.uid"))
+        return get(process, "k8s.node.name");
+    if (!strcmp(key, "k8s.pod.uid") || !strcmp(key, "container.id"))
+        return get(process, "k8s.pod.name");
+    return NULL;
+}
+
+typedef struct {
+    const char *name; /* borrowed from the set; NULL = its processes do not agree on one */
+    uint32_t row;
+    bool seen;
+} nickname;
+
+static int by_name(const void *a, const void *b)
+{
+    const nickname *x = a, *y = b;
+
+    if (!x->name || !y->name)
+        return (x->name != NULL) - (y->name != NULL);
+    int order = strcmp(x->name, y->name);
+    return order ? order : (x->row > y->row) - (x->row < y->row);
+}
+
+/* Give numbered machines their readable names, where all processes of a clock agree on one and no other clock has it:
+ * a name shared by two machines (every container called "localhost") would hide which is which. */
+static tsp_status use_readable_names(const tspi_span_set *set, tspi_clock_table *table, tsp_error *err)
+{
+    uint32_t n = table->clocks_n;
+    nickname *names = calloc((size_t)n + 1, sizeof *names);
+    tsp_status rc = TSP_OK;
+
+    if (!names)
+        return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by clocks");
+    for (uint32_t c = 0; c < n; c++)
+        names[c].row = c;
+    for (size_t p = 0; p < set->processes_n; p++) {
+        nickname *own = &names[set->processes[p].clock];
+        const char *name = readable(&set->processes[p], table->clocks[own->row].key);
+        if (!own->seen)
+            own->name = name;
+        else if (own->name && (!name || strcmp(own->name, name) != 0))
+            own->name = NULL;
+        own->seen = true;
+    }
+    qsort(names, n, sizeof *names, by_name);
+    for (uint32_t k = 0; k < n && rc == TSP_OK; k++) {
+        bool alone = names[k].name && (!k || !names[k - 1].name || strcmp(names[k - 1].name, names[k].name) != 0) &&
+                     (k + 1 == n || strcmp(names[k + 1].name, names[k].name) != 0);
+        if (!alone)
+            continue;
+        const char *copy = tspi_arena_strndup(&table->arena, names[k].name, strlen(names[k].name));
+        if (!copy)
+            rc = tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by clocks");
+        else
+            table->clocks[names[k].row].name = copy;
+    }
+    free(names);
+    return rc;
+}
+
 /* Names must tell clocks apart for --reference and for people: where two kinds of key gave one name, say the key. */
 static tsp_status make_unique(tspi_clock_table *table, clock_index *index, tsp_error *err)
 {
@@ -308,7 +373,11 @@ tsp_status tspi_clocks_identify(tspi_span_set *set, const char *key, tspi_clock_
         if (cut)
             *cut = 0;
     }
-    rc = make_unique(ret_table, &index, err);
+    for (uint32_t row = 0; row < ret_table->clocks_n; row++)
+        ret_table->clocks[row].id = ret_table->clocks[row].name;
+    rc = wanted.whole ? TSP_OK : use_readable_names(set, ret_table, err);
+    if (rc == TSP_OK)
+        rc = make_unique(ret_table, &index, err);
 out:
     free(index.slots);
     return rc;
@@ -326,6 +395,9 @@ uint32_t tspi_clock_find(const tspi_clock_table *table, const char *name)
 {
     for (uint32_t row = 0; row < table->clocks_n; row++)
         if (!strcmp(table->clocks[row].name, name))
+            return row;
+    for (uint32_t row = 0; row < table->clocks_n; row++)
+        if (!strcmp(table->clocks[row].id, name))
             return row;
     return TSPI_NONE;
 }

@@ -12,7 +12,8 @@
 #include "span/span.h"
 
 typedef struct {
-    const char *name;   /* unique in its table */
+    const char *name;   /* unique in its table; a machine's name where its identity is a number (host.name of a host.id) */
+    const char *id;     /* the value that told it apart; often the name */
     const char *key;    /* what named it: "k8s.node.name", "service.name+process.pid", "process", "ip/24" */
     uint32_t processes; /* how many share it */
 } tspi_clock;
@@ -32,7 +33,7 @@ tsp_status tspi_clocks_identify(tspi_span_set *set, const char *key, tspi_clock_
 
 void tspi_clock_table_release(tspi_clock_table *table);
 
-/* The row of a clock by name, or TSPI_NONE. */
+/* The row of a clock by name, else by id; TSPI_NONE when there is none. */
 uint32_t tspi_clock_find(const tspi_clock_table *table, const char *name);
 
 #endif

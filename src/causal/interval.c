@@ -1,7 +1,10 @@
 #include "causal/interval.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "solve/balance.h"
 
 /* Half of what an edge needs before its clock is accused, and a quarter before its offset is named (SOLVER.md, "Open").
  */
@@ -63,6 +66,8 @@ typedef struct {
     size_t *first;                /* owned; a row a group, and one more */
     uint32_t groups_n;
     int64_t *up, *down, *offset; /* owned; a row a clock, scratch */
+    double *balanced;            /* owned; a row a clock: max-balanced offset within joined[] */
+    uint32_t *joined;            /* owned; a row a clock: a number shared by clocks that hops tie both ways */
     bool *shifted;               /* owned; a row a clock: it has hops that are shifted as a body */
     tspi_interval *rows;
 } solver;
@@ -176,7 +181,52 @@ static uint64_t weight(const solver *s, uint32_t clock)
     return s->e->edges->stats[clock].hops_in + s->e->edges->stats[clock].hops_out;
 }
 
-/* The middle of what low tails allow, against root; TSP_NO_VALUE where only one side is bounded. */
+/* Balance the group's low tails: for every set of clocks the fastest hop out looks exactly as fast as the fastest hop
+ * in. A ring of hops, one way round, so shares its delay equally, where the middle of the bounds would be half the ring
+ * off. Above FRAME_CLOCKS_MAX clocks each stays alone, and the middle has to do. */
+static tsp_status balance_group(solver *s, uint32_t group)
+{
+    size_t first = s->first[group], n = s->first[group + 1] - first;
+    size_t ties = s->estimate.first[group + 1] - s->estimate.first[group];
+    tspi_balance_edge *edges = malloc((ties + 1) * sizeof *edges);
+    int64_t *place = s->up; /* scratch: where a clock stands in the group */
+    double *x = calloc(n + 1, sizeof *x), *level = calloc(n + 1, sizeof *level);
+    uint32_t *joined = calloc(n + 1, sizeof *joined);
+    tspi_balancer balancer = {0};
+    bool ok = edges && x && level && joined;
+
+    for (size_t k = 0; ok && k < n; k++)
+        place[s->members[first + k]] = (int64_t)k;
+    for (size_t k = 0; ok && k < ties; k++) {
+        const tie *t = &s->estimate.ties[s->estimate.first[group] + k];
+        edges[k] = (tspi_balance_edge){(uint32_t)place[t->from], (uint32_t)place[t->to], (double)t->limit_ns};
+    }
+    ok = ok && tspi_balance(&balancer, (uint32_t)n, edges, ties, NULL, x, joined, level);
+    for (size_t k = 0; ok && k < n; k++) {
+        s->balanced[s->members[first + k]] = x[k];
+        s->joined[s->members[first + k]] = joined[k];
+    }
+    tspi_balancer_release(&balancer);
+    free(edges);
+    free(x);
+    free(level);
+    free(joined);
+    return ok ? TSP_OK : TSP_ENOMEM;
+}
+
+static tsp_status balance_groups(solver *s)
+{
+    tsp_status rc = TSP_OK;
+
+    for (uint32_t c = 0; c < s->e->edges->clocks_n; c++)
+        s->joined[c] = TSPI_NONE;
+    for (uint32_t g = 0; g < s->groups_n && rc == TSP_OK; g++)
+        if (s->first[g + 1] - s->first[g] <= FRAME_CLOCKS_MAX && s->estimate.first[g + 1] > s->estimate.first[g])
+            rc = balance_group(s, g);
+    return rc;
+}
+
+/* Offsets against root from what low tails allow; TSP_NO_VALUE where only one side is bounded. */
 static bool estimates(solver *s, uint32_t root)
 {
     uint32_t c;
@@ -187,6 +237,8 @@ static bool estimates(solver *s, uint32_t root)
     {
         bool known = s->up[c] != TSPI_UNBOUNDED && s->down[c] != TSPI_UNBOUNDED;
         s->offset[c] = known ? (s->up[c] - s->down[c]) / 2 : TSP_NO_VALUE;
+        if (known && s->joined[root] != TSPI_NONE && s->joined[c] == s->joined[root])
+            s->offset[c] = llrint(s->balanced[c] - s->balanced[root]);
     }
     return true;
 }
@@ -347,9 +399,12 @@ static bool allocate(solver *s)
     s->up = malloc(n * sizeof *s->up);
     s->down = malloc(n * sizeof *s->down);
     s->offset = malloc(n * sizeof *s->offset);
+    s->balanced = calloc(n, sizeof *s->balanced);
+    s->joined = malloc(n * sizeof *s->joined);
     s->shifted = calloc(n, sizeof *s->shifted);
     s->rows = calloc(n, sizeof *s->rows);
-    return s->group && s->members && s->first && s->up && s->down && s->offset && s->shifted && s->rows;
+    return s->group && s->members && s->first && s->up && s->down && s->offset && s->balanced &&
+           s->joined && s->shifted && s->rows;
 }
 
 static void release(solver *s)
@@ -360,6 +415,8 @@ static void release(solver *s)
     free(s->up);
     free(s->down);
     free(s->offset);
+    free(s->balanced);
+    free(s->joined);
     free(s->shifted);
     for (graph *g = &s->proof; g <= &s->estimate; g++) {
         free(g->ties);
@@ -374,7 +431,8 @@ tsp_status tspi_intervals_find(const tspi_evidence *evidence, const tspi_clock_t
     tsp_status rc = TSP_ENOMEM;
 
     if (allocate(&s) && find_groups(&s) == TSP_OK && graph_init(&s, &s.proof, PROOF) == TSP_OK &&
-        graph_init(&s, &s.bound, BOUND) == TSP_OK && graph_init(&s, &s.estimate, ESTIMATE) == TSP_OK) {
+        graph_init(&s, &s.bound, BOUND) == TSP_OK && graph_init(&s, &s.estimate, ESTIMATE) == TSP_OK &&
+        balance_groups(&s) == TSP_OK) {
         mark_shifted(&s);
         for (uint32_t g = 0; g < s.groups_n; g++)
             solve_group(&s, g, reference);

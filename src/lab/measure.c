@@ -13,9 +13,6 @@
 #include "lab/node.h"
 #include "wire/wire.h"
 
-/* The lab's nodes are machines, and their names are unique. */
-#define CLOCK_KEY "host.name"
-
 /* ------------------------------------------------------------------ traces */
 
 struct reading {
@@ -61,13 +58,12 @@ static int by_edge_and_slice(const void *a, const void *b)
 
 static tsp_status read_traces(const char *folder, struct reading *in, tsp_error *err)
 {
-    const tspi_causal_options options = {.clock_key = CLOCK_KEY};
     char path[4200];
 
     snprintf(path, sizeof path, "%s/otlp", folder);
     tsp_status rc = tspi_wire_read_path(path, NULL, &in->set, &in->report, err);
     if (rc == TSP_OK)
-        rc = tspi_causal_init(&in->causal, &in->set, &options, err);
+        rc = tspi_causal_init(&in->causal, &in->set, NULL, err);
     if (rc == TSP_OK)
         rc = tspi_hops_collect(&in->causal.join, false, &in->hops, &in->hops_n, err);
     if (rc != TSP_OK)

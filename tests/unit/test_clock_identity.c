@@ -129,3 +129,30 @@ TEST(clock_identity, networks_and_joined_keys)
     tspi_clock_table_release(&table);
     tspi_span_set_release(&set);
 }
+
+TEST(clock_identity, a_numbered_machine_is_called_by_its_name_where_that_is_unique)
+{
+    tspi_span_set set = {0};
+    tspi_clock_table table = {0};
+    tsp_error err = {0};
+    uint32_t a = PROCESS(&set, "host.id", "1111", "host.name", "node-a", "service.name", "x");
+    uint32_t again = PROCESS(&set, "host.id", "1111", "host.name", "node-a", "service.name", "y");
+    uint32_t b = PROCESS(&set, "host.id", "2222", "host.name", "localhost");
+    uint32_t c = PROCESS(&set, "host.id", "3333", "host.name", "localhost");
+    uint32_t d = PROCESS(&set, "host.id", "4444", "host.name", "old-name", "service.name", "x");
+    uint32_t renamed = PROCESS(&set, "host.id", "4444", "host.name", "new-name", "service.name", "y");
+    uint32_t nameless = PROCESS(&set, "host.id", "5555");
+
+    CHECK_STATUS(tspi_clocks_identify(&set, NULL, &table, &err), TSP_OK, &err);
+    CHECK_STR(name_of(&set, &table, a), "node-a");
+    CHECK_INT(set.processes[a].clock, set.processes[again].clock);
+    CHECK_STR(name_of(&set, &table, b), "2222");
+    CHECK_STR(name_of(&set, &table, c), "3333");
+    CHECK_STR(name_of(&set, &table, d), "4444");
+    CHECK_INT(set.processes[d].clock, set.processes[renamed].clock);
+    CHECK_STR(name_of(&set, &table, nameless), "5555");
+    CHECK_INT(tspi_clock_find(&table, "node-a"), set.processes[a].clock);
+    CHECK_INT(tspi_clock_find(&table, "1111"), set.processes[a].clock);
+    tspi_clock_table_release(&table);
+    tspi_span_set_release(&set);
+}
