@@ -69,7 +69,7 @@ TEST(clock_identity, a_host_name_that_is_the_pods_or_the_containers_is_no_host)
     uint32_t jaeger2 = PROCESS(&set, "hostname", "ocean0", "service.name", "b");
 
     REQUIRE(tspi_clocks_identify(&set, NULL, &table, NULL) == TSP_OK);
-    CHECK_STR(name_of(&set, &table, pod), "uid-1");
+    CHECK_STR(name_of(&set, &table, pod), "shop-1");
     CHECK_STR(name_of(&set, &table, container), "0123456789abcdef0123");
     CHECK_STR(name_of(&set, &table, jaeger), "ocean0");
     CHECK_INT(set.processes[jaeger].clock, set.processes[jaeger2].clock);
