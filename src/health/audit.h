@@ -34,6 +34,7 @@ typedef struct {
     tspi_interval *intervals;              /* a row a clock */
     const char **clock_names;              /* in check's arena */
     uint64_t (*edge_causes)[TSP_CAUSES_N]; /* a row an edge of causal.edges */
+    const tspi_judge *judge;               /* a solver's opinion of causes; NULL = none */
     double max_drift_ppm;
     uint64_t hop_index;
 } tspi_audit;

@@ -37,6 +37,7 @@ typedef struct {
     uint32_t trace;
     uint32_t *rows; /* owned; spans of the trace, by (parent, start) */
     size_t n;
+    uint64_t hop_index;
     uint32_t *place; /* owned; a row a span of the whole set: 1 + its line of the tree, 0 = none */
 } tree;
 
@@ -143,13 +144,15 @@ static tsp_status mark(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
     (void)err;
     for (size_t k = 0; k < n; k++) {
         const tspi_hop *hop = &hops[k];
+        uint64_t index = t->hop_index;
         bool reply = hop->relation == TSPI_HOP_REPLY;
+        t->hop_index += !hop->same_clock;
         uint32_t place = t->place[reply ? hop->from_span : hop->to_span];
         int64_t by_ns = hop->sent_ns - hop->received_ns;
         if (!place || !tspi_hop_is_violation(hop))
             continue;
         tsp_check_span *line = &t->a->check->tree[place - 1];
-        tsp_cause cause = (tsp_cause)tspi_cause_find(&t->a->evidence, hop, 0, NULL);
+        tsp_cause cause = (tsp_cause)tspi_cause_find(&t->a->evidence, hop, index, t->a->judge);
         if (reply) {
             line->reply_by_ns = by_ns;
             line->reply_cause = cause;

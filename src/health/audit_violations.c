@@ -93,7 +93,7 @@ static tsp_status take_hops(void *ctx, const tspi_hop *hops, size_t n, tsp_error
         a->hop_index += !hop->same_clock;
         if (!tspi_hop_is_violation(hop))
             continue;
-        enum tspi_cause cause = tspi_cause_find(&a->evidence, hop, index, NULL);
+        enum tspi_cause cause = tspi_cause_find(&a->evidence, hop, index, a->judge);
         if (hop->same_clock) {
             totals->same_clock++;
             count(a, hop, "same_clock", cause);

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""`truespan check` as a stranger uses it: exit codes, keys, messages, the same answer from every way in. TAP.
+
+usage: test_check.py TRUESPAN DATA_FOLDER"""
+import gzip, json, os, subprocess, sys, tempfile
+
+truespan, data = sys.argv[1:3]
+traces = os.path.join(data, "traces")
+number = failed = 0
+
+
+def run(*args, stdin=None, env=None):
+    done = subprocess.run([truespan] + list(args), input=stdin, capture_output=True, timeout=60,
+                          env=dict(os.environ, **(env or {})))
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test(name, *conditions):
+    global number, failed
+    number += 1
+    bad = [k for k, c in enumerate(conditions) if not c]
+    failed += bool(bad)
+    print("%sok %d - %s%s" % ("not " if bad else "", number, name, " # condition %s" % bad if bad else ""))
+
+
+def sample(name):
+    return os.path.join(traces, name)
+
+
+skew, clean = sample("skew.zipkin2.json"), sample("kiali-bookinfo.otlp.json")
+
+# Exit codes.
+test("0 without violations", run("check", clean)[0] == 0)
+test("1 with violations", run("check", skew)[0] == 1)
+for name, args in {"no file": ["check"], "missing file": ["check", "/nonexistent"], "bad option": ["check", "--nope", skew],
+                   "bad key": ["check", "--clock-key", "nope", skew], "bad reference": ["check", "--reference", "nope", skew],
+                   "bad trace": ["check", "--trace", "abc", skew], "bad format": ["check", "--format", "xml", skew],
+                   "wrong format": ["check", "--format", "otlp-proto", skew], "no command": ["chekc"],
+                   "drift": ["check", "--max-drift", "-1", skew], "nothing": []}.items():
+    rc, out, err = run(*args)
+    test("2 and a message on stderr: " + name, rc == 2, out == "", len(err) > 10)
+for name in sorted(os.listdir(sample("invalid"))):
+    rc, out, err = run("check", sample("invalid/" + name))
+    test("invalid/" + name, rc == 2, name in err, out == "")
+    rc, out, err = run("check", "--keep-going", sample("invalid/" + name))
+    test("--keep-going invalid/" + name, rc in (0, 2))
+
+# What a program reads: exactly these keys.
+said = json.loads(run("check", "--json", skew)[1])
+test("keys", list(said) == ["input", "violations", "causes", "edges", "clocks", "examples"],
+     list(said["input"]) == ["files", "bytes", "spans", "traces", "clocks", "hops"],
+     list(said["violations"]) == ["total", "hard", "soft", "same_clock", "negative_duration", "token_order"],
+     list(said["causes"]) == ["clock", "step", "late_stamp", "instrumentation", "unknown"],
+     list(said["edges"][0]) == ["from", "to", "hops", "violations", "worst_ns", "slack_p50_ns", "margin_ns"],
+     list(said["clocks"][0]) == ["clock", "verdict", "offset_ns", "lo_ns", "hi_ns", "drift_ppb", "hops_in", "hops_out",
+                                 "steps"],
+     list(said["examples"][0]) == ["trace_id", "span_id", "parent_span_id", "from", "to", "by_ns", "cause"])
+test("skew.zipkin: 65.44 ms, and too few hops to say why", said["violations"]["hard"] == 1,
+     said["edges"][0]["worst_ns"] == 65441000, said["causes"]["unknown"] == 1,
+     said["edges"][0]["from"] == "servicea", all(c["verdict"] in ("unknown", "ok") for c in said["clocks"]))
+
+# The truth about the samples, where it is known.
+said = json.loads(run("check", "--json", "--clock-key", "ip/24", sample("hotel-12.jaeger.json"))[1])
+ahead = {c["clock"]: c for c in said["clocks"]}
+rc, out, err = run("check", "--reference", "10.0.1.0/24", "--clock-key", "ip/24", sample("hotel-12.jaeger.json"))
+test("hotel: 10.0.2 is ahead", said["input"]["clocks"] == 2, said["violations"]["hard"] > 0,
+     "10.0.2.0/24 runs about" in out and "ahead of 10.0.1.0/24" in out)
+said = json.loads(run("check", "--json", "--reference", "33.33.33.167", sample("nezha-boutique-0822-0520.otlp.pb.gz"))[1])
+wrong = [c for c in said["clocks"] if c["verdict"] == "proven"]
+test("nezha: .76 lags, and only .76", said["violations"]["hard"] == 2, [c["clock"] for c in wrong] == ["33.33.33.76"],
+     wrong and -1050000 <= wrong[0]["offset_ns"] <= -128000)
+rc, out, err = run("check", sample("trainticket-cancel2.zipkin2.json"))
+test("trainticket: already corrected", rc == 0, "corrected already" in out, "10 of 10" in out)
+rc, out, err = run("check", sample("nodejs-8.jaeger.json"))
+test("nodejs: one clock, nothing wrong", rc == 0, "1 clock" in out, "No violation." in out)
+
+# One answer, whichever way the bytes come in.
+want = json.loads(run("check", "--json", skew)[1])
+raw = open(skew, "rb").read()
+with tempfile.TemporaryDirectory() as aside:
+    packed = os.path.join(aside, "skew.json.gz")
+    with gzip.open(packed, "wb") as out:
+        out.write(raw)
+    halves = json.loads(raw)
+    for k in range(2):
+        with open(os.path.join(aside, "half%d.json" % k), "w") as out:
+            json.dump(halves[k::2], out)
+    ways = {"pipe": run("check", "--json", "-", stdin=raw), "gzip": run("check", "--json", packed),
+            "two files": run("check", "--json", *[os.path.join(aside, "half%d.json" % k) for k in range(2)]),
+            "one thread": run("check", "--json", "--jobs", "1", skew)}
+    os.unlink(packed)
+    ways["folder"] = run("check", "--json", aside)
+for name, (rc, out, err) in ways.items():
+    got = json.loads(out)
+    test("the same by " + name, rc == 1, got["violations"] == want["violations"], got["causes"] == want["causes"],
+         sorted(map(str, got["edges"])) == sorted(map(str, want["edges"])))
+
+# For people.
+rc, out, err = run("check", "--trace", "1e223ff1f80f1c69", skew)
+test("a trace as a tree", rc == 1, "<-- starts 65.4 ms before its cause" in out, "\033" not in out,
+     [line.split()[3].strip(",") for line in out.splitlines()[3:]] == ["get", "post", "post", "async"])
+rc, out, err = run("check", "--examples", "3", sample("hotel-12.jaeger.json"))
+test("examples, the worst first", out.count("\n  trace ") == 3)
+said = json.loads(run("check", "--json", "--examples", "0", skew)[1])
+test("no examples wanted", said["examples"] == [])
+said = json.loads(run("check", "--json", "--examples", "1000", sample("hotel-12.jaeger.json"))[1])
+by = [e["by_ns"] for e in said["examples"]]
+test("all examples, the worst first", by == sorted(by, reverse=True), len(by) == said["violations"]["total"])
+for args in (["help"], ["help", "check"], ["check", "--help"], ["--version"], ["man"], ["man", "check"],
+             ["completion", "bash"], ["completion", "zsh"]):
+    rc, out, err = run(*args)
+    test(" ".join(args), rc == 0, len(out) > 8, err == "")
+if os.path.exists("/dev/full"):
+    done = subprocess.run([truespan, "check", "--json", skew], stdout=open("/dev/full", "w"), stderr=subprocess.PIPE)
+    test("a full disk is no success", done.returncode == 2, b"cannot write" in done.stderr)
+print("1..%d" % number)
+sys.exit(failed > 0)
