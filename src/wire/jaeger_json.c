@@ -379,6 +379,7 @@ static tsp_status one_span(tspi_scan *scan, tspi_json *json, tspi_trace_id trace
     }
     if (json->problem)
         return TSP_OK;
+    scan->reached = tspi_scan_offset(scan, json->at);
     if (!settle_parent(scan, &members) || !unknown_process(scan) ||
         !tspi_scan_micro_stamps(scan, members.start_ns, &members.start, members.duration_ns, &members.duration))
         return tspi_scan_no_memory(scan);

@@ -378,6 +378,7 @@ static tsp_status one_span(tspi_scan *scan, tspi_json *json)
     }
     if (json->problem)
         return TSP_OK;
+    scan->reached = tspi_scan_offset(scan, json->at);
     if (scan->patching && scan->span.start_ns != TSPI_NO_STAMP)
         fine &= tspi_scan_place(scan, TSPI_STAMP_START, tspi_scan_offset(scan, stamps.start.at), stamps.start.len,
                                 scan->span.start_ns);

@@ -14,16 +14,18 @@ static const uint8_t *line_end(const uint8_t *at, const uint8_t *end)
     return NULL;
 }
 
-/* Where to go on after the document at at failed: the next line that starts like it. */
-static const uint8_t *resume(const uint8_t *at, const uint8_t *end)
+/* Where to go on after the document at at failed: the next line that starts like it, or, if it does not start like a
+ * document, that starts like one. Not before what spans have been taken from. */
+static const uint8_t *resume(const tspi_scan *scan, const uint8_t *at, const uint8_t *end)
 {
-    const uint8_t *line = at;
+    const uint8_t *line = scan->base + scan->reached > at ? scan->base + scan->reached : at;
+    bool any = *at != '{' && *at != '[';
 
     while (end - line > PREFIX) {
         const uint8_t *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline || end - newline <= PREFIX)
             break;
-        if (!memcmp(newline + 1, at, PREFIX))
+        if (any ? newline[1] == '{' || newline[1] == '[' : !memcmp(newline + 1, at, PREFIX))
             return newline;
         line = newline + 1;
     }
@@ -54,7 +56,7 @@ static tsp_status documents(tspi_scan *scan, tspi_json_document document, const 
         if (json.problem && (rc == TSP_OK || rc == TSP_EPARSE))
             rc = tspi_scan_json_error(scan, &json);
         if (rc == TSP_EPARSE && scan->keep_going) {
-            const uint8_t *next = line ? line : resume(at, end);
+            const uint8_t *next = line ? line : resume(scan, at, end);
             tspi_scan_give_up(scan, tspi_scan_offset(scan, at), tspi_scan_offset(scan, next));
             json.at = next;
         } else if (rc != TSP_OK)

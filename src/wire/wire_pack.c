@@ -30,7 +30,7 @@ enum tspi_compression tspi_pack_sniff(const uint8_t *bytes, size_t len)
     if (found != TSPI_PLAIN || len < 8)
         return found;
     found = magic(bytes + 4, len - 4);
-    if (found == TSPI_PLAIN || !be32(bytes) || be32(bytes) > len - 4)
+    if (found == TSPI_PLAIN || !be32(bytes))
         return TSPI_PLAIN;
     return found == TSPI_GZIP ? TSPI_FRAMED_GZIP : TSPI_FRAMED_ZSTD;
 }

@@ -92,6 +92,7 @@ typedef struct {
     const uint8_t *base; /* its bytes */
     size_t len;
     bool keep_going, patching;
+    size_t reached; /* JSON: spans have been taken from the bytes before this offset */
     tsp_error *err; /* may be NULL */
 
     /* reading */

@@ -174,6 +174,7 @@ static tsp_status one_span(tspi_scan *scan, tspi_json *json)
     }
     if (json->problem)
         return TSP_OK;
+    scan->reached = tspi_scan_offset(scan, json->at);
     if (scan->process == TSPI_NONE)
         rc = tspi_scan_nobody(scan, &scan->process);
     if (rc != TSP_OK)
