@@ -18,6 +18,7 @@ static const char *const prompts[] = {
 enum { PROMPTS = sizeof prompts / sizeof *prompts, MAX_TOKENS = 32, START_TRIES = 600, ALL_JOBS = 7 };
 
 static char program[4096], model[4096];
+static const char log_name[] = "llama-server.log"; /* left behind by a failure */
 
 /* NULL, or why the tests cannot run. */
 static const char *missing(void)
@@ -56,7 +57,7 @@ static unsigned free_port(void)
 
 static void be_server(const char *port, const char *slots)
 {
-    int log = open("llama-server.log", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    int log = open(log_name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
@@ -74,6 +75,8 @@ static void server_stop(server *llama, int how)
     kill(llama->pid, how);
     waitpid(llama->pid, &status, 0);
     llama->pid = 0;
+    if (!test_failures)
+        unlink(log_name);
 }
 
 static tspi_engine *open_engine(const server *llama, tsp_error *err)
@@ -101,7 +104,7 @@ static tspi_engine *server_start(server *llama, const char *slots)
             return engine;
         poll(NULL, 0, 100);
     }
-    TEST_FAIL("llama-server does not answer, see llama-server.log: %s", err.message);
+    TEST_FAIL("llama-server does not answer, see %s: %s", log_name, err.message);
     server_stop(llama, SIGKILL);
     return NULL;
 }
