@@ -58,6 +58,14 @@ tsp_status tspi_conductor_pick(enum tspi_nodes wanted, bool *ret_netns, char *re
 
 /* ------------------------------------------------------------------ listening */
 
+static tsp_status how_it_ended(const char *what, const char *name, int status, tsp_error *err)
+{
+    if (WIFSIGNALED(status))
+        return tsp_error_set(err, TSP_ECLOSED, "%s%s was killed by signal %d (%s)", what, name, WTERMSIG(status),
+                             strsignal(WTERMSIG(status)));
+    return tsp_error_set(err, TSP_ECLOSED, "%s%s ended with exit code %d", what, name, WEXITSTATUS(status));
+}
+
 static tsp_status died(tspi_member *member, tsp_error *err)
 {
     int status;
@@ -65,10 +73,18 @@ static tsp_status died(tspi_member *member, tsp_error *err)
     if (!member->pid || waitpid(member->pid, &status, 0) < 0)
         return tsp_error_set(err, TSP_ECLOSED, "node %s is gone", member->name);
     member->pid = 0;
-    if (WIFSIGNALED(status))
-        return tsp_error_set(err, TSP_ECLOSED, "node %s was killed by signal %d (%s)", member->name, WTERMSIG(status),
-                             strsignal(WTERMSIG(status)));
-    return tsp_error_set(err, TSP_ECLOSED, "node %s ended with exit code %d", member->name, WEXITSTATUS(status));
+    return how_it_ended("node ", member->name, status, err);
+}
+
+/* The link says nothing, so nobody hears it go. */
+static tsp_status check_link(tspi_conductor *conductor, tsp_error *err)
+{
+    int status;
+
+    if (conductor->link_pid <= 0 || waitpid(conductor->link_pid, &status, WNOHANG) != conductor->link_pid)
+        return TSP_OK;
+    conductor->link_pid = 0;
+    return how_it_ended("the link between the nodes", "", status, err);
 }
 
 static tsp_status on_line(tspi_conductor *conductor, tspi_member *member, const char *line, tsp_error *err)
@@ -136,7 +152,7 @@ static tsp_status listen_once(tspi_conductor *conductor, int64_t deadline_ns, ts
         if (rc != TSP_OK)
             return rc;
     }
-    return TSP_OK;
+    return check_link(conductor, err);
 }
 
 static const tspi_member *who_owes(const tspi_conductor *conductor)
@@ -247,6 +263,7 @@ static tsp_status start_member(tspi_conductor *conductor, uint32_t index, const 
     close(control[1]);
     close(pass[1]);
     tspi_control_init(&member->control, control[0], control[0]);
+    fcntl(control[0], F_SETFL, O_NONBLOCK);
     if (member->pid < 0) {
         member->pid = 0;
         rc = tsp_error_sys(err, errno, "cannot start node %s", member->name);
@@ -256,7 +273,6 @@ static tsp_status start_member(tspi_conductor *conductor, uint32_t index, const 
             *err = why;
     }
     close(pass[0]);
-    fcntl(control[0], F_SETFL, O_NONBLOCK);
     member->awaited = "ready";
     return rc;
 }

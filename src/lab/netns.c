@@ -120,7 +120,11 @@ tsp_status tspi_fd_recv(int socket_fd, int *ret_fd, tsp_error *err)
     struct iovec data = {&byte, 1};
     struct msghdr msg = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
 
-    if (recvmsg(socket_fd, &msg, MSG_CMSG_CLOEXEC) != 1)
+    ssize_t n;
+    do
+        n = recvmsg(socket_fd, &msg, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n != 1)
         return tsp_error_set(err, TSP_ECLOSED, "no descriptor came");
     struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
     if (!head || head->cmsg_type != SCM_RIGHTS)
