@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+"""What the lab does when things go wrong: one clear line, exit 2, nothing left running, no half table. Prints TAP.
+
+usage: lab_trouble.py TRUESPAN"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+from lab_tap import Lab, Place, Tap, root_with_namespaces  # noqa: E402
+
+QUICK = ["--quick", "--nodes", "process", "--hop-delay", "1ms", "--jitter", "0ms"]
+LONG = ["--sweep", "0ms,5ms", "--duration", "40s", "--quick", "--hop-delay", "1ms"]
+
+
+def refused(tap, lab, place, options, *words, prefix=(), made_folder=False):
+    """The run says why in one line that holds the words, prints nothing else and leaves nothing."""
+    code, out, err = lab.run(place, *options, prefix=prefix, timeout=30)
+    what = " ".join(options)
+    tap.equal(code, 2, f"exit code of {what}")
+    tap.equal(out, "", f"standard output of {what}")
+    lines = err.splitlines()
+    if not tap.equal(len(lines), 1, f"lines of {what}: {err}"):
+        return
+    tap.check(lines[0].startswith("truespan"), "begins with the program's name:", lines[0])
+    for word in words:
+        tap.check(word in lines[0], f"'{word}' is not in:", lines[0])
+    tap.check(place.wait_for_nobody(), "processes left by", what, place.processes())
+    tap.check(made_folder or not os.path.exists(place.out), "a folder is left by", what)
+    for name in ("summary.json", "report.html"):
+        tap.check(not os.path.exists(os.path.join(place.out, name)), f"{name} is left by", what)
+    tap.equal(place.strays(), [], f"files left by {what}")
+
+
+# ------------------------------------------------------------------ bad input
+
+SPECS = [
+    ("an unknown key", "name: x\nlink: {speed: 3}\n", "line 2", "speed"),
+    ("an impossible value", "link:\n  delay: 90s\n", "line 2", "link.delay"),
+    ("no unit", "link:\n  delay: 4\n", "line 2", "link.delay"),
+    ("a cycle", "stages:\n  - {name: gateway, to: [preprocess]}\n  - {name: preprocess, to: [inference]}\n"
+                "  - {name: inference, to: [r, postprocess]}\n  - {name: r, role: relay, to: [q]}\n"
+                "  - {name: q, role: relay, to: [r]}\n  - {name: postprocess, to: [sink]}\n"
+                "  - {name: sink, to: [gateway]}\n", "line 5", "cycle"),
+    ("no YAML", "a: b: c: [", "line 1", "spec.yaml"),
+    ("nothing", "", "empty", "spec.yaml"),
+    ("bytes", b"\x00\xff\xfe\x01\x02", "spec.yaml", "line"),
+]
+
+
+def bad_specs(tap, lab):
+    place = Place()
+    for name, text, *words in SPECS:
+        refused(tap, lab, place, [place.write("spec.yaml", text)], *words)
+    refused(tap, lab, place, [os.path.join(place.base, "absent.yaml")], "absent.yaml")
+    refused(tap, lab, place, [place.base], place.base)
+    place.remove()
+
+
+def bad_options(tap, lab):
+    place = Place()
+    for options, *words in [
+            (["--sweep", "5"], "--sweep", "5"),
+            (["--sweep", "1ms,1ms"], "--sweep", "twice"),
+            (["--sweep", ""], "--sweep"),
+            (["--duration", "3"], "duration"),
+            (["--rate", "0"], "--rate"),
+            (["--rate", "nan"], "rate"),
+            (["--stage", "nobody"], "nobody"),
+            (["--transport", "pigeon"], "pigeon"),
+            (["--transport", "kafka"], "kafka"),
+            (["--nodes", "docker"], "docker"),
+            (["--hop-delay", "1ms", "--jitter", "2ms"], "jitter"),
+            (["--hop-delay", "-1ms"], "hop-delay"),
+            (["--step", "3ms"], "step"),
+            (["--engine", "abacus"], "abacus"),
+            (["--frobnicate"], "frobnicate"),
+            (["a.yaml", "b.yaml"], "SPEC.yaml")]:
+        code, out, err = lab.run(place, *options, timeout=30)
+        tap.equal((code, out), (2, ""), f"{options}: exit code, output")
+        for word in words:
+            tap.check(word in err, f"{options}: '{word}' is not in", err)
+        tap.check(not os.path.exists(place.out), f"{options}: a folder is left")
+        tap.equal(place.processes(), {}, f"{options}: processes")
+    place.remove()
+
+
+def bad_prompts_and_models(tap, lab):
+    place = Place()
+    for prompts, *words in [(os.path.join(place.base, "absent.txt"), "absent.txt"),
+                            (place.write("empty.txt", ""), "empty.txt", "no prompts"),
+                            (place.write("remarks.txt", "# only this\n\n"), "remarks.txt", "no prompts"),
+                            (place.write("latin.txt", b"good\ncaf\xe9\n"), "latin.txt", "line 2", "UTF-8")]:
+        refused(tap, lab, place, [*QUICK, "--prompts", prompts], *words)
+    damaged = place.write("model.gguf", b"GGUF" + b"\x03\0\0\0" + os.urandom(4000))
+    cut = place.write("cut.bin", os.urandom(100))
+    for engine in ("tiny", "llama"):
+        for model in (damaged, cut, os.path.join(place.base, "absent.gguf")):
+            code, out, err = lab.run(place, *QUICK, "--engine", engine, "--model", model, timeout=30)
+            tap.equal((code, out), (2, ""), f"{engine} {model}: exit code, output ({err})")
+            # A library of the engine may talk before; the last line is ours.
+            tap.check(err.splitlines() and err.splitlines()[-1].startswith("truespan lab: "), "last line:", err)
+            tap.check(not os.path.exists(place.out), f"{engine} {model}: a folder is left")
+    refused(tap, lab, place, [*QUICK, "--engine", "http://127.0.0.1:1/v1"], "127.0.0.1:1")
+    place.remove()
+
+
+def a_folder_that_cannot_be(tap, lab):
+    place = Place()
+    os.mkdir(place.out)
+    with open(os.path.join(place.out, "mine"), "w", encoding="utf-8") as file:
+        file.write("precious")
+    refused(tap, lab, place, QUICK, "not empty", made_folder=True)
+    tap.equal(os.listdir(place.out), ["mine"], "the folder's content")
+    os.remove(os.path.join(place.out, "mine"))
+    os.rmdir(place.out)
+    place.write("out", "a file")
+    refused(tap, lab, place, QUICK, "is a file", made_folder=True)
+    os.remove(place.out)
+    place.out = os.path.join(place.base, "no", "such", "place")
+    refused(tap, lab, place, QUICK, "cannot make the folder")
+    place.remove()
+
+
+def a_taken_port(tap, lab):
+    place = Place()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        if port + 4 > 65535:
+            port -= 4
+        spec = place.write("spec.yaml", f"port: {port}\n")
+        refused(tap, lab, place, [spec, *QUICK], "port", str(taken.getsockname()[1]), "taken", made_folder=True)
+    place.remove()
+
+
+def no_space(tap, lab):
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+        return "no right to mount"
+    place = Place()
+    mount = os.path.join(place.base, "tiny")
+    os.mkdir(mount)
+    place.out = os.path.join(mount, "run")
+    # In a mount namespace of its own: it vanishes with the run. Small, then smaller: it fills amid a block, or at once.
+    for size in ("200k", "8k"):
+        prefix = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size={size} none {mount} && exec "$@"', "sh"]
+        refused(tap, lab, place, [*QUICK, "--sweep", "0ms", "--duration", "4s", "--rate", "100"], "No space left",
+                prefix=prefix)
+    place.remove()
+
+
+# ------------------------------------------------------------------ signals
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def blocks_done(place):
+    n = 0
+    for name in os.listdir(place.out) if os.path.isdir(place.out) else []:
+        log = os.path.join(place.out, name, "run.log")
+        if os.path.exists(log):
+            with open(log, encoding="utf-8") as file:
+                n += len(file.readlines())
+    return n
+
+
+def finish(tap, process, seconds=20):
+    try:
+        return process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        tap.check(False, f"did not end within {seconds} s")
+        return process.communicate()
+
+
+def interrupted(tap, lab, number):
+    """Ctrl-C reaches every process of the terminal's group; SIGTERM the conductor alone."""
+    place = Place()
+    process = lab.start(place, "--sweep", "0ms,5ms", "--duration", "20s", "--json", place.write(
+        "spec.yaml", "experiment: {rounds: 100, null_run: false, throughput_pairs: 0}\nlink: {delay: 1ms, jitter: 0ms}\n"))
+    tap.check(wait_for(lambda: blocks_done(place) >= 2), "no block was done")
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    out, err = finish(tap, process)
+    tap.equal(process.returncode, 2, f"exit code ({err})")
+    if tap.check(out.startswith("{"), "no result:", out, err):
+        summary = json.loads(out)
+        tap.equal(summary["partial"], True, "partial")
+        tap.check(summary["runs"] and all(run["requests"] and run["spans"] for run in summary["runs"]), "runs")
+        with open(os.path.join(place.out, "summary.json"), encoding="utf-8") as file:
+            tap.equal(json.load(file), summary, "summary.json")
+    tap.check(place.wait_for_nobody(), "processes left:", place.processes())
+    tap.equal(place.strays(), [], "files left")
+    place.remove()
+
+
+def interrupted_at_once(tap, lab):
+    place = Place()
+    process = lab.start(place, *LONG)
+    tap.check(wait_for(lambda: len(place.processes()) > 3), "no nodes")
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = finish(tap, process)
+    tap.equal((process.returncode, out), (2, ""), "exit code, output")
+    tap.equal(len(err.splitlines()), 1, f"lines: {err}")
+    tap.check("interrupted" in err, err)
+    tap.check(place.wait_for_nobody(), "processes left:", place.processes())
+    place.remove()
+
+
+def running(tap, lab, options, parts):
+    """A run that is amid its first block, with at least so many processes."""
+    place = Place()
+    process = lab.start(place, *options)
+    tap.check(wait_for(lambda: len(place.processes()) >= parts and os.path.isdir(place.out) and
+                       any(os.path.exists(os.path.join(place.out, name, "requests.jsonl"))
+                           for name in os.listdir(place.out))), "the run did not get going")
+    return place, process
+
+
+def check_end(tap, place, process, *words):
+    out, err = finish(tap, process)
+    tap.equal((process.returncode, out), (2, ""), "exit code, output")
+    tap.equal(len(err.splitlines()), 1, f"lines: {err}")
+    for word in words:
+        tap.check(word in err, f"'{word}' is not in:", err)
+    tap.check(place.wait_for_nobody(), "processes left:", place.processes())
+    tap.check(not os.path.exists(os.path.join(place.out, "summary.json")), "a summary is left")
+    place.remove()
+
+
+def a_node_is_killed(tap, lab, stage):
+    place, process = running(tap, lab, [*LONG, "--nodes", "process"], 6)
+    node, = (pid for pid, words in place.processes().items() if stage in words)
+    os.kill(node, signal.SIGKILL)
+    check_end(tap, place, process, f"{stage}-0", "killed")
+
+
+def the_link_is_killed(tap, lab):
+    if root_with_namespaces():
+        return root_with_namespaces()
+    place, process = running(tap, lab, [*LONG, "--nodes", "netns"], 7)
+    link, = (pid for pid, words in place.processes().items() if "node" not in words and pid != process.pid)
+    os.kill(link, signal.SIGKILL)
+    check_end(tap, place, process, "link", "killed")
+
+
+def the_conductor_is_killed(tap, lab, nodes):
+    if nodes == "netns" and root_with_namespaces():
+        return root_with_namespaces()
+    place, process = running(tap, lab, [*LONG, "--nodes", nodes], 6)
+    process.kill()
+    process.communicate()
+    tap.check(place.wait_for_nobody(), "processes left:", place.processes())
+    place.remove()
+    # The next run is none the worse for it.
+    place = Place()
+    code, _, err = lab.run(place, "--sweep", "0ms", "--duration", "200ms", "--quick", "--nodes", nodes)
+    tap.equal(code, 0, f"exit code of the next run ({err})")
+    place.remove()
+
+
+# ------------------------------------------------------------------ not root
+
+def without_root(tap, lab):
+    prefix = []
+    place = Place()
+    if os.geteuid() == 0:
+        prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        if subprocess.run([*prefix, lab.truespan, "--version"], capture_output=True, check=False).returncode:
+            place.remove()
+            return "another user cannot run the program"
+        os.chown(place.base, 65534, 65534)
+    code, out, err = lab.run(place, "--sweep", "0ms,6ms", "--duration", "800ms", "--quick", prefix=prefix)
+    tap.equal(code, 1, f"exit code ({err})")
+    tap.check("processes on loopback" in out and "because" in out, "does not say how nodes were separated:", out)
+    place.remove()
+    place = Place()
+    if prefix:
+        os.chown(place.base, 65534, 65534)
+    refused(tap, lab, place, ["--nodes", "netns", "--quick"], "netns", prefix=prefix)
+    place.remove()
+
+
+def main():
+    tap, lab = Tap(), Lab(sys.argv[1])
+    tap.run("bad specs", bad_specs, lab)
+    tap.run("bad options", bad_options, lab)
+    tap.run("bad prompts and models", bad_prompts_and_models, lab)
+    tap.run("an output folder that cannot be", a_folder_that_cannot_be, lab)
+    tap.run("a port that is taken", a_taken_port, lab)
+    tap.run("no space in the output folder", no_space, lab)
+    tap.run("Ctrl-C amid a run", interrupted, lab, signal.SIGINT)
+    tap.run("SIGTERM amid a run", interrupted, lab, signal.SIGTERM)
+    tap.run("Ctrl-C at the start", interrupted_at_once, lab)
+    tap.run("the inference node is killed", a_node_is_killed, lab, "inference")
+    tap.run("the gateway is killed", a_node_is_killed, lab, "gateway")
+    tap.run("the link is killed", the_link_is_killed, lab)
+    tap.run("the conductor is killed, on loopback", the_conductor_is_killed, lab, "process")
+    tap.run("the conductor is killed, in network namespaces", the_conductor_is_killed, lab, "netns")
+    tap.run("not root", without_root, lab)
+    tap.done()
+
+
+main()
