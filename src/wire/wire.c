@@ -54,6 +54,28 @@ static tsp_status document_add(tspi_read_report *report, const tspi_document *do
     return TSP_OK;
 }
 
+tsp_status tspi_report_append(tspi_read_report *report, tspi_read_report *take_part, size_t first_span, tsp_error *err)
+{
+    for (size_t k = 0; k < take_part->documents_n; k++) {
+        tspi_document *document = &take_part->documents[k];
+        document->first_span += first_span;
+        tsp_status rc = document_add(report, document, err);
+        if (rc != TSP_OK)
+            return rc;
+        document->kept = (tspi_buf){0}; /* it went with the copy */
+    }
+    report->spans += take_part->spans;
+    report->invalid_ids += take_part->invalid_ids;
+    report->bad_spans += take_part->bad_spans;
+    report->bad_parts += take_part->bad_parts;
+    report->bad_stretches += take_part->bad_stretches;
+    report->bad_bytes += take_part->bad_bytes;
+    report->passed_over += take_part->passed_over;
+    if (!report->first_problem[0])
+        memcpy(report->first_problem, take_part->first_problem, sizeof report->first_problem);
+    return TSP_OK;
+}
+
 tsp_status tspi_scan_range(tspi_scan *scan, enum tspi_format format, bool elements, size_t from, size_t to)
 {
     switch (format) {

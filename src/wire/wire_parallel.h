@@ -38,4 +38,7 @@ void tspi_cuts_find(const uint8_t *bytes, size_t len, enum tspi_format format, s
  * what is wrong, or to go on behind it. */
 bool tspi_read_in_pieces(tspi_scan *scan, enum tspi_format format, const tspi_cuts *cuts, unsigned threads);
 
+/* Add what a part of the reading found, whose first row is first_span here. */
+tsp_status tspi_report_append(tspi_read_report *report, tspi_read_report *take_part, size_t first_span, tsp_error *err);
+
 #endif

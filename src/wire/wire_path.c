@@ -1,5 +1,4 @@
 /* Files, folders and standard input. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,10 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "wire/wire_folder.h"
 #include "wire/wire_pack.h"
 #include "wire/wire_scan.h"
-
-enum { DEEPEST_FOLDER = 64 };
 
 /* A file's bytes as stored (mapped when it is a plain file, else read) and unpacked. */
 struct content {
@@ -149,8 +147,8 @@ static bool named_a_trace(const char *path)
     return false;
 }
 
-static tsp_status read_member(const char *path, const tspi_wire_options *options, tspi_span_set *set,
-                              tspi_read_report *report, tsp_error *err)
+tsp_status tspi_read_member(const char *path, const tspi_wire_options *options, tspi_span_set *set,
+                            tspi_read_report *report, tsp_error *err)
 {
     struct content content;
     enum tspi_format format;
@@ -179,47 +177,6 @@ static tsp_status read_member(const char *path, const tspi_wire_options *options
     return rc;
 }
 
-static int visible(const struct dirent *entry)
-{
-    return entry->d_name[0] != '.';
-}
-
-/* By bytes, whatever the locale says. */
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static tsp_status read_folder(const char *path, unsigned depth, const tspi_wire_options *options, tspi_span_set *set,
-                              tspi_read_report *report, tsp_error *err)
-{
-    struct dirent **entries = NULL;
-    int n = scandir(path, &entries, visible, by_name);
-    tsp_status rc = TSP_OK;
-
-    if (n < 0)
-        return tsp_error_sys(err, errno, "cannot read the folder '%s'", path);
-    for (int k = 0; k < n; k++) {
-        tspi_buf inner = {0};
-        struct stat st;
-        tspi_buf_printf(&inner, "%s%s%s", path, path[strlen(path) - 1] == '/' ? "" : "/", entries[k]->d_name);
-        tspi_buf_putc(&inner, 0);
-        free(entries[k]);
-        if (rc == TSP_OK && !tspi_buf_ok(&inner))
-            rc = tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by the names in '%s'", path);
-        if (rc == TSP_OK && lstat((char *)inner.data, &st) == 0) {
-            bool is_link = S_ISLNK(st.st_mode); /* to files they are followed, to folders not: no circles */
-            if (S_ISDIR(st.st_mode) && depth < DEEPEST_FOLDER)
-                rc = read_folder((char *)inner.data, depth + 1, options, set, report, err);
-            else if (S_ISREG(st.st_mode) || (is_link && stat((char *)inner.data, &st) == 0 && S_ISREG(st.st_mode)))
-                rc = read_member((char *)inner.data, options, set, report, err);
-        }
-        tspi_buf_release(&inner);
-    }
-    free(entries);
-    return rc;
-}
-
 tsp_status tspi_wire_read_path(const char *path, const tspi_wire_options *options, tspi_span_set *set,
                                tspi_read_report *report, tsp_error *err)
 {
@@ -229,13 +186,7 @@ tsp_status tspi_wire_read_path(const char *path, const tspi_wire_options *option
     options = options ? options : &defaults;
     if (is_stdin(path) || stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
         return read_file(path, options, set, report, err);
-    size_t before = report->documents_n;
-    uint64_t bad = report->bad_stretches;
-    tsp_status rc = read_folder(path, 0, options, set, report, err);
-    if (rc == TSP_OK && report->documents_n == before && report->bad_stretches == bad)
-        rc = tsp_error_set(err, TSP_EPARSE, "the folder '%s' holds no trace file (%llu files were looked at)", path,
-                           (unsigned long long)report->passed_over);
-    return rc;
+    return tspi_read_folder(path, options, set, report, err);
 }
 
 static tsp_status write_out(const char *path, const tspi_buf *bytes, tsp_error *err)
