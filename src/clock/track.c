@@ -35,6 +35,35 @@ void tspi_track_free(tsp_track *track)
     free(track);
 }
 
+/* Between two knots, rounded down. */
+static int64_t interpolate(const tspi_track_knot *a, const tspi_track_knot *b, int64_t stamp)
+{
+    int64_t run = b->at - a->at, product;
+
+    if (!__builtin_mul_overflow(b->x - a->x, stamp - a->at, &product)) /* nearly always */
+        return a->x + product / run - (product % run < 0);
+    __int128 wide = (__int128)(b->x - a->x) * (stamp - a->at);
+    return a->x + (int64_t)(wide / run - (wide % run < 0));
+}
+
+int64_t tspi_track_near(const tsp_track *track, uint32_t piece, int64_t stamp, size_t *hint)
+{
+    size_t first = track->first[piece], end = track->first[piece + 1], k = *hint;
+
+    if (first == end)
+        return 0;
+    if (k < first || k >= end)
+        k = first;
+    while (k > first && track->knots[k].at > stamp)
+        k--;
+    while (k + 1 < end && track->knots[k + 1].at <= stamp)
+        k++;
+    *hint = k;
+    if (k + 1 == end || track->knots[k].at > stamp)
+        return track->knots[k].x;
+    return interpolate(&track->knots[k], &track->knots[k + 1], stamp);
+}
+
 int64_t tspi_track_piece_offset(const tsp_track *track, uint32_t piece, int64_t stamp)
 {
     size_t lo = track->first[piece], hi = track->first[piece + 1], first = lo, end = hi;
@@ -52,9 +81,7 @@ int64_t tspi_track_piece_offset(const tsp_track *track, uint32_t piece, int64_t 
         return track->knots[first].x;
     if (lo == end)
         return track->knots[end - 1].x;
-    const tspi_track_knot *a = &track->knots[lo - 1], *b = &track->knots[lo];
-    __int128 rise = (__int128)(b->x - a->x) * (stamp - a->at), run = b->at - a->at, part = rise / run;
-    return a->x + (int64_t)(part - (rise % run < 0));
+    return interpolate(&track->knots[lo - 1], &track->knots[lo], stamp);
 }
 
 int64_t tsp_track_offset(const tsp_track *track, int64_t stamp_ns)

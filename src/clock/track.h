@@ -28,4 +28,7 @@ void tspi_track_free(tsp_track *track);
 /* The offset of one piece, wherever the stamp lies. */
 int64_t tspi_track_piece_offset(const tsp_track *track, uint32_t piece, int64_t stamp);
 
+/* The same for stamps that follow each other: hint is the knot at which the last one was found. */
+int64_t tspi_track_near(const tsp_track *track, uint32_t piece, int64_t stamp, size_t *hint);
+
 #endif

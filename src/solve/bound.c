@@ -82,22 +82,30 @@ static void relax(run *r, uint32_t from, uint32_t to, int64_t limit, uint32_t vi
     heap_lower(&r->heap, to);
 }
 
-static void settle(run *r)
+static void relax_from(run *r, uint32_t v)
 {
     const tspi_graph *graph = r->graph;
     const uint32_t *first = r->forward ? graph->out_first : graph->in_first;
     const uint32_t *arcs = r->forward ? graph->out : graph->in;
 
-    while (r->heap.n > 0) {
-        uint32_t v = heap_pop(&r->heap);
-        if (graph->tied[v])
-            relax(r, v, v + 1, tspi_graph_tie(graph, v), TSPI_VIA_BEFORE);
-        if (v > 0 && graph->tied[v - 1])
-            relax(r, v, v - 1, tspi_graph_tie(graph, v - 1), TSPI_VIA_AFTER);
-        for (uint32_t k = first[v]; k < first[v + 1]; k++) {
-            const tspi_arc *arc = &graph->arcs[arcs[k]];
-            relax(r, v, r->forward ? arc->to : arc->from, arc->limit, arcs[k]);
-        }
+    if (graph->tied[v])
+        relax(r, v, v + 1, tspi_graph_tie(graph, v), TSPI_VIA_BEFORE);
+    if (v > 0 && graph->tied[v - 1])
+        relax(r, v, v - 1, tspi_graph_tie(graph, v - 1), TSPI_VIA_AFTER);
+    for (uint32_t k = first[v]; k < first[v + 1]; k++) {
+        const tspi_arc *arc = &graph->arcs[arcs[k]];
+        relax(r, v, r->forward ? arc->to : arc->from, arc->limit, arcs[k]);
+    }
+}
+
+/* Between labels and reduced labels: forward label - pi, backward label + pi. */
+static void shift_labels(const run *r, bool reduce)
+{
+    for (uint32_t v = 0; v < r->graph->vertices_n; v++) {
+        int64_t *label = &r->heap.key[v];
+        if (*label != UNREACHED && (reduce == r->forward ? __builtin_sub_overflow(*label, r->pi[v], label)
+                                                         : __builtin_add_overflow(*label, r->pi[v], label)))
+            *label = UNREACHED;
     }
 }
 
@@ -115,21 +123,17 @@ bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_
         r.heap.at[v] = UINT32_MAX;
         if (ret_via)
             ret_via[v] = TSPI_VIA_NONE;
-        /* Labels become reduced: forward label - pi, backward label + pi. */
-        if (label[v] == UNREACHED)
-            continue;
-        if (forward ? __builtin_sub_overflow(label[v], pi[v], &label[v])
-                    : __builtin_add_overflow(label[v], pi[v], &label[v]))
-            label[v] = UNREACHED;
-        else
-            heap_lower(&r.heap, v);
     }
-    if (ok)
-        settle(&r);
-    for (uint32_t v = 0; ok && v < n; v++)
-        if (label[v] != UNREACHED && (forward ? __builtin_add_overflow(label[v], pi[v], &label[v])
-                                              : __builtin_sub_overflow(label[v], pi[v], &label[v])))
-            label[v] = UNREACHED;
+    if (ok) {
+        shift_labels(&r, true);
+        /* Where labels are given everywhere and little has to change, little enters the heap. */
+        for (uint32_t v = 0; v < n; v++)
+            if (label[v] != UNREACHED)
+                relax_from(&r, v);
+        while (r.heap.n > 0)
+            relax_from(&r, heap_pop(&r.heap));
+        shift_labels(&r, false);
+    }
     free(r.heap.at);
     free(r.heap.heap);
     return ok;

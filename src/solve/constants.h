@@ -86,7 +86,8 @@
 #define LINE_FLOOR_NS 5e4
 #define LINE_ROUNDS 25
 #define LINE_SOLVER_ROUNDS 400
-#define LINE_HOPS 200000
+#define LINE_HOPS 50000
+#define LINE_CLOSE_NS 500.0 /* no parameter moves further: done */
 
 /* The fence: below the low quantile by this many times the way from it to the next (four times as high). Edges with
  * fewer hops than the least are pooled, as deviations from their pair's median, and judged by the way to the median. */
@@ -165,5 +166,11 @@
 
 /* Rounds in which clocks that cannot stay at 0 are let go one conflict at a time, before all involved are. */
 #define UNPIN_ROUNDS 20
+
+/* Projecting: the graph takes in hops whose slack is below this and so many times the worst violation: what mending one
+ * may break. If that was not enough, more; in the last round all. */
+#define PROJECT_SLACK_NS 1000
+#define PROJECT_REACH 4
+#define PROJECT_ROUNDS 5
 
 #endif

@@ -117,8 +117,8 @@ static bool index_arcs(tspi_graph *graph)
     return true;
 }
 
-bool tspi_graph_build(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root,
-                      int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune)
+static bool build(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root,
+                  int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune, const uint8_t *only)
 {
     uint32_t nodes_n = tspi_sides_nodes(sides), *ends_first = NULL;
     uint8_t *keep = malloc(hops->n + 1);
@@ -130,7 +130,7 @@ bool tspi_graph_build(tspi_graph *graph, const tspi_hops *hops, const tspi_sides
     graph->nodes_n = nodes_n;
     if (!keep)
         goto out;
-    tspi_prune(hops, sides, root, rho_ppb, without, prune, keep);
+    tspi_prune(hops, sides, root, rho_ppb, without, prune, only, keep);
     if (!collect_arcs(graph, hops, sides, keep, allowance))
         goto out;
     size_t ends_n = 2 * (size_t)graph->arcs_n + nodes_n; /* a root always has its vertex */
@@ -172,6 +172,18 @@ out:
     if (!ok)
         tspi_graph_release(graph);
     return ok;
+}
+
+bool tspi_graph_build(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root,
+                      int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune)
+{
+    return build(graph, hops, sides, root, rho_ppb, without, allowance, prune, NULL);
+}
+
+bool tspi_graph_build_of(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root,
+                         int64_t rho_ppb, uint16_t without, int64_t allowance, const uint8_t *only)
+{
+    return build(graph, hops, sides, root, rho_ppb, without, allowance, true, only);
 }
 
 int64_t tspi_graph_before(const tspi_graph *graph, uint32_t node, int64_t stamp)

@@ -1,11 +1,11 @@
 /* Tracks that break no hop and move no clock without need.
  *
- * Clocks that nothing speaks against are pinned to 0, the others aim at their estimates; a pinned clock that cannot be
- * at 0 while the others are where they aim is let go. What the pinned ones and the hops allow the others is an interval
- * at each vertex; aims are moved into it. Both the smallest lowering and the
- * smallest raising that break nothing are shortest paths from the aims, and so is their middle, rounded down, free of
- * contradictions. Vertices that had to move become knots. Then every hop is tested, with the very arithmetic that
- * corrects stamps. */
+ * Clocks that nothing speaks against are pinned to 0, the others follow their estimates. Every hop is tested, with the
+ * very arithmetic that corrects stamps; a pinned clock that breaks one is let go. Hardly ever is any left broken: then
+ * a small graph is made of the hops that are broken or nearly so, where what pinned clocks allow the others is an
+ * interval at each vertex; aims are moved into it. Both the smallest lowering and the smallest raising that break
+ * nothing are shortest paths from the aims, and so is their middle, rounded down, free of contradictions. Vertices that
+ * had to move become knots, and every hop is tested again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +16,8 @@ typedef struct {
     tsp_solver *solver;
     tspi_graph graph;
     uint8_t *pinned;               /* owned, clocks */
+    uint8_t *near;                 /* owned, hops: those that are broken or nearly so */
+    tspi_edge_test *tests;         /* owned, edges */
     int64_t *pi, *aim, *up, *down; /* owned, vertices */
     uint32_t *via;                 /* owned, vertices */
 } projection;
@@ -29,6 +31,8 @@ static void release(projection *p)
 {
     tspi_graph_release(&p->graph);
     free(p->pinned);
+    free(p->near);
+    free(p->tests);
     free(p->pi);
     free(p->aim);
     free(p->up);
@@ -58,8 +62,8 @@ static bool build(projection *p, bool *ret_feasible)
         tspi_graph_release(&p->graph);
         free(p->pi);
         p->pi = NULL;
-        if (!tspi_graph_build(&p->graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb,
-                              without | tries[k].without, tries[k].allowance, true))
+        if (!tspi_graph_build_of(&p->graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb,
+                                 without | tries[k].without, tries[k].allowance, p->near))
             return false;
         p->pi = malloc(((size_t)p->graph.vertices_n + 1) * sizeof *p->pi);
         if (!p->pi || !tspi_solver_guess(solver, &p->graph, p->pi))
@@ -74,6 +78,10 @@ static bool build(projection *p, bool *ret_feasible)
         }
     }
     size_t n = (size_t)p->graph.vertices_n + 1;
+    free(p->aim);
+    free(p->up);
+    free(p->down);
+    free(p->via);
     p->aim = malloc(n * sizeof *p->aim);
     p->up = malloc(n * sizeof *p->up);
     p->down = malloc(n * sizeof *p->down);
@@ -106,40 +114,24 @@ static int64_t estimate_of(const projection *p, uint32_t clock)
     return llabs(tsp_track_offset(row->estimate, row->first <= row->last ? row->first / 2 + row->last / 2 : 0));
 }
 
-/* Where each vertex's smallest lowering comes from; via is overwritten. */
-static void find_sources(projection *p)
-{
-    uint32_t *via = p->via;
-
-    for (uint32_t v = 0; v < p->graph.vertices_n; v++) /* from steps to vertices, first */
-        via[v] = via[v] == TSPI_VIA_NONE     ? v
-                 : via[v] == TSPI_VIA_BEFORE ? v - 1
-                 : via[v] == TSPI_VIA_AFTER  ? v + 1
-                                             : p->graph.arcs[via[v]].from;
-    for (uint32_t v = 0; v < p->graph.vertices_n; v++)
-        while (via[via[v]] != via[v])
-            via[v] = via[via[v]]; /* halving: ways become short for all who share them */
-}
-
-/* Where a pinned clock contradicts another's aim, it is let go: something does speak against it. Of two pinned ones,
- * the one whose estimate is further off, or both. */
+/* A pinned clock that breaks a hop is let go: something does speak against it. Of two pinned ones, the one whose
+ * estimate is further off, or both. */
 static bool unpin(projection *p, bool both)
 {
+    const tsp_solver *solver = p->solver;
     bool changed = false;
 
-    find_sources(p);
-    for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
-        uint32_t clock = clock_of(p, v), other = clock_of(p, p->via[v]);
-        if (p->up[v] >= p->aim[v])
+    for (size_t e = 0; e < solver->hops.edges_n; e++) {
+        uint32_t a = solver->hops.edges[e].from, b = solver->hops.edges[e].to;
+        bool free_a = p->pinned[a] && !solver->root[a], free_b = p->pinned[b] && !solver->root[b];
+        if (p->tests[e].least >= 0)
             continue;
-        bool free_clock = p->pinned[clock] && !p->solver->root[clock];
-        bool free_other = p->pinned[other] && !p->solver->root[other];
-        changed = changed || free_clock || free_other;
-        bool other_is_worse = free_other && (!free_clock || estimate_of(p, other) > estimate_of(p, clock));
-        if (free_other && (both || other_is_worse))
-            p->pinned[other] = 0;
-        if (free_clock && (both || !other_is_worse))
-            p->pinned[clock] = 0;
+        changed = changed || free_a || free_b;
+        bool b_is_worse = free_b && (!free_a || estimate_of(p, b) > estimate_of(p, a));
+        if (free_b && (both || b_is_worse))
+            p->pinned[b] = 0;
+        if (free_a && (both || !b_is_worse))
+            p->pinned[a] = 0;
     }
     return changed;
 }
@@ -166,13 +158,7 @@ static bool clip_to_pinned(projection *p)
 /* aim becomes the projected offset of each vertex. */
 static bool settle(projection *p)
 {
-    int round = 0;
-
-    do {
-        set_aims(p);
-        if (!reach_from_aims(p))
-            return false;
-    } while (unpin(p, ++round > UNPIN_ROUNDS));
+    set_aims(p);
     if (!clip_to_pinned(p) || !reach_from_aims(p))
         return false;
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
@@ -224,18 +210,12 @@ static bool make_track(projection *p, uint32_t clock)
 {
     tspi_clock_row *row = &p->solver->rows[clock];
     const tsp_track *estimate = row->estimate;
-    static const size_t nothing[2] = {0, 0};
     size_t cap = estimate->first[estimate->pieces] + 1, *first;
     uint32_t node = tspi_sides_first(&p->solver->fit.sides, clock);
     tspi_track_knot *knots;
 
     tspi_track_free(row->track);
     row->track = NULL;
-    row->result.untouched = p->pinned[clock];
-    if (p->pinned[clock]) {
-        row->track = tspi_track_new(1, NULL, nothing, NULL);
-        return row->track != NULL;
-    }
     for (uint32_t k = 0; k < estimate->pieces; k++)
         cap += p->graph.first[node + k + 1] - p->graph.first[node + k];
     first = calloc((size_t)estimate->pieces + 1, sizeof *first);
@@ -249,10 +229,70 @@ static bool make_track(projection *p, uint32_t clock)
     return row->track != NULL;
 }
 
+/* rows[].track from the aims: zero where pinned, else the estimate. */
+static bool follow_estimates(projection *p)
+{
+    static const size_t nothing[2] = {0, 0};
+
+    for (uint32_t c = 0; c < p->solver->clocks; c++) {
+        tspi_clock_row *row = &p->solver->rows[c];
+        const tsp_track *estimate = row->estimate;
+        bool old_is_right = row->track && row->result.untouched == (bool)p->pinned[c];
+        if (old_is_right)
+            continue;
+        tspi_track_free(row->track);
+        row->result.untouched = p->pinned[c];
+        row->track = p->pinned[c] ? tspi_track_new(1, NULL, nothing, NULL)
+                                  : tspi_track_new(estimate->pieces, estimate->cuts, estimate->first, estimate->knots);
+        if (!row->track)
+            return false;
+    }
+    return true;
+}
+
+static int64_t least_slack(const projection *p)
+{
+    int64_t least = INT64_MAX;
+
+    for (size_t e = 0; e < p->solver->hops.edges_n; e++)
+        least = p->tests[e].least < least ? p->tests[e].least : least;
+    return least;
+}
+
+/* Move what must be moved; the graph holds the hops with at most `slack`, more each time. */
+static bool mend(projection *p)
+{
+    int64_t slack = PROJECT_SLACK_NS;
+
+    for (int round = 0; round < PROJECT_ROUNDS; round++) {
+        int64_t least = least_slack(p);
+        bool feasible;
+        if (least >= 0)
+            return true;
+        slack += PROJECT_REACH * (least > -INT64_MAX / 64 ? -least : INT64_MAX / 64);
+        if (round + 1 == PROJECT_ROUNDS)
+            slack = INT64_MAX; /* all of them */
+        if (!tspi_solver_inspect(p->solver, p->tests, slack, p->near) || !build(p, &feasible))
+            return false;
+        if (!feasible || !settle(p))
+            return !feasible;
+        for (uint32_t c = 0; c < p->solver->clocks; c++)
+            if (!p->pinned[c] && !make_track(p, c))
+                return false;
+        if (!tspi_solver_inspect(p->solver, p->tests, 0, NULL))
+            return false;
+    }
+    return true;
+}
+
 bool tspi_solver_project(tsp_solver *solver)
 {
-    projection p = {.solver = solver, .pinned = calloc((size_t)solver->clocks + 1, 1)};
-    bool ok = p.pinned != NULL, feasible;
+    projection p = {.solver = solver,
+                    .pinned = calloc((size_t)solver->clocks + 1, 1),
+                    .near = calloc(solver->hops.n + 1, 1),
+                    .tests = malloc((solver->hops.edges_n + 1) * sizeof(tspi_edge_test))};
+    bool ok = p.pinned && p.near && p.tests;
+    int round = 0;
 
     for (uint32_t c = 0; ok && c < solver->clocks; c++) {
         tsp_clock_verdict verdict = solver->rows[c].result.verdict;
@@ -261,13 +301,10 @@ bool tspi_solver_project(tsp_solver *solver)
         if (!solver->root[c] && solver->rows[c].estimate->pieces > 1)
             p.pinned[c] = 0;
     }
-    ok = ok && build(&p, &feasible);
-    if (ok && feasible)
-        ok = settle(&p);
-    else if (ok)
-        set_aims(&p);
-    for (uint32_t c = 0; ok && c < solver->clocks; c++)
-        ok = make_track(&p, c);
+    do
+        ok = ok && follow_estimates(&p) && tspi_solver_inspect(solver, p.tests, 0, NULL);
+    while (ok && unpin(&p, ++round > UNPIN_ROUNDS));
+    ok = ok && mend(&p);
     release(&p);
     return ok;
 }

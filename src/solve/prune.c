@@ -50,10 +50,10 @@ static void prune_edge(const tspi_hops *hops, const tspi_sides *sides, const tsp
 }
 
 void tspi_prune(const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root, int64_t rho_ppb, uint16_t without,
-                bool prune, uint8_t *keep)
+                bool prune, const uint8_t *only, uint8_t *keep)
 {
     for (size_t k = 0; k < hops->n; k++)
-        keep[k] = !(hops->hops[k].flags & without);
+        keep[k] = !(hops->hops[k].flags & without) && (!only || only[k]);
     for (size_t e = 0; prune && e < hops->edges_n; e++)
         prune_edge(hops, sides, &hops->edges[e], root, rho_ppb, keep);
 }

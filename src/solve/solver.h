@@ -60,6 +60,16 @@ bool tspi_solver_judge(tsp_solver *solver);
 /* project.c: rows[].track, from the estimates, so that no hop is left broken. */
 bool tspi_solver_project(tsp_solver *solver);
 
+/* Every hop of an edge under the tracks, with the arithmetic that corrects stamps. */
+typedef struct {
+    int64_t least;         /* the smallest slack of a hop that must hold; INT64_MAX: none */
+    uint64_t broken, lies; /* hops with negative slack that must hold, and others */
+} tspi_edge_test;
+
+/* inspect.c: ret_tests, one an edge. slack_most: hops that must hold with at most this slack get ret_near[row] = 1
+ * (NULL: not wanted). */
+bool tspi_solver_inspect(const tsp_solver *solver, tspi_edge_test *ret_tests, int64_t slack_most, uint8_t *ret_near);
+
 /* knots.c: what callers read. */
 bool tspi_solver_knots(tsp_solver *solver);
 

@@ -99,7 +99,7 @@ static void solve_weighted(line_fit *f, double *theta, double *r, double *p, dou
     for (uint32_t k = 0; k < n; k++)
         p[k] = r[k] -= ap[k];
     rr = dot(r, r, n);
-    for (int round = 0; round < LINE_SOLVER_ROUNDS && rr > 1e-16 * first; round++) {
+    for (int round = 0; round < LINE_SOLVER_ROUNDS && rr > 1e-12 * first; round++) {
         apply(f, p, ridge, ap);
         double step = rr / dot(p, ap, n), last = rr;
         if (!isfinite(step))
@@ -165,7 +165,7 @@ bool tspi_sparse_start(tspi_fit *fit)
     f.deviation = malloc(f.n * sizeof *f.deviation);
     f.pair_sum = malloc(f.pairs * sizeof *f.pair_sum);
     f.pair_weight = malloc(f.pairs * sizeof *f.pair_weight);
-    f.memory = calloc(4 * vector, sizeof *f.memory);
+    f.memory = calloc(5 * vector, sizeof *f.memory);
     ok = f.weight && f.deviation && f.pair_sum && f.pair_weight && f.memory;
     if (!ok)
         goto out;
@@ -173,7 +173,13 @@ bool tspi_sparse_start(tspi_fit *fit)
         f.weight[k] = 1;
     double *theta = f.memory;
     for (int round = 0; round < LINE_ROUNDS; round++) {
+        memcpy(theta + 4 * vector, theta, vector * sizeof *theta);
         solve_weighted(&f, theta, theta + vector, theta + 2 * vector, theta + 3 * vector);
+        double moved = 0;
+        for (size_t k = 0; k < vector; k++)
+            moved = fmax(moved, fabs(theta[k] - theta[4 * vector + k]));
+        if (moved < LINE_CLOSE_NS)
+            break;
         for (size_t k = 0; k < f.n; k++) {
             const sample *s = &f.samples[k];
             f.deviation[k] = s->w - line(theta, s->j, s->tau) + line(theta, s->i, s->tau);

@@ -190,7 +190,7 @@ TEST(bounds, pruning_is_exactly_its_definition)
         world w;
         uint8_t keep[MOST];
         make_world(&w, &random, 3, MOST);
-        tspi_prune(&w.hops, &w.sides, w.root, w.rho_ppb, 0, true, keep);
+        tspi_prune(&w.hops, &w.sides, w.root, w.rho_ppb, 0, true, NULL, keep);
         for (size_t e = 0; e < w.hops.edges_n; e++) {
             const tspi_edge *edge = &w.hops.edges[e];
             double rho = (double)w.rho_ppb * 1e-9;
