@@ -173,4 +173,8 @@
 #define PROJECT_REACH 4
 #define PROJECT_ROUNDS 5
 
+/* One rate noise serves all clocks, but a clock whose own betters -2 log likelihood by this much keeps its own: as sure
+ * as a step must be. */
+#define OWN_RATIO 60.0
+
 #endif

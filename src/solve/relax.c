@@ -26,6 +26,8 @@ typedef struct {
     double count;      /* usual hops in a window */
     double window;
     double prior; /* of the noise, ns */
+    double best;  /* least misfit of its own, and where */
+    uint32_t best_prior, best_rate_noise;
 } series;
 
 typedef struct {
@@ -173,10 +175,20 @@ static bool judge_piece(void *pass_, size_t piece, unsigned worker)
     int k;
 
     (void)worker;
-    for (size_t node = piece * n / PIECES; node < (piece + 1) * n / PIECES; node++)
-        for (int prior = 0; p->all[node].n > 1 && prior < RATE_PRIORS_N; prior++)
-            for (int q = 0; q < RATE_NOISE_GRID; q++)
-                p->sum[piece][prior][q] += best_noise(&p->all[node], rate_noise_of(q), rate_priors[prior], &k);
+    for (size_t node = piece * n / PIECES; node < (piece + 1) * n / PIECES; node++) {
+        series *s = &p->all[node];
+        s->best = INFINITY;
+        for (uint32_t prior = 0; s->n > 1 && prior < RATE_PRIORS_N; prior++)
+            for (uint32_t q = 0; q < RATE_NOISE_GRID; q++) {
+                double misfit = best_noise(s, rate_noise_of((int)q), rate_priors[prior], &k);
+                p->sum[piece][prior][q] += misfit;
+                if (misfit >= s->best)
+                    continue;
+                s->best = misfit;
+                s->best_prior = prior;
+                s->best_rate_noise = q;
+            }
+    }
     return true;
 }
 
@@ -235,7 +247,11 @@ static bool smooth_node(void *pass_, size_t node, unsigned worker)
     if (!s->n)
         return true;
     double q = rate_noise_of((int)p->rate_noise), rate_prior = rate_priors[p->prior];
-    best_noise(s, q, rate_prior, &best);
+    if (best_noise(s, q, rate_prior, &best) > s->best + OWN_RATIO) { /* a clock unlike the others */
+        q = rate_noise_of((int)s->best_rate_noise);
+        rate_prior = rate_priors[s->best_prior];
+        best_noise(s, q, rate_prior, &best);
+    }
     double sigma = noise_of(best), step_sigma = fmin(sigma, STEP_NOISE_MOST * s->prior);
     double *noise = malloc((size_t)s->n * 12 * sizeof(double)), *x = noise + s->n, *scratch = x + s->n;
     if (!noise)
