@@ -28,7 +28,8 @@ static struct {
 } o;
 
 static const struct option_spec options[] = {
-    {"transport", 't', OPTION_CHOICE, &o.transport, "T", "What carries the messages", "zmq|kafka|aeron|all", NULL},
+    {"transport", 't', OPTION_CHOICE, &o.transport, "T", "What carries the messages; this build has zmq",
+     "zmq|kafka|aeron|all", NULL},
     {"sweep", 0, OPTION_STRING, &o.sweep, "D,D,...",
      "Skews to try, one point each; 0ms is the baseline of the prediction and of the throughput", NULL, NULL},
     {"stage", 0, OPTION_STRING, &o.stage, "NAME", "The stage whose clocks are skewed (inference)", NULL, NULL},
@@ -164,6 +165,10 @@ static tsp_status check_ranges(const tspi_spec *spec, tsp_error *err)
         return tsp_error_set(err, TSP_EINVAL, "--drift or --wander: no clock is that bad");
     if (o.requests > 100000000)
         return tsp_error_set(err, TSP_EINVAL, "--requests: at most 100000000");
+    if (!strcmp(spec->transport, "all"))
+        return tsp_error_set(err, TSP_EUNSUPPORTED,
+                             "--transport all wants kafka and aeron too, and this build has only "
+                             "zmq");
     if (!tspi_transport_find(spec->transport))
         return tsp_error_set(err, TSP_EUNSUPPORTED, "this build has no transport '%s'; it has zmq", spec->transport);
     return TSP_OK;
