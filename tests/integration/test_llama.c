@@ -12,8 +12,8 @@ static const char *const prompts[] = {
     "List three uses of a hammer.",
     "Erkläre kurz, was ein Spiegel ist. Antworte mit Umlauten: äöü.",
     "Reply with five emoji and nothing else. \xf0\x9f\x98\x80",
-    "The quick brown fox jumps over the lazy dog. The quick brown fox jumps over the lazy dog. The quick brown fox "
-    "jumps over the lazy dog. The quick brown fox jumps over the lazy dog. How often does the fox jump? Count slowly.",
+    ("The quick brown fox jumps over the lazy dog. The quick brown fox jumps over the lazy dog. The quick brown fox "
+     "jumps over the lazy dog. The quick brown fox jumps over the lazy dog. How often does the fox jump? Count slowly."),
 };
 enum { PROMPTS = sizeof prompts / sizeof *prompts, MAX_TOKENS = 40 };
 
