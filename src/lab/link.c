@@ -72,6 +72,9 @@ static void take_in(struct link *link, size_t from)
     for (int k = 0; k < BURST; k++) {
         ssize_t len = read(link->tun_fds[from], bytes, sizeof bytes);
         if (len < 20 || bytes[0] >> 4 != 4) { /* nothing more, or not IPv4 */
+            /* The node is gone: epoll would report it for ever. */
+            if (!len || (len < 0 && errno != EAGAIN && errno != EINTR))
+                epoll_ctl(link->epoll_fd, EPOLL_CTL_DEL, link->tun_fds[from], NULL);
             if (len <= 0)
                 return;
             continue;
