@@ -33,26 +33,35 @@ static bool is_interrupted(const tspi_conductor *conductor)
     return conductor->interrupted && *conductor->interrupted;
 }
 
-tsp_status tspi_conductor_pick(enum tspi_nodes wanted, bool *ret_netns, char *ret_why, size_t size, tsp_error *err)
+static const char process_mode[] = "processes on loopback, the link's delay made by the transport's wrapper";
+
+tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret_why, size_t size, tsp_error *err)
 {
+    bool engine_is_elsewhere = strstr(spec->engine.name, "://") != NULL;
     tsp_error tried = {0};
 
     *ret_netns = false;
-    if (wanted == TSPI_NODES_PROCESS) {
-        snprintf(ret_why, size, "processes on loopback, the link's delay made by the transport's wrapper (as asked)");
+    if (spec->nodes == TSPI_NODES_PROCESS) {
+        snprintf(ret_why, size, "%s (as asked)", process_mode);
+        return TSP_OK;
+    }
+    if (engine_is_elsewhere && spec->nodes == TSPI_NODES_NETNS)
+        return tsp_error_set(err, TSP_EINVAL,
+                             "--nodes netns: a node in a network namespace cannot reach %s: use process",
+                             spec->engine.name);
+    if (engine_is_elsewhere) {
+        snprintf(ret_why, size, "%s, because from a network namespace the engine's URL is out of reach", process_mode);
         return TSP_OK;
     }
     tsp_status rc = tspi_netns_available(&tried);
-    if (rc != TSP_OK && wanted == TSPI_NODES_NETNS)
+    if (rc != TSP_OK && spec->nodes == TSPI_NODES_NETNS)
         return tsp_error_set(err, rc, "--nodes netns: %s", tried.message);
     *ret_netns = rc == TSP_OK;
     if (*ret_netns)
         snprintf(ret_why, size,
                  "a network namespace a node, joined by a userspace link: real TCP over the link's delay");
     else
-        snprintf(ret_why, size,
-                 "processes on loopback, the link's delay made by the transport's wrapper, because this user %s",
-                 tried.message);
+        snprintf(ret_why, size, "%s, because this user %s", process_mode, tried.message);
     return TSP_OK;
 }
 

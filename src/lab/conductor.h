@@ -50,6 +50,6 @@ tsp_status tspi_conductor_block(tspi_conductor *conductor, const tspi_block *blo
 void tspi_conductor_stop(tspi_conductor *conductor);
 
 /* Decide how nodes are separated: *ret_netns, and a sentence that says why. */
-tsp_status tspi_conductor_pick(enum tspi_nodes wanted, bool *ret_netns, char *ret_why, size_t size, tsp_error *err);
+tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret_why, size_t size, tsp_error *err);
 
 #endif

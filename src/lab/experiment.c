@@ -455,7 +455,7 @@ tsp_status tspi_experiment_run(const tspi_spec *spec, const tspi_experiment_opti
     const char *why = "";
 
     snprintf(result.folder, sizeof result.folder, "%s", options->folder);
-    tsp_status rc = tspi_conductor_pick(spec->nodes, &result.netns, result.how, sizeof result.how, err);
+    tsp_status rc = tspi_conductor_pick(spec, &result.netns, result.how, sizeof result.how, err);
     if (rc == TSP_OK)
         rc = tspi_prompts_load(spec->load.prompts, &x.prompts, err);
     if (rc == TSP_OK && options->on_progress)
