@@ -92,6 +92,7 @@
 /* The fence: below the low quantile by this many times the way from it to the next (four times as high). Edges with
  * fewer hops than the least are pooled, as deviations from their pair's median, and judged by the way to the median. */
 #define FENCE_LEAST 40
+#define FENCE_BULK 0.2 /* lies are fewer than this */
 #define FENCE_REACH 4.0
 #define FENCE_STEP 4.0
 #define FENCE_SPARSE_REACH 3.0

@@ -32,6 +32,20 @@ static void flag_below(tspi_fit *fit, const tspi_edge *edge, bool soft, double l
             fit->hops->hops[row].flags |= TSPI_HOP_LATE;
 }
 
+/* Lies may be so many that the low quantile is one of them. What lies far below the bulk is left out of the quantiles,
+ * so that the fence stands where it would without them. */
+static size_t drop_gross(double *values, size_t n)
+{
+    double low = tspi_quantile(values, n, FENCE_BULK), middle = tspi_median(values, n);
+    double least = low - FENCE_REACH * (middle - low);
+    size_t kept = 0;
+
+    for (size_t k = 0; k < n; k++)
+        if (values[k] >= least)
+            values[kept++] = values[k];
+    return kept;
+}
+
 bool tspi_fence(tspi_fit *fit)
 {
     size_t most = 0;
@@ -52,6 +66,7 @@ bool tspi_fence(tspi_fit *fit)
             size_t n = gather(fit, edge, soft, values);
             if (n < FENCE_LEAST)
                 continue;
+            n = drop_gross(values, n);
             double low = tspi_quantile(values, n, part), high = tspi_quantile(values, n, next);
             flag_below(fit, edge, soft, low - FENCE_REACH * (high - low));
         }

@@ -19,7 +19,7 @@ typedef struct {
     uint8_t *near;                 /* owned, hops: those that are broken or nearly so */
     tspi_edge_test *tests;         /* owned, edges */
     int64_t *pi, *aim, *up, *down; /* owned, vertices */
-    uint32_t *via;                 /* owned, vertices */
+    uint32_t *via, *via_down;      /* owned, vertices */
 } projection;
 
 static uint32_t clock_of(const projection *p, uint32_t v)
@@ -38,6 +38,7 @@ static void release(projection *p)
     free(p->up);
     free(p->down);
     free(p->via);
+    free(p->via_down);
     memset(p, 0, sizeof *p);
 }
 
@@ -82,11 +83,13 @@ static bool build(projection *p, bool *ret_feasible)
     free(p->up);
     free(p->down);
     free(p->via);
+    free(p->via_down);
     p->aim = malloc(n * sizeof *p->aim);
     p->up = malloc(n * sizeof *p->up);
     p->down = malloc(n * sizeof *p->down);
     p->via = malloc(n * sizeof *p->via);
-    return p->aim && p->up && p->down && p->via;
+    p->via_down = malloc(n * sizeof *p->via_down);
+    return p->aim && p->up && p->down && p->via && p->via_down;
 }
 
 static void set_aims(projection *p)
@@ -104,7 +107,7 @@ static bool reach_from_aims(projection *p)
         p->up[v] = p->aim[v];
         p->down[v] = -p->aim[v];
     }
-    return tspi_reach(&p->graph, p->pi, true, p->up, p->via) && tspi_reach(&p->graph, p->pi, false, p->down, NULL);
+    return tspi_reach(&p->graph, p->pi, true, p->up, NULL) && tspi_reach(&p->graph, p->pi, false, p->down, NULL);
 }
 
 static int64_t estimate_of(const projection *p, uint32_t clock)
@@ -136,16 +139,58 @@ static bool unpin(projection *p, bool both)
     return changed;
 }
 
-/* What the roots and the other pinned clocks allow of an aim; and then the middle. */
-static bool clip_to_pinned(projection *p)
+/* From steps to where each way began; via is overwritten. back: ways were walked against the arcs. */
+static void find_sources(const projection *p, uint32_t *via, bool back)
 {
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
-        bool fixed = p->pinned[clock_of(p, v)];
-        p->up[v] = fixed ? p->aim[v] : INT64_MAX;
-        p->down[v] = fixed ? -p->aim[v] : INT64_MAX;
+        if (via[v] == TSPI_VIA_NONE)
+            via[v] = v;
+        else if (via[v] == TSPI_VIA_BEFORE)
+            via[v] = v - 1;
+        else if (via[v] == TSPI_VIA_AFTER)
+            via[v] = v + 1;
+        else
+            via[v] = back ? p->graph.arcs[via[v]].to : p->graph.arcs[via[v]].from;
     }
-    if (!tspi_reach(&p->graph, p->pi, true, p->up, NULL) || !tspi_reach(&p->graph, p->pi, false, p->down, NULL))
-        return false;
+    for (uint32_t v = 0; v < p->graph.vertices_n; v++)
+        while (via[via[v]] != via[v])
+            via[v] = via[via[v]]; /* halving: ways become short for all who share them */
+}
+
+/* Two pinned clocks that leave no room for what lies between them: the one further off is let go. */
+static bool unpin_between(projection *p)
+{
+    bool changed = false;
+
+    find_sources(p, p->via, false);
+    find_sources(p, p->via_down, true);
+    for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
+        if (p->up[v] == INT64_MAX || p->down[v] == INT64_MAX || p->up[v] >= -p->down[v])
+            continue;
+        uint32_t a = clock_of(p, p->via[v]), b = clock_of(p, p->via_down[v]);
+        bool free_a = p->pinned[a] && !p->solver->root[a], free_b = p->pinned[b] && !p->solver->root[b];
+        if (!free_a && !free_b)
+            continue;
+        p->pinned[free_b && (!free_a || estimate_of(p, b) > estimate_of(p, a)) ? b : a] = 0;
+        changed = true;
+    }
+    return changed;
+}
+
+/* What the roots and the other pinned clocks allow of an aim. */
+static bool clip_to_pinned(projection *p)
+{
+    do {
+        set_aims(p);
+        for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
+            bool fixed = p->pinned[clock_of(p, v)];
+            p->up[v] = fixed ? p->aim[v] : INT64_MAX;
+            p->down[v] = fixed ? -p->aim[v] : INT64_MAX;
+        }
+        if (!tspi_reach(&p->graph, p->pi, true, p->up, p->via) ||
+            !tspi_reach(&p->graph, p->pi, false, p->down, p->via_down))
+            return false;
+    } while (unpin_between(p));
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
         if (p->up[v] != INT64_MAX && p->aim[v] > p->up[v])
             p->aim[v] = p->up[v];
@@ -158,7 +203,6 @@ static bool clip_to_pinned(projection *p)
 /* aim becomes the projected offset of each vertex. */
 static bool settle(projection *p)
 {
-    set_aims(p);
     if (!clip_to_pinned(p) || !reach_from_aims(p))
         return false;
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
@@ -276,6 +320,8 @@ static bool mend(projection *p)
             return false;
         if (!feasible || !settle(p))
             return !feasible;
+        if (!follow_estimates(p)) /* some may have been let go */
+            return false;
         for (uint32_t c = 0; c < p->solver->clocks; c++)
             if (!p->pinned[c] && !make_track(p, c))
                 return false;

@@ -287,7 +287,7 @@ bool hop_sim_make(hop_sim *sim, const char *shape, uint64_t seed)
         set_clocks(sim, 5, false, 0);
         run(sim, 50, rpc_trace);
         if (strcmp(shape, "null") != 0)
-            make_late(sim, !strcmp(shape, "lies") ? 0.04 : 0.01);
+            make_late(sim, !strcmp(shape, "lies") ? 0.10 : 0.01);
     } else if (!strcmp(shape, "one-way")) {
         set_clocks(sim, 5, true, 0);
         run(sim, 50, one_way);
