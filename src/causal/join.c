@@ -91,6 +91,17 @@ static candidates find_first(const joiner *j, uint32_t trace, uint64_t span_id)
     return c;
 }
 
+/* The first span with an id, or TSPI_NONE: what nearly every search wants, kept in registers. */
+static inline uint32_t find_one(const joiner *j, uint32_t trace, uint64_t span_id)
+{
+    const uint32_t *table = j->slots + table_start(j, trace);
+    size_t size = table_size(j, trace), at = home_slot(span_id, size);
+
+    while (table[at] != TSPI_NONE && j->spans[table[at]].span_id != span_id)
+        at = at + 1 == size ? 0 : at + 1;
+    return table[at];
+}
+
 static void set_bit(uint64_t *bits, size_t at)
 {
     bits[at / 64] |= UINT64_C(1) << (at % 64);
@@ -251,10 +262,9 @@ static uint32_t find_parent(joiner *j, uint32_t row)
         j->join->cycles_n++;
         return TSPI_NONE;
     }
-    candidates c = find_first(j, span->trace, span->parent_id);
-    found = c.row;
+    found = find_one(j, span->trace, span->parent_id);
     if (found != TSPI_NONE && (found == row || (j->twins && get_bit(j->twins, found))))
-        found = choose(j, c, row);
+        found = choose(j, find_first(j, span->trace, span->parent_id), row);
     if (found == TSPI_NONE)
         j->join->missing_parents_n++;
     return found;
@@ -286,10 +296,9 @@ static void resolve_links(joiner *j)
         const tspi_trace_id *id = &set->traces[link->trace];
         uint32_t found = TSPI_NONE;
         if (link->span_id && (id->hi | id->lo)) {
-            candidates c = find_first(j, link->trace, link->span_id);
-            found = c.row;
+            found = find_one(j, link->trace, link->span_id);
             if (found != TSPI_NONE && j->twins && get_bit(j->twins, found))
-                found = choose(j, c, link->from);
+                found = choose(j, find_first(j, link->trace, link->span_id), link->from);
         }
         join->missing_links_n += found == TSPI_NONE;
         join->link_target[k] = found;
