@@ -193,6 +193,30 @@ static void say_not_skew(tspi_audit *a)
                    NAME(a->set.processes[process].clock));
 }
 
+/* "3 processes (cart, pay, ship) stamp in steps of 1.00 ms." Microseconds are usual and not worth a line. */
+static void say_quanta(tspi_audit *a)
+{
+    for (int64_t quantum_ns = 10000; quantum_ns <= TSP_NS_PER_MS; quantum_ns *= 10) {
+        char names[200] = "";
+        size_t len = 0;
+        uint64_t n = 0;
+        for (uint32_t p = 0; p < a->set.processes_n; p++) {
+            if (a->causal.join.quanta[p].quantum_ns != quantum_ns)
+                continue;
+            const char *name = tspi_process_get(&a->set.processes[p], "service.name");
+            if (n++ < 4)
+                len += (size_t)snprintf(names + len, sizeof names - len, "%s%.40s", n > 1 ? ", " : "",
+                                        name ? name : NAME(a->set.processes[p].clock));
+        }
+        if (n)
+            tspi_audit_say(a, "%s process%s (%s%s in steps of %s.", NUMBER(n), n == 1 ? "" : "es", names,
+                           n > 4    ? ", ...) stamp"
+                           : n == 1 ? ") stamps"
+                                    : ") stamp",
+                           AMOUNT(quantum_ns));
+    }
+}
+
 static void say_adjusted(tspi_audit *a)
 {
     const tspi_adjustment *adjustment = &a->evidence.adjustment;
@@ -260,6 +284,7 @@ tsp_status tspi_audit_advise(tspi_audit *a, tsp_error *err)
     say_contradiction(a);
     say_edges(a);
     say_not_skew(a);
+    say_quanta(a);
     say_adjusted(a);
     tsp_status rc = say_twins(a, err);
     say_input(a);

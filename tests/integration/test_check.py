@@ -95,6 +95,33 @@ for name, (rc, out, err) in ways.items():
     test("the same by " + name, rc == 1, got["violations"] == want["violations"], got["causes"] == want["causes"],
          sorted(map(str, got["edges"])) == sorted(map(str, want["edges"])))
 
+# Odd inputs get an answer, and the answer says what was odd.
+def otlp(*spans):
+    rows = {}
+    for host, span, parent, start, end in spans:
+        rows.setdefault(host, []).append({"traceId": "ab" * 16, "spanId": "%016x" % span, "kind": 1, "name": "s%d" % span,
+                                          "parentSpanId": "%016x" % parent if parent else "",
+                                          "startTimeUnixNano": str(1700000000123456789 + start),
+                                          "endTimeUnixNano": str(1700000000123456789 + end)})
+    return json.dumps({"resourceSpans": [{"resource": {"attributes": [{"key": "host.name", "value": {"stringValue": h}}]},
+                                          "scopeSpans": [{"spans": s}]} for h, s in rows.items()]}).encode()
+
+
+rc, out, err = run("check", "-", stdin=otlp(("a", 1, 2, 0, 9), ("a", 2, 3, 1, 8), ("a", 3, 1, 2, 7), ("a", 4, 4, 0, 1)))
+test("rings of parents are cut", "2 rings of parents were cut." in out)
+rc, out, err = run("check", "--trace", "ab" * 16, "-", stdin=otlp(("a", 1, 2, 0, 9), ("a", 2, 1, 1, 8)))
+test("a ring as a tree", rc in (0, 1), out.count("s1") == 1, out.count("s2") == 1)
+rc, out, err = run("check", "-", stdin=otlp(("a", 1, 0, 0, 9), ("b", 2, 1, 1, 8), ("b", 2, 1, 1, 8), ("b", 3, 77, 1, 8)))
+test("copies and orphans are counted", rc == 0, "1 hop between" in out, "more than once" in out,
+     "1 span names a parent that is not in the input." in out)
+rc, out, err = run("check", "--json", "-", stdin=otlp(("a", 1, 0, 9, 0), ("b", 2, 1, 20, 30)))
+test("a negative duration", rc == 1, json.loads(out)["violations"]["negative_duration"] == 1,
+     json.loads(out)["causes"]["instrumentation"] == 1, json.loads(out)["examples"][0]["parent_span_id"] is None)
+rc, out, err = run("check", "-", stdin=otlp(*[("a", k, k - 1, k, 9 * k) for k in range(1, 30001)]))
+test("a chain of 30,000 spans", rc == 0)
+rc, out, err = run("check", sample("nodejs-8.jaeger.json"))
+test("coarse stamps are reported", "in steps of 1.00 ms" in out)
+
 # For people.
 rc, out, err = run("check", "--trace", "1e223ff1f80f1c69", skew)
 test("a trace as a tree", rc == 1, "<-- starts 65.4 ms before its cause" in out, "\033" not in out,
