@@ -97,6 +97,8 @@ static enum tspi_attr tag(tspi_scan *scan, tspi_json *json, bool of_process, tsp
 
     *ret_value = (tspi_value){.type = TSPI_VALUE_NONE};
     *ret_key = (tspi_text){NULL, 0};
+    if (!of_process && tspi_scan_pass_attribute(json))
+        return TSPI_ATTR_OTHER;
     for (bool more = enter(json, '{'); more; more = tspi_json_more(json, '{')) {
         if (!tspi_json_key(json, &key))
             break;

@@ -75,6 +75,8 @@ static bool attribute(tspi_scan *scan, tspi_json *json, enum attribute_use use, 
     tspi_value value = {.type = TSPI_VALUE_NONE};
     bool has_index = false;
 
+    if (use != OF_RESOURCE && tspi_scan_pass_attribute(json))
+        return false;
     for (bool more = tspi_json_open(json, '{'); more; more = tspi_json_more(json, '{')) {
         if (!tspi_json_key(json, &key))
             break;

@@ -284,21 +284,6 @@ static tsp_status resource(tspi_scan *scan, struct wire wire)
     return rc;
 }
 
-/* A sieve before tspi_attr_find: by a key's length, the letters (& 31) with which one of that length that matters
- * begins. */
-#define LETTER(c) (1u << ((c)&31))
-static const uint32_t first_letters[32] = {
-    [5] = LETTER('e') | LETTER('i'),
-    [9] = LETTER('s'),
-    [10] = LETTER('e'),
-    [16] = LETTER('h') | LETTER('g') | LETTER('o') | LETTER('@'),
-    [18] = LETTER('g'),
-    [19] = LETTER('m'),
-    [20] = LETTER('r'),
-    [24] = LETTER('m') | LETTER('r') | LETTER('j') | LETTER('t'),
-    [25] = LETTER('h'),
-};
-
 /* Can this attribute matter? kv: its message, key first or not. */
 static inline bool may_matter(const uint8_t *kv, size_t len)
 {
@@ -306,7 +291,7 @@ static inline bool may_matter(const uint8_t *kv, size_t len)
         return false;
     if (kv[0] != KEY_VALUE_KEY)
         return true; /* it stands elsewhere */
-    return kv[1] < 32 && (first_letters[kv[1]] >> (kv[2] & 31) & 1);
+    return tspi_attr_may_matter(kv + 2, kv[1]);
 }
 
 static enum tspi_attr attribute_of(struct wire kv)

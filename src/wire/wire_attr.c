@@ -2,6 +2,19 @@
 
 #include "wire/wire_scan.h"
 
+#define LETTER(c) (1u << ((c)&31))
+const uint32_t tspi_attr_first_letters[32] = {
+    [5] = LETTER('e') | LETTER('i'),
+    [9] = LETTER('s'),
+    [10] = LETTER('e'),
+    [16] = LETTER('h') | LETTER('g') | LETTER('o') | LETTER('@'),
+    [18] = LETTER('g'),
+    [19] = LETTER('m'),
+    [20] = LETTER('r'),
+    [24] = LETTER('m') | LETTER('r') | LETTER('j') | LETTER('t'),
+    [25] = LETTER('h'),
+};
+
 #define IS(word) (!memcmp(key, "" word, sizeof(word) - 1))
 
 /* By length first: nearly every key is dismissed by one jump. */

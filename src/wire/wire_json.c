@@ -108,6 +108,25 @@ tsp_status tspi_json_elements(tspi_scan *scan, tspi_json_document element, size_
     return rc;
 }
 
+bool tspi_scan_pass_attribute(tspi_json *json)
+{
+    static const char usual[] = "{\"key\":\"";
+    enum { USUAL = sizeof usual - 1 };
+    const uint8_t *at = json->at, *next;
+    bool escaped;
+
+    if (json->end - at < USUAL + 1 || memcmp(at, usual, USUAL) != 0)
+        return false;
+    const uint8_t *close = tspi_json_string_end(at + USUAL, json->end, &escaped);
+    if (!close || escaped || tspi_attr_may_matter(at + USUAL, (size_t)(close - at - USUAL)))
+        return false;
+    next = tspi_json_container_end(at, json->end);
+    if (!next)
+        return false;
+    json->at = next;
+    return true;
+}
+
 void tspi_scan_scalar(tspi_scan *scan, tspi_json *json, tspi_value *ret_value)
 {
     int c = tspi_json_peek(json);

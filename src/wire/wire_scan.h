@@ -23,6 +23,14 @@ enum tspi_attr {
 
 enum tspi_attr tspi_attr_find(const char *key, size_t len);
 
+/* A sieve before tspi_attr_find: by a key's length, the letters (& 31) with which one of that length that matters
+ * begins. key: at least one byte. */
+extern const uint32_t tspi_attr_first_letters[32];
+static inline bool tspi_attr_may_matter(const uint8_t *key, size_t len)
+{
+    return len < 32 && (tspi_attr_first_letters[len] >> (*key & 31) & 1);
+}
+
 /* A scalar attribute value. text: as written, escapes undone; for numbers and booleans their characters. */
 typedef struct {
     enum { TSPI_VALUE_NONE, TSPI_VALUE_TEXT, TSPI_VALUE_INT, TSPI_VALUE_BOOL, TSPI_VALUE_DOUBLE } type;
@@ -199,6 +207,9 @@ typedef tsp_status (*tspi_json_document)(tspi_scan *scan, tspi_json *json);
 tsp_status tspi_otlp_json_document(tspi_scan *scan, tspi_json *json);
 tsp_status tspi_jaeger_json_document(tspi_scan *scan, tspi_json *json);
 tsp_status tspi_zipkin_json_document(tspi_scan *scan, tspi_json *json);
+
+/* At an attribute as most writers write it, {"key":"...", when its key cannot matter: pass over it. */
+bool tspi_scan_pass_attribute(tspi_json *json);
 
 /* Any JSON value as an attribute's; arrays and objects are passed over and yield none. */
 void tspi_scan_scalar(tspi_scan *scan, tspi_json *json, tspi_value *ret_value);
