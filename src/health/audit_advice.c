@@ -265,7 +265,8 @@ static void say_input(tspi_audit *a)
         tspi_audit_say(a, "%s link%s to spans that are not in the input.", NUMBER(t->missing_links),
                        t->missing_links == 1 ? " points" : "s point");
     if (t->cycles)
-        tspi_audit_say(a, "%s ring%s of parents cut.", NUMBER(t->cycles), t->cycles == 1 ? " was" : "s were");
+        tspi_audit_say(a, "%s ring%s cut.", NUMBER(t->cycles),
+                       t->cycles == 1 ? " of parents was" : "s of parents were");
     if (t->copies)
         tspi_audit_say(a, "%s spans are in the input more than once and were counted once.", NUMBER(t->copies));
     if (t->id_clashes)
