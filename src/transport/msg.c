@@ -3,7 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LENGTH_BYTES = 4, HEADER_PREFIX_BYTES = 6 };
+enum { LENGTH_BYTES = 4, HEADER_PREFIX_BYTES = 6, FIRST_CAP = 256 };
+
+/* A frame stands behind its message in one block of memory, until it grows beyond its room there. */
+static uint8_t *room_behind(tspi_msg *msg)
+{
+    return (uint8_t *)(msg + 1);
+}
+
+static tspi_msg *msg_alloc(size_t cap)
+{
+    tspi_msg *msg = malloc(sizeof *msg + cap);
+
+    if (msg) {
+        *msg = (tspi_msg){.cap = cap};
+        msg->frame = room_behind(msg);
+    }
+    return msg;
+}
 
 static void put_u32(uint8_t *at, uint32_t value)
 {
@@ -23,9 +40,12 @@ static bool reserve(tspi_msg *msg, size_t extra)
     if (msg->len + extra <= msg->cap)
         return true;
     size_t cap = msg->cap * 2 > msg->len + extra ? msg->cap * 2 : msg->len + extra;
-    uint8_t *frame = realloc(msg->frame, cap);
+    bool is_behind = msg->frame == room_behind(msg);
+    uint8_t *frame = realloc(is_behind ? NULL : msg->frame, cap);
     if (!frame)
         return false;
+    if (is_behind)
+        memcpy(frame, msg->frame, msg->len);
     msg->frame = frame;
     msg->cap = cap;
     return true;
@@ -33,16 +53,10 @@ static bool reserve(tspi_msg *msg, size_t extra)
 
 tspi_msg *tspi_msg_new(uint64_t key)
 {
-    tspi_msg *msg = calloc(1, sizeof *msg);
+    tspi_msg *msg = msg_alloc(FIRST_CAP);
 
     if (!msg)
         return NULL;
-    msg->cap = 256;
-    msg->frame = malloc(msg->cap);
-    if (!msg->frame) {
-        free(msg);
-        return NULL;
-    }
     msg->key = key;
     msg->len = msg->payload_at = LENGTH_BYTES;
     put_u32(msg->frame, 0);
@@ -53,7 +67,8 @@ void tspi_msg_free(tspi_msg *msg)
 {
     if (!msg)
         return;
-    free(msg->frame);
+    if (msg->frame != room_behind(msg))
+        free(msg->frame);
     free(msg);
 }
 
@@ -131,15 +146,12 @@ tsp_status tspi_msg_parse(const void *frame, size_t len, tspi_msg **ret_msg, tsp
     size_t headers = get_u32(frame);
     if (headers > len - LENGTH_BYTES || !headers_fit(frame, LENGTH_BYTES + headers))
         return tsp_error_set(err, TSP_EPARSE, "a message's headers do not fit its frame of %zu bytes", len);
-    tspi_msg *msg = calloc(1, sizeof *msg);
-    uint8_t *copy = malloc(len);
-    if (!msg || !copy) {
-        free(msg);
-        free(copy);
+    tspi_msg *msg = msg_alloc(len);
+    if (!msg)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", len);
-    }
-    memcpy(copy, frame, len);
-    *msg = (tspi_msg){.frame = copy, .len = len, .cap = len, .payload_at = LENGTH_BYTES + headers};
+    memcpy(msg->frame, frame, len);
+    msg->len = len;
+    msg->payload_at = LENGTH_BYTES + headers;
     *ret_msg = msg;
     return TSP_OK;
 }

@@ -17,7 +17,7 @@
  * Headers are added before the payload. */
 typedef struct tspi_msg {
     uint64_t key;
-    uint8_t *frame; /* owned, from malloc */
+    uint8_t *frame; /* owned */
     size_t len, cap;
     size_t payload_at;
     struct tspi_msg *next; /* for the queue of whoever owns the message */
