@@ -31,7 +31,7 @@ static void largest_cluster(const double *t, size_t n, size_t *ret_first, size_t
 /* Where the traffic is: stray stamps, decades away or only hours, must not stretch the run. */
 static bool find_range(tspi_fit *fit)
 {
-    const tspi_hops *hops = fit->hops;
+    const tspi_hop_store *hops = fit->hops;
     size_t stride = hops->n / RANGE_SAMPLES + 1, n = 0, begin, kept;
     double *sample = malloc((hops->n / stride + 1) * sizeof *sample), first = INFINITY, last = -INFINITY;
 
@@ -65,13 +65,13 @@ static bool find_range(tspi_fit *fit)
 bool tspi_estimate_coarse(tspi_fit *fit)
 {
     tspi_windows windows;
-    const tspi_hops *hops = fit->hops;
+    const tspi_hop_store *hops = fit->hops;
     uint8_t *seen = calloc((size_t)fit->clocks + 1, 1);
 
     if (!seen)
         return false;
     for (size_t row = 0; row < hops->n; row++) {
-        const tspi_hop *hop = &hops->hops[row];
+        const tspi_stored_hop *hop = &hops->hops[row];
         if (!seen[hop->from] || hop->sent < fit->origin[hop->from])
             fit->origin[hop->from] = hop->sent;
         if (!seen[hop->to] || hop->received < fit->origin[hop->to])
@@ -107,7 +107,7 @@ bool tspi_estimate_coarse(tspi_fit *fit)
 /* The window that gives the median clock WINDOW_HOPS each way; how many hops an edge then has in it. */
 static bool choose_base_window(tspi_fit *fit, double *ret_per_edge)
 {
-    const tspi_hops *hops = fit->hops;
+    const tspi_hop_store *hops = fit->hops;
     double *out = calloc(3 * ((size_t)fit->clocks + 1), sizeof *out), *in = out + fit->clocks, *rate = in + fit->clocks;
     double span = fmax(fit->t_last - fit->t_first, 1), used = 0, edges = 0;
     size_t n = 0;
@@ -115,7 +115,7 @@ static bool choose_base_window(tspi_fit *fit, double *ret_per_edge)
     if (!out)
         return false;
     for (size_t e = 0; e < hops->edges_n; e++) {
-        const tspi_edge *edge = &hops->edges[e];
+        const tspi_stored_edge *edge = &hops->edges[e];
         double count = 0;
         for (size_t row = edge->first; row < edge->first + edge->n; row++)
             count += !(hops->hops[row].flags & fit->without);
@@ -153,14 +153,14 @@ static bool refine(tspi_fit *fit)
 
 bool tspi_estimate(tspi_fit *fit)
 {
-    bool with_soft = !(fit->without & TSPI_HOP_SOFT), clean = false;
+    bool with_soft = !(fit->without & TSPI_STORED_SOFT), clean = false;
     double per_edge;
 
     fit->limit_rates = false;
     if (!tspi_estimate_coarse(fit) || !choose_base_window(fit, &per_edge))
         return false;
     if (per_edge < SPARSE_HOPS &&
-        (!tspi_sparse_start(fit) || !tspi_fit_evaluate(fit) || !tspi_fence_sparse(fit, TSPI_HOP_ASIDE, false)))
+        (!tspi_sparse_start(fit) || !tspi_fit_evaluate(fit) || !tspi_fence_sparse(fit, TSPI_STORED_ASIDE, false)))
         return false;
     if (!tspi_relax(fit, fmin(0.4, 2 * fit->quantile)) || !tspi_steps_find(fit))
         return false;
@@ -170,6 +170,6 @@ bool tspi_estimate(tspi_fit *fit)
     if (!with_soft && !tspi_soft_is_clean(fit, &clean))
         return false;
     if (clean)
-        fit->without &= (uint16_t) ~(TSPI_HOP_SOFT | TSPI_HOP_ASIDE);
+        fit->without &= (uint16_t) ~(TSPI_STORED_SOFT | TSPI_STORED_ASIDE);
     return refine(fit);
 }

@@ -15,12 +15,12 @@ static tsp_proof_link make_link(const tsp_solver *solver, const tspi_graph *grap
                           .to_ns = graph->at[b]};
 
     if (link->via < graph->arcs_n) {
-        const tspi_hop *hop = &solver->hops.hops[graph->arcs[link->via].row];
+        const tspi_stored_hop *hop = &solver->hops.hops[graph->arcs[link->via].row];
         out.hop = hop->index == UINT32_MAX ? TSP_NO_HOP : hop->index;
         out.tag = hop->tag;
         out.from_ns = hop->sent; /* a root's vertex stands for all its instants */
         out.to_ns = hop->received;
-        out.limit_ns = tspi_hop_slack(hop) + ROUNDING_NS + TELESCOPE_NS;
+        out.limit_ns = tspi_stored_slack(hop) + ROUNDING_NS + TELESCOPE_NS;
     } else
         out.limit_ns = link->via == TSPI_VIA_BEFORE ? tspi_graph_tie(graph, a) : tspi_graph_tie(graph, b);
     return out;

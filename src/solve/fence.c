@@ -12,10 +12,10 @@ static bool is_judged(const tspi_fit *fit, size_t row, bool soft)
 {
     uint16_t flags = fit->hops->hops[row].flags;
 
-    return !(flags & TSPI_HOP_BOUND) && !(flags & TSPI_HOP_SOFT) == !soft;
+    return !(flags & TSPI_STORED_BOUND) && !(flags & TSPI_STORED_SOFT) == !soft;
 }
 
-static size_t gather(const tspi_fit *fit, const tspi_edge *edge, bool soft, double *values)
+static size_t gather(const tspi_fit *fit, const tspi_stored_edge *edge, bool soft, double *values)
 {
     size_t n = 0;
 
@@ -25,11 +25,11 @@ static size_t gather(const tspi_fit *fit, const tspi_edge *edge, bool soft, doub
     return n;
 }
 
-static void flag_below(tspi_fit *fit, const tspi_edge *edge, bool soft, double least)
+static void flag_below(tspi_fit *fit, const tspi_stored_edge *edge, bool soft, double least)
 {
     for (size_t row = edge->first; row < edge->first + edge->n; row++)
         if (is_judged(fit, row, soft) && fit->u[row] < least)
-            fit->hops->hops[row].flags |= TSPI_HOP_LATE;
+            fit->hops->hops[row].flags |= TSPI_STORED_LATE;
 }
 
 /* Lies may be so many that the low quantile is one of them. What lies far below the bulk is left out of the quantiles,
@@ -52,7 +52,7 @@ bool tspi_fence(tspi_fit *fit)
     double *values, part = fit->quantile, next = fmin(0.5, FENCE_STEP * part);
 
     for (size_t row = 0; row < fit->hops->n; row++)
-        fit->hops->hops[row].flags &= (uint16_t)~TSPI_HOP_LATE;
+        fit->hops->hops[row].flags &= (uint16_t)~TSPI_STORED_LATE;
     if (fit->believe_all)
         return true;
     for (size_t e = 0; e < fit->hops->edges_n; e++)
@@ -62,7 +62,7 @@ bool tspi_fence(tspi_fit *fit)
         return false;
     for (size_t e = 0; e < fit->hops->edges_n; e++)
         for (int soft = 0; soft < 2; soft++) {
-            const tspi_edge *edge = &fit->hops->edges[e];
+            const tspi_stored_edge *edge = &fit->hops->edges[e];
             size_t n = gather(fit, edge, soft, values);
             if (n < FENCE_LEAST)
                 continue;
@@ -71,7 +71,7 @@ bool tspi_fence(tspi_fit *fit)
             flag_below(fit, edge, soft, low - FENCE_REACH * (high - low));
         }
     free(values);
-    return tspi_fence_sparse(fit, TSPI_HOP_LATE, true);
+    return tspi_fence_sparse(fit, TSPI_STORED_LATE, true);
 }
 
 typedef struct {
@@ -131,7 +131,7 @@ static void judge_pool(tspi_fit *fit, pooled *all, size_t n, double *values, uin
 
 bool tspi_fence_sparse(tspi_fit *fit, uint16_t flag, bool only_small_edges)
 {
-    const tspi_hops *hops = fit->hops;
+    const tspi_hop_store *hops = fit->hops;
     pooled *all = NULL;
     double *values = NULL;
     bool ok = true;
@@ -141,7 +141,7 @@ bool tspi_fence_sparse(tspi_fit *fit, uint16_t flag, bool only_small_edges)
         for (int fill = 0; ok && fill < 2; fill++) { /* count, then fill */
             n = 0;
             for (size_t e = 0; e < hops->edges_n; e++) {
-                const tspi_edge *edge = &hops->edges[e];
+                const tspi_stored_edge *edge = &hops->edges[e];
                 size_t judged = 0;
                 for (size_t row = edge->first; only_small_edges && row < edge->first + edge->n; row++)
                     judged += is_judged(fit, row, soft);

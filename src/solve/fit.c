@@ -6,7 +6,7 @@
 
 #include "solve/parallel.h"
 
-bool tspi_fit_init(tspi_fit *fit, tspi_hops *hops, uint32_t clocks)
+bool tspi_fit_init(tspi_fit *fit, tspi_hop_store *hops, uint32_t clocks)
 {
     memset(fit, 0, sizeof *fit);
     fit->hops = hops;
@@ -188,13 +188,13 @@ bool tspi_fit_uncut(tspi_fit *fit, uint32_t clock, int64_t cut)
 static bool evaluate_edge(void *fit_, size_t e, unsigned worker)
 {
     tspi_fit *fit = fit_;
-    const tspi_edge *edge = &fit->hops->edges[e];
+    const tspi_stored_edge *edge = &fit->hops->edges[e];
     uint32_t i = edge->from, j = edge->to, hint_i = 0, hint_j = 0, last_i = UINT32_MAX, last_j = UINT32_MAX;
     bool cut_i = fit->sides.first[i] != fit->sides.first[i + 1], cut_j = fit->sides.first[j] != fit->sides.first[j + 1];
 
     (void)worker;
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-        const tspi_hop *hop = &fit->hops->hops[row];
+        const tspi_stored_hop *hop = &fit->hops->hops[row];
         uint32_t ni = cut_i ? tspi_sides_sent_node(&fit->sides, fit->hops, row) : tspi_sides_first(&fit->sides, i);
         uint32_t nj = cut_j ? tspi_sides_received_node(&fit->sides, fit->hops, row) : tspi_sides_first(&fit->sides, j);
         double s = tspi_fit_local(fit, i, hop->sent), r = tspi_fit_local(fit, j, hop->received);

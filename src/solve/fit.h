@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "solve/hops.h"
+#include "solve/hop_store.h"
 #include "solve/sides.h"
 
 /* Offset over a node's local time: linear between knots, and on beyond them. */
@@ -38,7 +38,7 @@ typedef struct {
 } tspi_jump;
 
 typedef struct {
-    tspi_hops *hops; /* borrowed */
+    tspi_hop_store *hops; /* borrowed */
     uint32_t clocks;
     unsigned threads;
     double rho;            /* drift limit, ns per ns */
@@ -65,7 +65,7 @@ typedef struct {
     double base_window; /* T1, ns */
 } tspi_fit;
 
-bool tspi_fit_init(tspi_fit *fit, tspi_hops *hops, uint32_t clocks);
+bool tspi_fit_init(tspi_fit *fit, tspi_hop_store *hops, uint32_t clocks);
 void tspi_fit_release(tspi_fit *fit);
 
 /* Cut a node in two at a local stamp of its clock, both halves with the old curve. */

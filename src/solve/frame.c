@@ -14,7 +14,7 @@ static uint32_t find(uint32_t *up, uint32_t c)
     return c;
 }
 
-bool tspi_frame_groups(const tspi_hops *hops, uint32_t clocks, uint32_t *ret_group, uint32_t *ret_groups_n)
+bool tspi_frame_groups(const tspi_hop_store *hops, uint32_t clocks, uint32_t *ret_group, uint32_t *ret_groups_n)
 {
     uint32_t *up = malloc(((size_t)clocks + 1) * sizeof *up), n = 0;
 
@@ -36,7 +36,7 @@ bool tspi_frame_groups(const tspi_hops *hops, uint32_t clocks, uint32_t *ret_gro
 }
 
 /* Tarjan's strongly connected components, without recursion. */
-bool tspi_frame_cycles(const tspi_hops *hops, uint32_t clocks, uint16_t without, uint32_t *ret_sets)
+bool tspi_frame_cycles(const tspi_hop_store *hops, uint32_t clocks, uint16_t without, uint32_t *ret_sets)
 {
     size_t n = (size_t)clocks + 1;
     uint32_t *memory = calloc(5 * n, sizeof *memory), *number = memory, *low = memory + n, *stack = memory + 2 * n;
@@ -93,8 +93,8 @@ bool tspi_frame_cycles(const tspi_hops *hops, uint32_t clocks, uint16_t without,
     return ok;
 }
 
-bool tspi_frame_roots(const tspi_hops *hops, uint32_t clocks, const uint32_t *group, uint32_t groups_n, uint32_t fixed,
-                      uint8_t *ret_root)
+bool tspi_frame_roots(const tspi_hop_store *hops, uint32_t clocks, const uint32_t *group, uint32_t groups_n,
+                      uint32_t fixed, uint8_t *ret_root)
 {
     uint64_t *out = calloc(2 * ((size_t)clocks + 1), sizeof *out), *in = out + clocks + 1;
     uint32_t *best = malloc(((size_t)groups_n + 1) * sizeof *best);

@@ -48,7 +48,7 @@ static void sort_ends(arc_end *ends, size_t n)
 }
 
 /* Arcs with their nodes in from and to. */
-static bool collect_arcs(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *keep,
+static bool collect_arcs(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *keep,
                          int64_t allowance)
 {
     size_t n = 0;
@@ -62,7 +62,7 @@ static bool collect_arcs(tspi_graph *graph, const tspi_hops *hops, const tspi_si
         if (keep[k])
             graph->arcs[graph->arcs_n++] =
                 (tspi_arc){tspi_sides_sent_node(sides, hops, k), tspi_sides_received_node(sides, hops, k),
-                           tspi_hop_slack(&hops->hops[k]) + allowance, k};
+                           tspi_stored_slack(&hops->hops[k]) + allowance, k};
     return true;
 }
 
@@ -117,7 +117,7 @@ static bool index_arcs(tspi_graph *graph)
     return true;
 }
 
-static bool build(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root,
+static bool build(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
                   int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune, const uint8_t *only)
 {
     uint32_t nodes_n = tspi_sides_nodes(sides), *ends_first = NULL;
@@ -154,7 +154,7 @@ static bool build(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *si
     for (uint32_t node = 0; node < nodes_n; node++)
         ends_first[node + 1] += ends_first[node];
     for (uint32_t a = 0; a < graph->arcs_n; a++) {
-        const tspi_hop *hop = &hops->hops[graph->arcs[a].row];
+        const tspi_stored_hop *hop = &hops->hops[graph->arcs[a].row];
         ends[ends_first[graph->arcs[a].from]++] = (arc_end){hop->sent, 2 * a};
         ends[ends_first[graph->arcs[a].to]++] = (arc_end){hop->received, 2 * a + 1};
     }
@@ -174,13 +174,13 @@ out:
     return ok;
 }
 
-bool tspi_graph_build(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root,
+bool tspi_graph_build(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
                       int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune)
 {
     return build(graph, hops, sides, root, rho_ppb, without, allowance, prune, NULL);
 }
 
-bool tspi_graph_build_of(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root,
+bool tspi_graph_build_of(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
                          int64_t rho_ppb, uint16_t without, int64_t allowance, const uint8_t *only)
 {
     return build(graph, hops, sides, root, rho_ppb, without, allowance, true, only);

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "solve/hops.h"
+#include "solve/hop_store.h"
 #include "solve/sides.h"
 
 typedef struct {
@@ -37,11 +37,11 @@ typedef struct {
  * prune      drop hops that others of the same edge make redundant: no bound changes (by more than PRUNE_MARGIN_NS
  *            wider)
  * False: out of memory, or more than 2^32 - 2 vertices. */
-bool tspi_graph_build(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root,
+bool tspi_graph_build(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
                       int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune);
 
 /* The same of the hops whose only[row] is set. */
-bool tspi_graph_build_of(tspi_graph *graph, const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root,
+bool tspi_graph_build_of(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
                          int64_t rho_ppb, uint16_t without, int64_t allowance, const uint8_t *only);
 void tspi_graph_release(tspi_graph *graph);
 
@@ -57,7 +57,7 @@ static inline int64_t tspi_graph_tie(const tspi_graph *graph, uint32_t v)
 /* Marks keep[row] for the hops that prune would keep, of those with only[row] set (NULL: all): h goes when some g of
  * its nodes has w_g + rho |sent_h - sent_g| + rho |received_h - received_g| + PRUNE_MARGIN_NS <= w_h. Exposed for its
  * test. */
-void tspi_prune(const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root, int64_t rho_ppb, uint16_t without,
-                bool prune, const uint8_t *only, uint8_t *keep);
+void tspi_prune(const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root, int64_t rho_ppb,
+                uint16_t without, bool prune, const uint8_t *only, uint8_t *keep);
 
 #endif

@@ -15,7 +15,7 @@ static bool inspect_edge(void *inspection_, size_t e, unsigned worker)
     inspection *in = inspection_;
     const tsp_solver *solver = in->solver;
     const tspi_sides *sides = &solver->fit.sides;
-    const tspi_edge *edge = &solver->hops.edges[e];
+    const tspi_stored_edge *edge = &solver->hops.edges[e];
     const tsp_track *from = solver->rows[edge->from].track, *to = solver->rows[edge->to].track;
     uint32_t first_from = tspi_sides_first(sides, edge->from), first_to = tspi_sides_first(sides, edge->to);
     size_t hint_from = 0, hint_to = 0;
@@ -23,7 +23,7 @@ static bool inspect_edge(void *inspection_, size_t e, unsigned worker)
 
     (void)worker;
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-        const tspi_hop *hop = &solver->hops.hops[row];
+        const tspi_stored_hop *hop = &solver->hops.hops[row];
         uint32_t piece_from = from->pieces > 1 ? tspi_sides_sent_node(sides, &solver->hops, row) - first_from : 0;
         uint32_t piece_to = to->pieces > 1 ? tspi_sides_received_node(sides, &solver->hops, row) - first_to : 0;
         int64_t sent = hop->sent - tspi_track_near(from, piece_from, hop->sent, &hint_from);
@@ -45,7 +45,7 @@ static bool inspect_edge(void *inspection_, size_t e, unsigned worker)
 bool tspi_solver_inspect(const tsp_solver *solver, tspi_edge_test *ret_tests, int64_t slack_most, uint8_t *ret_near)
 {
     inspection in = {solver, ret_tests, slack_most, ret_near,
-                     TSPI_HOP_LIES | (solver->summary.soft_excluded ? TSPI_HOP_SOFT : 0)};
+                     TSPI_STORED_LIES | (solver->summary.soft_excluded ? TSPI_STORED_SOFT : 0)};
 
     return tspi_parallel(solver->fit.threads, solver->hops.edges_n, inspect_edge, &in);
 }

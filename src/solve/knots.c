@@ -185,7 +185,7 @@ bool tspi_solver_knots(tsp_solver *solver)
     bool ok = grid_init(&g, solver);
 
     for (size_t row = 0; ok && row < solver->hops.n; row++) {
-        const tspi_hop *hop = &solver->hops.hops[row];
+        const tspi_stored_hop *hop = &solver->hops.hops[row];
         mark(&g, solver, hop->from, hop->sent);
         mark(&g, solver, hop->to, hop->received);
     }

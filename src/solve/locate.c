@@ -31,8 +31,8 @@ static double after_jump(double u, bool out, double size)
 }
 
 /* The floor of an edge from its hops at some distance from the jump; the caller has room for all of them. */
-static double floor_of(const tspi_fit *fit, const tspi_edge *edge, bool out, double t, double window, double size,
-                       double *values, size_t *ret_n)
+static double floor_of(const tspi_fit *fit, const tspi_stored_edge *edge, bool out, double t, double window,
+                       double size, double *values, size_t *ret_n)
 {
     size_t n = 0;
 
@@ -45,11 +45,11 @@ static double floor_of(const tspi_fit *fit, const tspi_edge *edge, bool out, dou
     return n ? tspi_quantile(values, n, LOCATE_FLOOR_PART) : NAN;
 }
 
-static bool take_near(near_hops *near, const tspi_fit *fit, const tspi_edge *edge, uint32_t node, bool out, double t,
-                      double window, double size, double floor)
+static bool take_near(near_hops *near, const tspi_fit *fit, const tspi_stored_edge *edge, uint32_t node, bool out,
+                      double t, double window, double size, double floor)
 {
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-        const tspi_hop *hop = &fit->hops->hops[row];
+        const tspi_stored_hop *hop = &fit->hops->hops[row];
         if ((hop->flags & fit->without) || !(fabs(fit->t[row] - t) < LOCATE_NEAR * window))
             continue;
         if ((out ? tspi_sides_sent_node : tspi_sides_received_node)(&fit->sides, fit->hops, row) != node)
@@ -88,7 +88,7 @@ static bool collect(near_hops *near, const tspi_fit *fit, uint32_t node, double 
     known = floors + fit->hops->edges_n + 1;
     ok = values && floors;
     for (size_t e = 0; ok && e < fit->hops->edges_n; e++) {
-        const tspi_edge *edge = &fit->hops->edges[e];
+        const tspi_stored_edge *edge = &fit->hops->edges[e];
         if (edge->from != clock && edge->to != clock)
             continue;
         floors[e] = floor_of(fit, edge, edge->from == clock, t, window, size, values, &n);
@@ -97,7 +97,7 @@ static bool collect(near_hops *near, const tspi_fit *fit, uint32_t node, double 
     }
     double usual = known_n ? tspi_median(known, known_n) : 0;
     for (size_t e = 0; ok && e < fit->hops->edges_n; e++) {
-        const tspi_edge *edge = &fit->hops->edges[e];
+        const tspi_stored_edge *edge = &fit->hops->edges[e];
         if (edge->from == clock || edge->to == clock)
             ok = take_near(near, fit, edge, node, edge->from == clock, t, window, size,
                            isnan(floors[e]) ? usual : floors[e]);

@@ -51,10 +51,10 @@ static bool build(projection *p, bool *ret_feasible)
         int64_t allowance;
     } tries[] = {{0, 0},
                  {0, ROUNDING_NS + TELESCOPE_NS},
-                 {TSPI_HOP_AMBIGUOUS, 0},
-                 {TSPI_HOP_AMBIGUOUS, ROUNDING_NS + TELESCOPE_NS}};
+                 {TSPI_STORED_AMBIGUOUS, 0},
+                 {TSPI_STORED_AMBIGUOUS, ROUNDING_NS + TELESCOPE_NS}};
     tsp_solver *solver = p->solver;
-    uint16_t without = TSPI_HOP_LIES | (solver->summary.soft_excluded ? TSPI_HOP_SOFT : 0);
+    uint16_t without = TSPI_STORED_LIES | (solver->summary.soft_excluded ? TSPI_STORED_SOFT : 0);
 
     *ret_feasible = false;
     for (size_t k = 0; k < sizeof tries / sizeof *tries; k++) {

@@ -29,8 +29,8 @@ static bool step(walk *state, uint32_t from_node, uint32_t to_node, wide key)
     return false;
 }
 
-static void prune_edge(const tspi_hops *hops, const tspi_sides *sides, const tspi_edge *edge, const uint8_t *root,
-                       int64_t rho_ppb, uint8_t *keep)
+static void prune_edge(const tspi_hop_store *hops, const tspi_sides *sides, const tspi_stored_edge *edge,
+                       const uint8_t *root, int64_t rho_ppb, uint8_t *keep)
 {
     const wide rho_sent = root[edge->from] ? 0 : rho_ppb, rho_received = root[edge->to] ? 0 : rho_ppb;
 
@@ -38,19 +38,19 @@ static void prune_edge(const tspi_hops *hops, const tspi_sides *sides, const tsp
         walk state = {0};
         for (size_t k = 0; k < edge->n; k++) {
             size_t row = edge->first + (back ? edge->n - 1 - k : k);
-            const tspi_hop *hop = &hops->hops[row];
+            const tspi_stored_hop *hop = &hops->hops[row];
             if (!keep[row])
                 continue;
             wide reach = rho_sent * hop->sent + rho_received * hop->received;
-            wide key = (wide)tspi_hop_slack(hop) * 1000000000 + (back ? reach : -reach);
+            wide key = (wide)tspi_stored_slack(hop) * 1000000000 + (back ? reach : -reach);
             if (step(&state, tspi_sides_sent_node(sides, hops, row), tspi_sides_received_node(sides, hops, row), key))
                 keep[row] = 0;
         }
     }
 }
 
-void tspi_prune(const tspi_hops *hops, const tspi_sides *sides, const uint8_t *root, int64_t rho_ppb, uint16_t without,
-                bool prune, const uint8_t *only, uint8_t *keep)
+void tspi_prune(const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root, int64_t rho_ppb,
+                uint16_t without, bool prune, const uint8_t *only, uint8_t *keep)
 {
     for (size_t k = 0; k < hops->n; k++)
         keep[k] = !(hops->hops[k].flags & without) && (!only || only[k]);

@@ -43,7 +43,7 @@ static double reach_of(const tspi_jump *jump)
     return fabs(jump->size) / 2 + (jump->to_t - jump->from_t) / 2;
 }
 
-typedef bool (*visitor)(tspi_fit *fit, const tspi_jump *jump, const tspi_edge *edge, size_t row, bool out,
+typedef bool (*visitor)(tspi_fit *fit, const tspi_jump *jump, const tspi_stored_edge *edge, size_t row, bool out,
                         void *context);
 
 /* Every hop with a stamp of the jump's clock within reach + extra of the cut. */
@@ -52,12 +52,12 @@ static bool visit(tspi_fit *fit, const tspi_jump *jump, double extra, visitor ea
     double cut = tspi_fit_local(fit, jump->clock, jump->cut), reach = reach_of(jump) + extra;
 
     for (size_t e = 0; e < fit->hops->edges_n; e++) {
-        const tspi_edge *edge = &fit->hops->edges[e];
+        const tspi_stored_edge *edge = &fit->hops->edges[e];
         if (edge->from != jump->clock && edge->to != jump->clock)
             continue;
         bool out = edge->from == jump->clock;
         for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-            const tspi_hop *hop = &fit->hops->hops[row];
+            const tspi_stored_hop *hop = &fit->hops->hops[row];
             double at = tspi_fit_local(fit, jump->clock, out ? hop->sent : hop->received);
             if (fabs(at - cut) < reach && !each(fit, jump, edge, row, out, context))
                 return false;
@@ -69,11 +69,11 @@ static bool visit(tspi_fit *fit, const tspi_jump *jump, double extra, visitor ea
 typedef struct {
     tspi_side *choices;
     size_t n, cap;
-    const tspi_edge *edge; /* the last one, and its low quantiles by kind */
+    const tspi_stored_edge *edge; /* the last one, and its low quantiles by kind */
     double low[2];
 } siding;
 
-static bool find_low(const tspi_fit *fit, const tspi_edge *edge, siding *s)
+static bool find_low(const tspi_fit *fit, const tspi_stored_edge *edge, siding *s)
 {
     double *values = malloc((edge->n + 1) * sizeof *values);
 
@@ -82,7 +82,7 @@ static bool find_low(const tspi_fit *fit, const tspi_edge *edge, siding *s)
     for (int soft = 0; soft < 2; soft++) {
         size_t n = 0;
         for (size_t row = edge->first; row < edge->first + edge->n; row++)
-            if (!(fit->hops->hops[row].flags & TSPI_HOP_SOFT) == !soft)
+            if (!(fit->hops->hops[row].flags & TSPI_STORED_SOFT) == !soft)
                 values[n++] = fit->u[row];
         s->low[soft] = n ? tspi_quantile(values, n, LIE_PART) : 0;
     }
@@ -96,17 +96,17 @@ static double misfit(double u, double low)
     return u < low ? LOCATE_BELOW_MOST * (low - u) : u - low;
 }
 
-static bool choose_side(tspi_fit *fit, const tspi_jump *jump, const tspi_edge *edge, size_t row, bool out,
+static bool choose_side(tspi_fit *fit, const tspi_jump *jump, const tspi_stored_edge *edge, size_t row, bool out,
                         void *context)
 {
     siding *s = context;
-    const tspi_hop *hop = &fit->hops->hops[row];
+    const tspi_stored_hop *hop = &fit->hops->hops[row];
     uint32_t after = tspi_sides_node(&fit->sides, jump->clock, jump->cut), node;
     double at = tspi_fit_local(fit, jump->clock, out ? hop->sent : hop->received), sign = out ? 1 : -1, low;
 
     if (s->edge != edge && !find_low(fit, edge, s))
         return false;
-    low = s->low[!!(hop->flags & TSPI_HOP_SOFT)];
+    low = s->low[!!(hop->flags & TSPI_STORED_SOFT)];
     node = (out ? tspi_sides_sent_node : tspi_sides_received_node)(&fit->sides, fit->hops, row);
     double now = tspi_curve_at(&fit->curves[node], at);
     double u_before = fit->u[row] + sign * (tspi_curve_at(&fit->curves[after - 1], at) - now);
@@ -145,18 +145,18 @@ bool tspi_steps_settle(tspi_fit *fit)
     return ok && tspi_fit_evaluate(fit);
 }
 
-static bool flag_ambiguous(tspi_fit *fit, const tspi_jump *jump, const tspi_edge *edge, size_t row, bool out,
+static bool flag_ambiguous(tspi_fit *fit, const tspi_jump *jump, const tspi_stored_edge *edge, size_t row, bool out,
                            void *context)
 {
     (void)jump, (void)edge, (void)out, (void)context;
-    fit->hops->hops[row].flags |= TSPI_HOP_AMBIGUOUS;
+    fit->hops->hops[row].flags |= TSPI_STORED_AMBIGUOUS;
     return true;
 }
 
 bool tspi_steps_ambiguous(tspi_fit *fit)
 {
     for (size_t row = 0; row < fit->hops->n; row++)
-        fit->hops->hops[row].flags &= (uint16_t)~TSPI_HOP_AMBIGUOUS;
+        fit->hops->hops[row].flags &= (uint16_t)~TSPI_STORED_AMBIGUOUS;
     for (uint32_t k = 0; k < fit->jumps_n; k++)
         visit(fit, &fit->jumps[k], 0, flag_ambiguous, NULL);
     return true;

@@ -32,18 +32,18 @@ static int64_t chosen(const tspi_sides *sides, uint64_t end, int64_t stamp)
     return lo < sides->sides_n && sides->sides[lo].end == end ? sides->sides[lo].stamp : stamp;
 }
 
-uint32_t tspi_sides_sent_node(const tspi_sides *sides, const tspi_hops *hops, size_t row)
+uint32_t tspi_sides_sent_node(const tspi_sides *sides, const tspi_hop_store *hops, size_t row)
 {
-    const tspi_hop *hop = &hops->hops[row];
-    int64_t stamp = hop->flags & TSPI_HOP_SENT_SIDE ? chosen(sides, 2 * row, hop->sent) : hop->sent;
+    const tspi_stored_hop *hop = &hops->hops[row];
+    int64_t stamp = hop->flags & TSPI_STORED_SENT_SIDE ? chosen(sides, 2 * row, hop->sent) : hop->sent;
 
     return tspi_sides_node(sides, hop->from, stamp);
 }
 
-uint32_t tspi_sides_received_node(const tspi_sides *sides, const tspi_hops *hops, size_t row)
+uint32_t tspi_sides_received_node(const tspi_sides *sides, const tspi_hop_store *hops, size_t row)
 {
-    const tspi_hop *hop = &hops->hops[row];
-    int64_t stamp = hop->flags & TSPI_HOP_RECV_SIDE ? chosen(sides, 2 * row + 1, hop->received) : hop->received;
+    const tspi_stored_hop *hop = &hops->hops[row];
+    int64_t stamp = hop->flags & TSPI_STORED_RECV_SIDE ? chosen(sides, 2 * row + 1, hop->received) : hop->received;
 
     return tspi_sides_node(sides, hop->to, stamp);
 }
@@ -85,7 +85,7 @@ static int by_end(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-bool tspi_sides_choose(tspi_sides *sides, tspi_hops *hops, const tspi_side *choices, size_t n)
+bool tspi_sides_choose(tspi_sides *sides, tspi_hop_store *hops, const tspi_side *choices, size_t n)
 {
     size_t old_n = sides->sides_n;
 
@@ -99,8 +99,8 @@ bool tspi_sides_choose(tspi_sides *sides, tspi_hops *hops, const tspi_side *choi
         sides->sides_cap = 2 * (old_n + n);
     }
     for (size_t k = 0; k < n; k++) {
-        tspi_hop *hop = &hops->hops[choices[k].end / 2];
-        uint16_t flag = choices[k].end & 1 ? TSPI_HOP_RECV_SIDE : TSPI_HOP_SENT_SIDE;
+        tspi_stored_hop *hop = &hops->hops[choices[k].end / 2];
+        uint16_t flag = choices[k].end & 1 ? TSPI_STORED_RECV_SIDE : TSPI_STORED_SENT_SIDE;
         if (hop->flags & flag) {
             tspi_side *old = bsearch(&choices[k], sides->sides, old_n, sizeof *old, by_end);
             if (old) {

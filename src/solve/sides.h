@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "solve/hops.h"
+#include "solve/hop_store.h"
 
 typedef struct {
     uint64_t end;  /* 2 * row of the hop, + 1 for its received stamp */
@@ -47,15 +47,15 @@ static inline uint32_t tspi_sides_node(const tspi_sides *sides, uint32_t clock, 
 }
 
 /* The nodes in which a hop's stamps were written. */
-uint32_t tspi_sides_sent_node(const tspi_sides *sides, const tspi_hops *hops, size_t row);
-uint32_t tspi_sides_received_node(const tspi_sides *sides, const tspi_hops *hops, size_t row);
+uint32_t tspi_sides_sent_node(const tspi_sides *sides, const tspi_hop_store *hops, size_t row);
+uint32_t tspi_sides_received_node(const tspi_sides *sides, const tspi_hop_store *hops, size_t row);
 
 /* Cut a clock at a local stamp; false: out of memory. The new node is the one after it. */
 bool tspi_sides_cut(tspi_sides *sides, uint32_t clock, int64_t cut);
 void tspi_sides_uncut(tspi_sides *sides, uint32_t clock, int64_t cut);
 
 /* Choices, in any order, replace older ones of the same stamps. Flags in hops are kept. False: out of memory. */
-bool tspi_sides_choose(tspi_sides *sides, tspi_hops *hops, const tspi_side *choices, size_t n);
+bool tspi_sides_choose(tspi_sides *sides, tspi_hop_store *hops, const tspi_side *choices, size_t n);
 
 /* The clock of each node: nodes_n numbers. */
 void tspi_sides_clocks(const tspi_sides *sides, uint32_t *ret_clock);

@@ -49,16 +49,16 @@ uint32_t tspi_soft_quantile(uint32_t n, double rate, double chance)
     return low;
 }
 
-void tspi_soft_drop_operations(tspi_hops *hops)
+void tspi_soft_drop_operations(tspi_hop_store *hops)
 {
     for (size_t row = 0; row < hops->n; row++) {
-        tspi_hop *hop = &hops->hops[row];
+        tspi_stored_hop *hop = &hops->hops[row];
         const tspi_lies *lies;
-        if (!(hop->flags & TSPI_HOP_SOFT))
+        if (!(hop->flags & TSPI_STORED_SOFT))
             continue;
-        lies = tspi_hops_lies(hops, hop->operation);
+        lies = tspi_hop_store_lies(hops, hop->operation);
         if (lies && lies->calls >= SOFT_CALLS_LEAST && lies->lies > SOFT_LIES_MOST * lies->calls)
-            hop->flags |= TSPI_HOP_UNCOUNTED;
+            hop->flags |= TSPI_STORED_UNCOUNTED;
     }
 }
 
@@ -78,9 +78,9 @@ static int by_window(const void *a_, const void *b_)
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
-static double rate_of(const tspi_hops *hops, uint32_t operation, double usual)
+static double rate_of(const tspi_hop_store *hops, uint32_t operation, double usual)
 {
-    const tspi_lies *lies = tspi_hops_lies(hops, operation);
+    const tspi_lies *lies = tspi_hop_store_lies(hops, operation);
 
     if (!lies || lies->calls < SOFT_CALLS_LEAST)
         return usual;
@@ -88,7 +88,7 @@ static double rate_of(const tspi_hops *hops, uint32_t operation, double usual)
 }
 
 /* All operations together. */
-static double usual_rate(const tspi_hops *hops)
+static double usual_rate(const tspi_hop_store *hops)
 {
     uint64_t calls = 0, lies = 0;
 
@@ -106,16 +106,16 @@ static double usual_rate(const tspi_hops *hops)
     return fmin(tspi_soft_rate((uint32_t)calls, (uint32_t)lies), SOFT_LIES_MOST);
 }
 
-static size_t gather(const tspi_fit *fit, const tspi_edge *edge, double window, double usual, soft_hop *soft)
+static size_t gather(const tspi_fit *fit, const tspi_stored_edge *edge, double window, double usual, soft_hop *soft)
 {
-    const uint16_t without = TSPI_HOP_LATE | TSPI_HOP_CONFLICT | TSPI_HOP_AMBIGUOUS | TSPI_HOP_UNCOUNTED;
+    const uint16_t without = TSPI_STORED_LATE | TSPI_STORED_CONFLICT | TSPI_STORED_AMBIGUOUS | TSPI_STORED_UNCOUNTED;
     uint32_t last = 0;
     double rate = -1;
     size_t n = 0;
 
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-        const tspi_hop *hop = &fit->hops->hops[row];
-        if (!(hop->flags & TSPI_HOP_SOFT) || (hop->flags & without))
+        const tspi_stored_hop *hop = &fit->hops->hops[row];
+        if (!(hop->flags & TSPI_STORED_SOFT) || (hop->flags & without))
             continue;
         if (rate < 0 || hop->operation != last)
             rate = rate_of(fit->hops, last = hop->operation, usual);
@@ -124,7 +124,7 @@ static size_t gather(const tspi_fit *fit, const tspi_edge *edge, double window, 
     return n;
 }
 
-bool tspi_soft_quorum(const tspi_fit *fit, tspi_hops *hops, uint32_t quorum, double *ret_rate)
+bool tspi_soft_quorum(const tspi_fit *fit, tspi_hop_store *hops, uint32_t quorum, double *ret_rate)
 {
     double window = fmax(fit->base_window, SOFT_WINDOW_NS), usual = usual_rate(hops);
     size_t most = 0;
@@ -147,7 +147,7 @@ bool tspi_soft_quorum(const tspi_fit *fit, tspi_hops *hops, uint32_t quorum, dou
             uint32_t count = (uint32_t)(end - first);
             size_t drop = quorum ? quorum - 1 : tspi_soft_quantile(count, sum / count, SOFT_CHANCE);
             for (size_t k = first; k < end && k < first + drop; k++)
-                hops->hops[soft[k].row].flags |= TSPI_HOP_UNCOUNTED;
+                hops->hops[soft[k].row].flags |= TSPI_STORED_UNCOUNTED;
         }
     }
     free(soft);

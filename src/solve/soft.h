@@ -5,12 +5,12 @@
 #include "solve/fit.h"
 
 /* Flag as UNCOUNTED all hops of operations whose same-clock calls lie too often to say anything. */
-void tspi_soft_drop_operations(tspi_hops *hops);
+void tspi_soft_drop_operations(tspi_hop_store *hops);
 
 /* Flag as UNCOUNTED, per edge and window, the smallest soft hops that lies alone might explain. quorum: 0 = from the
  * lie rate; k: the k - 1 smallest. ret_rate: the rate assumed where an operation tells nothing. False: out of
  * memory. */
-bool tspi_soft_quorum(const tspi_fit *fit, tspi_hops *hops, uint32_t quorum, double *ret_rate);
+bool tspi_soft_quorum(const tspi_fit *fit, tspi_hop_store *hops, uint32_t quorum, double *ret_rate);
 
 /* The upper 95 % limit of a rate, from `lies` of `calls`. */
 double tspi_soft_rate(uint32_t calls, uint32_t lies);

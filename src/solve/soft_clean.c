@@ -9,21 +9,21 @@
 
 bool tspi_soft_is_clean(const tspi_fit *fit, bool *ret_clean)
 {
-    const tspi_hops *hops = fit->hops;
+    const tspi_hop_store *hops = fit->hops;
     double *hard = malloc((hops->n + 1) * sizeof *hard), *soft = malloc((hops->n + 1) * sizeof *soft);
     size_t hard_n = 0, soft_n = 0, edges = 0;
     double under = 0, expected = 0, variance = 0;
 
     *ret_clean = false;
     for (size_t e = 0; hard && soft && e < hops->edges_n; e++) {
-        const tspi_edge *edge = &hops->edges[e];
+        const tspi_stored_edge *edge = &hops->edges[e];
         size_t h0 = hard_n, s0 = soft_n;
         double h_min = INFINITY, s_min = INFINITY;
         for (size_t row = edge->first; row < edge->first + edge->n; row++) {
             uint16_t flags = hops->hops[row].flags;
-            if (flags & (TSPI_HOP_LATE | TSPI_HOP_AMBIGUOUS | TSPI_HOP_BOUND))
+            if (flags & (TSPI_STORED_LATE | TSPI_STORED_AMBIGUOUS | TSPI_STORED_BOUND))
                 continue;
-            if (flags & TSPI_HOP_SOFT)
+            if (flags & TSPI_STORED_SOFT)
                 s_min = fmin(s_min, soft[soft_n++] = fit->u[row]);
             else
                 h_min = fmin(h_min, hard[hard_n++] = fit->u[row]);

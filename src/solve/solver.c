@@ -62,7 +62,7 @@ void tsp_solver_free(tsp_solver *solver)
     if (!solver)
         return;
     drop_results(solver);
-    tspi_hops_release(&solver->hops);
+    tspi_hop_store_release(&solver->hops);
     free(solver);
 }
 
@@ -86,14 +86,14 @@ static tsp_status check_hop(const tsp_solver *solver, const tsp_hop *hop, size_t
 
 tsp_status tsp_solver_add_hops(tsp_solver *solver, const tsp_hop *hops, size_t n, tsp_error *err)
 {
-    tspi_hops *store = &solver->hops;
+    tspi_hop_store *store = &solver->hops;
 
     for (size_t k = 0; k < n; k++) {
         tsp_status rc = check_hop(solver, &hops[k], k, err);
         if (rc != TSP_OK)
             return rc;
     }
-    if (n > UINT32_MAX - 1 - store->added || !tspi_hops_reserve(store, n))
+    if (n > UINT32_MAX - 1 - store->added || !tspi_hop_store_reserve(store, n))
         return tsp_error_set(err, TSP_ENOMEM, "no memory for %zu more hops", n);
     for (size_t k = 0; k < n; k++) {
         const tsp_hop *hop = &hops[k];
@@ -101,19 +101,19 @@ tsp_status tsp_solver_add_hops(tsp_solver *solver, const tsp_hop *hops, size_t n
         bool soft = hop->kind == TSP_HOP_SOFT;
         if (hop->from == hop->to) {
             bool lied = hop->received_ns + hop->quantum_ns < hop->sent_ns;
-            if (!tspi_hops_add_same_clock(store, index, hop->operation, soft, lied))
+            if (!tspi_hop_store_add_same_clock(store, index, hop->operation, soft, lied))
                 return tsp_error_set(err, TSP_ENOMEM, "out of memory");
             continue;
         }
-        store->hops[store->n++] = (tspi_hop){.sent = hop->sent_ns,
-                                             .received = hop->received_ns,
-                                             .tag = hop->tag,
-                                             .from = hop->from,
-                                             .to = hop->to,
-                                             .operation = hop->operation,
-                                             .index = index,
-                                             .quantum = (uint32_t)hop->quantum_ns,
-                                             .flags = soft ? TSPI_HOP_SOFT : 0};
+        store->hops[store->n++] = (tspi_stored_hop){.sent = hop->sent_ns,
+                                                    .received = hop->received_ns,
+                                                    .tag = hop->tag,
+                                                    .from = hop->from,
+                                                    .to = hop->to,
+                                                    .operation = hop->operation,
+                                                    .index = index,
+                                                    .quantum = (uint32_t)hop->quantum_ns,
+                                                    .flags = soft ? TSPI_STORED_SOFT : 0};
     }
     store->sorted = false;
     return TSP_OK;
@@ -122,7 +122,7 @@ tsp_status tsp_solver_add_hops(tsp_solver *solver, const tsp_hop *hops, size_t n
 tsp_status tsp_solver_add_bound(tsp_solver *solver, uint32_t clock, int64_t at_ns, int64_t lo_ns, int64_t hi_ns,
                                 uint64_t tag, tsp_error *err)
 {
-    tspi_hops *store = &solver->hops;
+    tspi_hop_store *store = &solver->hops;
     int64_t from, to;
     uint32_t utc = solver->config.clocks;
 
@@ -135,31 +135,31 @@ tsp_status tsp_solver_add_bound(tsp_solver *solver, uint32_t clock, int64_t at_n
     if (!is_stamp(at_ns) || __builtin_sub_overflow(at_ns, hi_ns, &from) || __builtin_sub_overflow(at_ns, lo_ns, &to) ||
         !is_stamp(from) || !is_stamp(to))
         return tsp_error_set(err, TSP_ERANGE, "a bound out of range");
-    if (!tspi_hops_reserve(store, 2))
+    if (!tspi_hop_store_reserve(store, 2))
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
-    store->hops[store->n++] = (tspi_hop){.sent = from,
-                                         .received = at_ns,
-                                         .tag = tag,
-                                         .from = utc,
-                                         .to = clock,
-                                         .index = UINT32_MAX,
-                                         .flags = TSPI_HOP_BOUND};
-    store->hops[store->n++] = (tspi_hop){.sent = at_ns,
-                                         .received = to,
-                                         .tag = tag,
-                                         .from = clock,
-                                         .to = utc,
-                                         .index = UINT32_MAX,
-                                         .flags = TSPI_HOP_BOUND};
+    store->hops[store->n++] = (tspi_stored_hop){.sent = from,
+                                                .received = at_ns,
+                                                .tag = tag,
+                                                .from = utc,
+                                                .to = clock,
+                                                .index = UINT32_MAX,
+                                                .flags = TSPI_STORED_BOUND};
+    store->hops[store->n++] = (tspi_stored_hop){.sent = at_ns,
+                                                .received = to,
+                                                .tag = tag,
+                                                .from = clock,
+                                                .to = utc,
+                                                .index = UINT32_MAX,
+                                                .flags = TSPI_STORED_BOUND};
     store->sorted = false;
     solver->has_utc = true;
     return TSP_OK;
 }
 
-static void clear_flags(tspi_hops *hops)
+static void clear_flags(tspi_hop_store *hops)
 {
     for (size_t row = 0; row < hops->n; row++)
-        hops->hops[row].flags &= TSPI_HOP_SOFT | TSPI_HOP_BOUND;
+        hops->hops[row].flags &= TSPI_STORED_SOFT | TSPI_STORED_BOUND;
 }
 
 static bool new_fit(tsp_solver *solver, double quantile, bool with_soft)
@@ -176,7 +176,7 @@ static bool new_fit(tsp_solver *solver, double quantile, bool with_soft)
     fit->group = solver->group;
     fit->root = solver->root;
     fit->quantile = quantile;
-    fit->without = TSPI_HOP_LIES | TSPI_HOP_ASIDE | TSPI_HOP_AMBIGUOUS | (with_soft ? 0 : TSPI_HOP_SOFT);
+    fit->without = TSPI_STORED_LIES | TSPI_STORED_ASIDE | TSPI_STORED_AMBIGUOUS | (with_soft ? 0 : TSPI_STORED_SOFT);
     if (!fit->believe_all)
         tspi_soft_drop_operations(&solver->hops);
     return true;
@@ -188,7 +188,7 @@ static bool soft_is_needed(const tsp_solver *solver, bool *ret_needed)
     uint32_t all, hard;
 
     if (!tspi_frame_cycles(&solver->hops, solver->clocks, 0, &all) ||
-        !tspi_frame_cycles(&solver->hops, solver->clocks, TSPI_HOP_SOFT, &hard))
+        !tspi_frame_cycles(&solver->hops, solver->clocks, TSPI_STORED_SOFT, &hard))
         return false;
     *ret_needed = all < hard;
     return true;
@@ -233,7 +233,7 @@ static tsp_status solve(tsp_solver *solver, bool with_soft, tsp_error *err)
 static bool sum_up(tsp_solver *solver)
 {
     tsp_solver_summary_row *summary = &solver->summary;
-    const tspi_hops *hops = &solver->hops;
+    const tspi_hop_store *hops = &solver->hops;
     uint32_t *size = calloc((size_t)solver->groups_n + 1, sizeof *size), largest = 0;
 
     solver->row_of = malloc((hops->added + 1) * sizeof *solver->row_of);
@@ -254,13 +254,13 @@ static bool sum_up(tsp_solver *solver)
     for (size_t k = 0; k < hops->added; k++)
         solver->row_of[k] = UINT32_MAX;
     for (size_t row = 0; row < hops->n; row++) {
-        const tspi_hop *hop = &hops->hops[row];
-        if (hop->flags & TSPI_HOP_BOUND)
+        const tspi_stored_hop *hop = &hops->hops[row];
+        if (hop->flags & TSPI_STORED_BOUND)
             continue;
         solver->row_of[hop->index] = (uint32_t)row;
-        summary->violations_before += tspi_hop_slack(hop) < 0;
-        summary->late += !!(hop->flags & TSPI_HOP_LATE);
-        summary->conflicts += !!(hop->flags & TSPI_HOP_CONFLICT);
+        summary->violations_before += tspi_stored_slack(hop) < 0;
+        summary->late += !!(hop->flags & TSPI_STORED_LATE);
+        summary->conflicts += !!(hop->flags & TSPI_STORED_CONFLICT);
     }
     tspi_edge_test *tests = malloc((hops->edges_n + 1) * sizeof *tests);
     bool ok = tests && tspi_solver_inspect(solver, tests, 0, NULL);
@@ -279,7 +279,7 @@ tsp_status tsp_solver_run(tsp_solver *solver, tsp_error *err)
 
     drop_results(solver);
     solver->clocks = solver->config.clocks + solver->has_utc;
-    if (!tspi_hops_sort(&solver->hops) || !soft_is_needed(solver, &with_soft) || !choose_frame(solver, with_soft))
+    if (!tspi_hop_store_sort(&solver->hops) || !soft_is_needed(solver, &with_soft) || !choose_frame(solver, with_soft))
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
     solver->rows = calloc((size_t)solver->clocks + 1, sizeof *solver->rows);
     if (!solver->rows)
@@ -314,10 +314,10 @@ tsp_hop_label tsp_solver_hop_label(const tsp_solver *solver, size_t index)
     if (row == UINT32_MAX)
         return TSP_HOP_SAME_CLOCK;
     flags = solver->hops.hops[row].flags;
-    return flags & TSPI_HOP_CONFLICT    ? TSP_HOP_CONFLICT
-           : flags & TSPI_HOP_LATE      ? TSP_HOP_LATE
-           : flags & TSPI_HOP_UNCOUNTED ? TSP_HOP_UNCOUNTED
-                                        : TSP_HOP_USED;
+    return flags & TSPI_STORED_CONFLICT    ? TSP_HOP_CONFLICT
+           : flags & TSPI_STORED_LATE      ? TSP_HOP_LATE
+           : flags & TSPI_STORED_UNCOUNTED ? TSP_HOP_UNCOUNTED
+                                           : TSP_HOP_USED;
 }
 
 void tsp_solver_correct_hop(const tsp_solver *solver, size_t index, int64_t *ret_sent_ns, int64_t *ret_received_ns)
@@ -328,7 +328,7 @@ void tsp_solver_correct_hop(const tsp_solver *solver, size_t index, int64_t *ret
     *ret_sent_ns = *ret_received_ns = 0;
     if (row == UINT32_MAX)
         return;
-    const tspi_hop *hop = &solver->hops.hops[row];
+    const tspi_stored_hop *hop = &solver->hops.hops[row];
     uint32_t from = tspi_sides_sent_node(sides, &solver->hops, row) - tspi_sides_first(sides, hop->from);
     uint32_t to = tspi_sides_received_node(sides, &solver->hops, row) - tspi_sides_first(sides, hop->to);
     *ret_sent_ns = hop->sent - tspi_track_piece_offset(solver->rows[hop->from].track, from, hop->sent);

@@ -6,7 +6,7 @@
 #include "solve/bound.h"
 #include "solve/fit.h"
 #include "solve/graph.h"
-#include "solve/hops.h"
+#include "solve/hop_store.h"
 #include "truespan/clocks.h"
 
 /* What is known of one clock. */
@@ -25,7 +25,7 @@ struct tsp_solver {
     int64_t rho_ppb;
     uint32_t clocks; /* rows in use: config.clocks, + 1 for UTC once there are bounds */
     bool has_utc;
-    tspi_hops hops;
+    tspi_hop_store hops;
     /* Results of the last run. */
     bool done;
     uint32_t *group; /* owned, clocks */
@@ -43,9 +43,9 @@ struct tsp_solver {
 };
 
 /* Flags of hops that neither estimate nor bound. */
-#define TSPI_HOP_LIES (TSPI_HOP_LATE | TSPI_HOP_CONFLICT | TSPI_HOP_UNCOUNTED)
+#define TSPI_STORED_LIES (TSPI_STORED_LATE | TSPI_STORED_CONFLICT | TSPI_STORED_UNCOUNTED)
 
-/* evidence.c: potential and bounds from all hops that may bound; sets hops aside until nothing contradicts. */
+/* prove.c: potential and bounds from all hops that may bound; sets hops aside until nothing contradicts. */
 tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasible, tsp_error *err);
 
 /* An integer guess for every vertex, from the estimates. */

@@ -116,7 +116,7 @@ static void solve_weighted(line_fit *f, double *theta, double *r, double *p, dou
 
 static int by_pair(const void *key_, const void *edge_)
 {
-    const tspi_edge *key = key_, *edge = edge_;
+    const tspi_stored_edge *key = key_, *edge = edge_;
 
     if (key->from != edge->from)
         return key->from < edge->from ? -1 : 1;
@@ -126,7 +126,7 @@ static int by_pair(const void *key_, const void *edge_)
 /* Hops of pairs that are seen both ways, thinned evenly to LINE_HOPS. */
 static bool take_samples(line_fit *f, const tspi_fit *fit)
 {
-    const tspi_hops *hops = fit->hops;
+    const tspi_hop_store *hops = fit->hops;
     size_t stride = hops->n / LINE_HOPS + 1;
     double mid = (fit->t_first + fit->t_last) / 2, half = fmax((fit->t_last - fit->t_first) / 2, 1);
     uint32_t *pair_of = calloc(hops->edges_n + 1, sizeof *pair_of);
@@ -137,8 +137,8 @@ static bool take_samples(line_fit *f, const tspi_fit *fit)
         return false;
     }
     for (size_t e = 0; e < hops->edges_n; e++) {
-        const tspi_edge *edge = &hops->edges[e], key = {edge->to, edge->from, 0, 0};
-        const tspi_edge *back = bsearch(&key, hops->edges, hops->edges_n, sizeof key, by_pair);
+        const tspi_stored_edge *edge = &hops->edges[e], key = {edge->to, edge->from, 0, 0};
+        const tspi_stored_edge *back = bsearch(&key, hops->edges, hops->edges_n, sizeof key, by_pair);
         if (!back)
             continue;
         pair_of[e] = back < edge ? pair_of[back - hops->edges] : f->pairs++;

@@ -20,7 +20,7 @@ static void widen(range *r, int64_t stamp)
 static bool find_traffic(tsp_solver *solver, range *nodes)
 {
     const tspi_fit *fit = &solver->fit;
-    const tspi_hops *hops = &solver->hops;
+    const tspi_hop_store *hops = &solver->hops;
 
     for (uint32_t node = 0; node < fit->nodes; node++)
         nodes[node] = (range){INT64_MAX, INT64_MIN};
@@ -30,7 +30,7 @@ static bool find_traffic(tsp_solver *solver, range *nodes)
         solver->rows[c].in = solver->rows[c].out = 0;
     }
     for (size_t row = 0; row < hops->n; row++) {
-        const tspi_hop *hop = &hops->hops[row];
+        const tspi_stored_hop *hop = &hops->hops[row];
         solver->rows[hop->from].out++;
         solver->rows[hop->to].in++;
         if (fit->t[row] < fit->t_first || fit->t[row] > fit->t_last)

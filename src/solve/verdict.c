@@ -37,15 +37,16 @@ static bool convict(tsp_solver *solver, int64_t *ret_proven)
     int64_t *pi = NULL;
 
     for (uint32_t a = 0; a < solver->graph.arcs_n && !any_soft; a++)
-        any_soft = solver->hops.hops[solver->graph.arcs[a].row].flags & TSPI_HOP_SOFT;
+        any_soft = solver->hops.hops[solver->graph.arcs[a].row].flags & TSPI_STORED_SOFT;
     if (!any_soft || solver->config.quorum == 1) {
         for (uint32_t c = 0; c < solver->clocks; c++)
             ret_proven[c] = distance(&solver->graph, &solver->bounds, tspi_sides_first(&solver->fit.sides, c),
                                      pieces_of(solver, c));
         return true;
     }
-    ok = tspi_graph_build(&graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb,
-                          TSPI_HOP_LIES | TSPI_HOP_AMBIGUOUS | TSPI_HOP_SOFT, ROUNDING_NS + TELESCOPE_NS, true);
+    ok =
+        tspi_graph_build(&graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb,
+                         TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS | TSPI_STORED_SOFT, ROUNDING_NS + TELESCOPE_NS, true);
     pi = malloc(((size_t)graph.vertices_n + 1) * sizeof *pi);
     ok = ok && pi && tspi_solver_guess(solver, &graph, pi) &&
          tspi_potential(&graph, pi, &links, &n) == TSPI_FEASIBLE && /* a part of what was feasible is */

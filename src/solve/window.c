@@ -104,7 +104,7 @@ static double edge_value(double *u, size_t n, double quantile, bool believe_all)
     return u[take];
 }
 
-static bool gather_edge(job *j, const tspi_edge *edge, scratch *own, size_t *ret_n)
+static bool gather_edge(job *j, const tspi_stored_edge *edge, scratch *own, size_t *ret_n)
 {
     const tspi_fit *fit = j->fit;
     bool cut = fit->sides.first[edge->from] != fit->sides.first[edge->from + 1] ||
@@ -161,7 +161,7 @@ static bool reduce_piece(void *job_, size_t p, unsigned worker)
 /* Deal the edges into pieces of about as many hops each. */
 static void deal_edges(job *j)
 {
-    const tspi_hops *hops = j->fit->hops;
+    const tspi_hop_store *hops = j->fit->hops;
     size_t e = 0;
 
     for (size_t p = 0; p < PIECES; p++) {

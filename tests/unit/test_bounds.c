@@ -15,7 +15,7 @@
 #define MOST 400
 
 typedef struct {
-    tspi_hops hops;
+    tspi_hop_store hops;
     tspi_sides sides;
     tspi_graph graph;
     uint8_t root[CLOCKS];
@@ -40,22 +40,22 @@ static void make_world(world *w, tspi_random *random, uint32_t clocks, int n)
         w->offset[c] = tspi_random_uniform(random, -1e7, 1e7);
         w->rate_ppm[c] = tspi_random_uniform(random, -0.99, 0.99) * 1e-3 * (double)w->rho_ppb;
     }
-    REQUIRE(tspi_hops_reserve(&w->hops, (size_t)n));
+    REQUIRE(tspi_hop_store_reserve(&w->hops, (size_t)n));
     for (int k = 0; k < n; k++) {
         uint32_t i = (uint32_t)tspi_random_below(random, clocks);
         uint32_t j = (i + 1 + (uint32_t)tspi_random_below(random, clocks - 1)) % clocks;
         double t = tspi_random_uniform(random, 0, 60e9), delay = 1e5 + tspi_random_exponential(random, 1e6);
-        w->hops.hops[w->hops.n++] = (tspi_hop){
+        w->hops.hops[w->hops.n++] = (tspi_stored_hop){
             .sent = local(w, i, t), .received = local(w, j, t + delay), .from = i, .to = j, .index = (uint32_t)k};
     }
-    REQUIRE(tspi_hops_sort(&w->hops));
+    REQUIRE(tspi_hop_store_sort(&w->hops));
     REQUIRE(tspi_sides_init(&w->sides, clocks));
 }
 
 static void drop_world(world *w)
 {
     tspi_graph_release(&w->graph);
-    tspi_hops_release(&w->hops);
+    tspi_hop_store_release(&w->hops);
     tspi_sides_release(&w->sides);
 }
 
@@ -96,7 +96,7 @@ static double lp_optimum(const world *w, uint32_t vertex, bool upper)
         int row = glp_add_rows(lp, 1), columns[3] = {0, (int)g->arcs[a].to + 1, (int)g->arcs[a].from + 1};
         double ones[3] = {0, 1, -1};
         glp_set_mat_row(lp, row, 2, columns, ones);
-        glp_set_row_bnds(lp, row, GLP_UP, 0, (double)tspi_hop_slack(&w->hops.hops[g->arcs[a].row]));
+        glp_set_row_bnds(lp, row, GLP_UP, 0, (double)tspi_stored_slack(&w->hops.hops[g->arcs[a].row]));
     }
     for (uint32_t v = 0; v < g->vertices_n; v++)
         if (g->tied[v]) {
@@ -192,17 +192,17 @@ TEST(bounds, pruning_is_exactly_its_definition)
         make_world(&w, &random, 3, MOST);
         tspi_prune(&w.hops, &w.sides, w.root, w.rho_ppb, 0, true, NULL, keep);
         for (size_t e = 0; e < w.hops.edges_n; e++) {
-            const tspi_edge *edge = &w.hops.edges[e];
+            const tspi_stored_edge *edge = &w.hops.edges[e];
             double rho = (double)w.rho_ppb * 1e-9;
             for (size_t h = edge->first; h < edge->first + edge->n; h++) {
                 bool redundant = false;
-                const tspi_hop *a = &w.hops.hops[h];
+                const tspi_stored_hop *a = &w.hops.hops[h];
                 for (size_t g = edge->first; g < edge->first + edge->n && !redundant; g++) {
-                    const tspi_hop *b = &w.hops.hops[g];
-                    double need = (double)tspi_hop_slack(b) + PRUNE_MARGIN_NS +
+                    const tspi_stored_hop *b = &w.hops.hops[g];
+                    double need = (double)tspi_stored_slack(b) + PRUNE_MARGIN_NS +
                                   (edge->from == 0 ? 0 : rho * fabs((double)(a->sent - b->sent))) +
                                   (edge->to == 0 ? 0 : rho * fabs((double)(a->received - b->received)));
-                    redundant = g != h && need <= (double)tspi_hop_slack(a);
+                    redundant = g != h && need <= (double)tspi_stored_slack(a);
                 }
                 CHECK_INT(keep[h], !redundant);
             }

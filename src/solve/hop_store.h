@@ -1,7 +1,7 @@
 /* The hop store: hops between different clocks, sorted by edge and then by sent stamp, so that every pass over them is
  * one walk through memory; same-clock hops are only counted. */
-#ifndef TSPI_SOLVE_HOPS_H
-#define TSPI_SOLVE_HOPS_H
+#ifndef TSPI_SOLVE_HOP_STORE_H
+#define TSPI_SOLVE_HOP_STORE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,15 +11,15 @@
 #include "truespan/clocks.h"
 
 enum {
-    TSPI_HOP_SOFT = 1,
-    TSPI_HOP_BOUND = 2,      /* external knowledge, not traffic */
-    TSPI_HOP_LATE = 4,       /* fenced off */
-    TSPI_HOP_CONFLICT = 8,   /* set aside: part of a contradiction */
-    TSPI_HOP_UNCOUNTED = 16, /* soft, without a quorum */
-    TSPI_HOP_SENT_SIDE = 32, /* the sent stamp lies beside a step and has chosen its side (sides.h) */
-    TSPI_HOP_RECV_SIDE = 64,
-    TSPI_HOP_ASIDE = 128,     /* far off the sparse start's line: does not estimate */
-    TSPI_HOP_AMBIGUOUS = 256, /* so near a step that its side is a guess: neither estimates nor bounds */
+    TSPI_STORED_SOFT = 1,
+    TSPI_STORED_BOUND = 2,      /* external knowledge, not traffic */
+    TSPI_STORED_LATE = 4,       /* fenced off */
+    TSPI_STORED_CONFLICT = 8,   /* set aside: part of a contradiction */
+    TSPI_STORED_UNCOUNTED = 16, /* soft, without a quorum */
+    TSPI_STORED_SENT_SIDE = 32, /* the sent stamp lies beside a step and has chosen its side (sides.h) */
+    TSPI_STORED_RECV_SIDE = 64,
+    TSPI_STORED_ASIDE = 128,     /* far off the sparse start's line: does not estimate */
+    TSPI_STORED_AMBIGUOUS = 256, /* so near a step that its side is a guess: neither estimates nor bounds */
 };
 
 typedef struct {
@@ -30,13 +30,13 @@ typedef struct {
     uint32_t index;   /* order of adding; UINT32_MAX for a bound */
     uint32_t quantum; /* ns */
     uint16_t flags;
-} tspi_hop;
+} tspi_stored_hop;
 
 /* Hops first .. first + n of one ordered pair of clocks. */
 typedef struct {
     uint32_t from, to;
     size_t first, n;
-} tspi_edge;
+} tspi_stored_edge;
 
 /* How often the soft hops of one operation lied on one clock, where no skew is possible. */
 typedef struct {
@@ -45,31 +45,31 @@ typedef struct {
 } tspi_lies;
 
 typedef struct {
-    tspi_hop *hops; /* owned */
+    tspi_stored_hop *hops; /* owned */
     size_t n, cap;
     uint64_t added;       /* all that the caller added */
     uint32_t *same_clock; /* owned, sorted: indices of hops with from == to */
     size_t same_clock_n, same_clock_cap;
     tspi_lies *lies; /* owned; a hash table until sorted */
     size_t lies_n, lies_cap;
-    tspi_edge *edges; /* owned; after tspi_hops_sort */
+    tspi_stored_edge *edges; /* owned; after tspi_hop_store_sort */
     size_t edges_n;
     bool sorted;
-} tspi_hops;
+} tspi_hop_store;
 
-void tspi_hops_release(tspi_hops *hops);
-bool tspi_hops_reserve(tspi_hops *hops, size_t extra);
-bool tspi_hops_add_same_clock(tspi_hops *hops, uint32_t index, uint32_t operation, bool soft, bool lied);
+void tspi_hop_store_release(tspi_hop_store *hops);
+bool tspi_hop_store_reserve(tspi_hop_store *hops, size_t extra);
+bool tspi_hop_store_add_same_clock(tspi_hop_store *hops, uint32_t index, uint32_t operation, bool soft, bool lied);
 
 /* Group by edge, in ascending (from, to), each by (sent, received, kind, tag, index). False: out of memory. */
-bool tspi_hops_sort(tspi_hops *hops);
+bool tspi_hop_store_sort(tspi_hop_store *hops);
 
-/* Row of an operation's same-clock record, or NULL; after tspi_hops_sort. */
-const tspi_lies *tspi_hops_lies(const tspi_hops *hops, uint32_t operation);
+/* Row of an operation's same-clock record, or NULL; after tspi_hop_store_sort. */
+const tspi_lies *tspi_hop_store_lies(const tspi_hop_store *hops, uint32_t operation);
 
 /* received + quantum - sent: what the hop says of offset[to] - offset[from] at most. Stamps are within TSP_STAMP_MAX,
  * so it fits. */
-static inline int64_t tspi_hop_slack(const tspi_hop *hop)
+static inline int64_t tspi_stored_slack(const tspi_stored_hop *hop)
 {
     return hop->received - hop->sent + hop->quantum;
 }

@@ -30,7 +30,8 @@ static uint32_t worst_arc(const tsp_solver *solver, const tspi_graph *graph, con
             continue;
         }
         size_t a = graph->arcs[links[k].via].row, b = graph->arcs[worst].row;
-        int soft_a = solver->hops.hops[a].flags & TSPI_HOP_SOFT, soft_b = solver->hops.hops[b].flags & TSPI_HOP_SOFT;
+        int soft_a = solver->hops.hops[a].flags & TSPI_STORED_SOFT,
+            soft_b = solver->hops.hops[b].flags & TSPI_STORED_SOFT;
         if (soft_a > soft_b || (soft_a == soft_b && solver->fit.u[a] < solver->fit.u[b]))
             worst = links[k].via;
     }
@@ -88,14 +89,14 @@ static outcome find_potential(tsp_solver *solver, uint16_t without, uint32_t *as
         }
         --*aside;
         set_aside = true;
-        solver->hops.hops[graph->arcs[arc].row].flags |= TSPI_HOP_CONFLICT;
+        solver->hops.hops[graph->arcs[arc].row].flags |= TSPI_STORED_CONFLICT;
         graph->arcs[arc].limit = never;
     }
 }
 
 tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasible, tsp_error *err)
 {
-    const uint16_t without = TSPI_HOP_LIES | TSPI_HOP_AMBIGUOUS;
+    const uint16_t without = TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS;
     uint32_t aside = 0;
     int64_t *pi = NULL;
     outcome result;
@@ -110,7 +111,7 @@ tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasib
     solver->summary.soft_excluded = solver->summary.contradictory = false;
     result = find_potential(solver, without, &aside, &solver->graph, &pi);
     if (result == INFEASIBLE) {
-        result = find_potential(solver, without | TSPI_HOP_SOFT, &aside, &solver->graph, &pi);
+        result = find_potential(solver, without | TSPI_STORED_SOFT, &aside, &solver->graph, &pi);
         solver->summary.soft_excluded = result == FEASIBLE;
     }
     *ret_feasible = result == FEASIBLE;

@@ -1,11 +1,11 @@
-#include "solve/hops.h"
+#include "solve/hop_store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 
-void tspi_hops_release(tspi_hops *hops)
+void tspi_hop_store_release(tspi_hop_store *hops)
 {
     free(hops->hops);
     free(hops->same_clock);
@@ -14,10 +14,10 @@ void tspi_hops_release(tspi_hops *hops)
     memset(hops, 0, sizeof *hops);
 }
 
-bool tspi_hops_reserve(tspi_hops *hops, size_t extra)
+bool tspi_hop_store_reserve(tspi_hop_store *hops, size_t extra)
 {
     size_t cap = hops->cap ? hops->cap : 1024;
-    tspi_hop *grown;
+    tspi_stored_hop *grown;
 
     if (extra > UINT32_MAX - hops->n - 1) /* indices are 32 bits */
         return false;
@@ -43,7 +43,7 @@ static tspi_lies *lies_slot(tspi_lies *table, size_t cap, uint32_t operation)
     return &table[k];
 }
 
-static bool lies_grow(tspi_hops *hops)
+static bool lies_grow(tspi_hop_store *hops)
 {
     size_t cap = hops->lies_cap ? 2 * hops->lies_cap : 64;
     tspi_lies *table = calloc(cap, sizeof *table);
@@ -59,7 +59,7 @@ static bool lies_grow(tspi_hops *hops)
     return true;
 }
 
-bool tspi_hops_add_same_clock(tspi_hops *hops, uint32_t index, uint32_t operation, bool soft, bool lied)
+bool tspi_hop_store_add_same_clock(tspi_hop_store *hops, uint32_t index, uint32_t operation, bool soft, bool lied)
 {
     if (hops->same_clock_n == hops->same_clock_cap) {
         size_t cap = hops->same_clock_cap ? 2 * hops->same_clock_cap : 256;
@@ -84,7 +84,7 @@ bool tspi_hops_add_same_clock(tspi_hops *hops, uint32_t index, uint32_t operatio
     return true;
 }
 
-const tspi_lies *tspi_hops_lies(const tspi_hops *hops, uint32_t operation)
+const tspi_lies *tspi_hop_store_lies(const tspi_hop_store *hops, uint32_t operation)
 {
     if (!hops->lies_cap)
         return NULL;
@@ -94,14 +94,14 @@ const tspi_lies *tspi_hops_lies(const tspi_hops *hops, uint32_t operation)
 
 static int by_sent(const void *a_, const void *b_)
 {
-    const tspi_hop *a = a_, *b = b_;
+    const tspi_stored_hop *a = a_, *b = b_;
 
     if (a->sent != b->sent)
         return a->sent < b->sent ? -1 : 1;
     if (a->received != b->received)
         return a->received < b->received ? -1 : 1;
-    if ((a->flags ^ b->flags) & TSPI_HOP_SOFT)
-        return a->flags & TSPI_HOP_SOFT ? 1 : -1;
+    if ((a->flags ^ b->flags) & TSPI_STORED_SOFT)
+        return a->flags & TSPI_STORED_SOFT ? 1 : -1;
     if (a->tag != b->tag)
         return a->tag < b->tag ? -1 : 1;
     return a->index < b->index ? -1 : a->index > b->index;
@@ -129,7 +129,7 @@ static edge_count *pair_slot(edge_count *table, size_t cap, uint64_t pair)
 }
 
 /* The distinct pairs with their counts, as a hash table of *ret_cap slots. */
-static edge_count *count_pairs(const tspi_hops *hops, size_t *ret_cap, size_t *ret_n)
+static edge_count *count_pairs(const tspi_hop_store *hops, size_t *ret_cap, size_t *ret_n)
 {
     size_t cap = 1024, n = 0;
     edge_count *table = calloc(cap, sizeof *table);
@@ -159,7 +159,7 @@ static edge_count *count_pairs(const tspi_hops *hops, size_t *ret_cap, size_t *r
     return table;
 }
 
-static void sort_edge(tspi_hop *hops, size_t n)
+static void sort_edge(tspi_stored_hop *hops, size_t n)
 {
     bool in_order = true;
 
@@ -169,11 +169,11 @@ static void sort_edge(tspi_hop *hops, size_t n)
         qsort(hops, n, sizeof *hops, by_sent);
 }
 
-bool tspi_hops_sort(tspi_hops *hops)
+bool tspi_hop_store_sort(tspi_hop_store *hops)
 {
     size_t cap = 0, n = 0, at = 0;
     edge_count *table = NULL, *list = NULL;
-    tspi_hop *sorted = NULL;
+    tspi_stored_hop *sorted = NULL;
     bool ok = false;
 
     if (hops->sorted)
@@ -191,15 +191,15 @@ bool tspi_hops_sort(tspi_hops *hops)
     qsort(list, n, sizeof *list, by_pair);
     at = 0;
     for (size_t e = 0; e < n; e++) {
-        hops->edges[e] = (tspi_edge){(uint32_t)(list[e].pair >> 32), (uint32_t)list[e].pair, at, list[e].n};
+        hops->edges[e] = (tspi_stored_edge){(uint32_t)(list[e].pair >> 32), (uint32_t)list[e].pair, at, list[e].n};
         at += list[e].n;
         pair_slot(table, cap, list[e].pair)->n = e + 1; /* from a count to a name */
     }
     for (size_t e = 0; e < n; e++)
         hops->edges[e].n = 0;
     for (size_t k = 0; k < hops->n; k++) {
-        const tspi_hop *hop = &hops->hops[k];
-        tspi_edge *edge = &hops->edges[pair_slot(table, cap, (uint64_t)hop->from << 32 | hop->to)->n - 1];
+        const tspi_stored_hop *hop = &hops->hops[k];
+        tspi_stored_edge *edge = &hops->edges[pair_slot(table, cap, (uint64_t)hop->from << 32 | hop->to)->n - 1];
         sorted[edge->first + edge->n++] = *hop;
     }
     for (size_t e = 0; e < n; e++)
