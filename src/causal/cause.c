@@ -51,9 +51,10 @@ static enum tspi_cause of_reply(const tspi_edge *edge, const tspi_edge_evidence 
         return shifted(row, hop, TSPI_HOP_SOFT);
     if (row->pattern[TSPI_HOP_SOFT] == TSPI_PATTERN_FEW)
         return TSPI_CAUSE_UNKNOWN;
-    if (edge->soft_violations <= row->soft_quorum)
-        return TSPI_CAUSE_LATE_STAMP;
-    return row->uneven_replies ? TSPI_CAUSE_UNKNOWN : shifted(row, hop, TSPI_HOP_SOFT);
+    const tspi_stretch *stretch = tspi_evidence_stretch(row, edge, hop);
+    if (stretch->replies_shifted)
+        return shifted(row, hop, TSPI_HOP_SOFT);
+    return stretch->replies_uneven ? TSPI_CAUSE_UNKNOWN : TSPI_CAUSE_LATE_STAMP;
 }
 
 static enum tspi_cause of_start(const tspi_edge_evidence *row, const tspi_hop *hop)

@@ -8,8 +8,9 @@
  *   far below its own edge's low tail, at its own time: late stamp
  *   hard hops, as a body    clock; step when they begin (or end) at one moment; unknown when the slacks have their long
  *                           tail below, as no delay has
- *   replies                 clock (or step) when hard hops prove this skew, or when far more replies agree, by a like
- *                           amount, than late ends explain; a late stamp when no more than late ends explain
+ *   replies                 clock (or step) when hard hops prove this skew, or when at their own time more replies are
+ *                           late, by a like amount, than late ends explain; unknown when by unlike amounts; a late
+ *                           stamp when late ends explain them
  * A solver refines this: give tspi_cause_find a judge. */
 #ifndef TSPI_CAUSAL_CAUSE_H
 #define TSPI_CAUSAL_CAUSE_H

@@ -12,9 +12,10 @@
 #include "span/span.h"
 
 typedef struct {
-    const char *name;   /* unique in its table; a machine's name where its identity is a number (host.name of a host.id) */
-    const char *id;     /* the value that told it apart; often the name */
-    const char *key;    /* what named it: "k8s.node.name", "service.name+process.pid", "process", "ip/24" */
+    const char
+        *name;       /* unique in its table; a machine's name where its identity is a number (host.name of a host.id) */
+    const char *id;  /* the value that told it apart; often the name */
+    const char *key; /* what named it: "k8s.node.name", "service.name+process.pid", "process", "ip/24" */
     uint32_t processes; /* how many share it */
 } tspi_clock;
 

@@ -247,7 +247,7 @@ static int64_t fence_of_stretch(const tspi_edge_evidence *row, tspi_edge *edge, 
     if (own->n < HOPS_A_STRETCH)
         return row->fence_ns[kind];
     int64_t fence = tspi_slacks_fence(own), middle = tspi_slacks_quantile(own, 0.5);
-    bool alike = middle >= tspi_slacks_quantile(all, 0.25) && middle <= tspi_slacks_quantile(all, 0.75);
+    bool alike = middle >= tspi_slacks_quantile(all, 0.1) && middle <= tspi_slacks_quantile(all, 0.9);
     return alike && row->fence_ns[kind] > fence ? row->fence_ns[kind] : fence;
 }
 
@@ -258,6 +258,24 @@ static bool is_left_tailed(tspi_slacks *slacks)
         return false;
     double low = (double)tspi_slacks_quantile(slacks, 0.02), middle = (double)tspi_slacks_quantile(slacks, 0.5);
     return middle - low > 1.5 * ((double)tspi_slacks_quantile(slacks, 0.98) - middle);
+}
+
+/* Replies are judged by their own time: a clock that drifts puts only the last of them out of order. */
+static void judge_replies(const tspi_evidence *e, tspi_edge_evidence *row, const tspi_edge *edge)
+{
+    for (uint32_t k = 0; k < row->stretches_n; k++) {
+        tspi_stretch *stretch = &row->stretches[k];
+        uint64_t n = stretch->n[TSPI_HOP_SOFT], late = stretch->violations[TSPI_HOP_SOFT];
+        if (n < TSPI_FEW_HOPS) { /* as the edge as a whole is */
+            stretch->replies_uneven = row->uneven_replies;
+            stretch->replies_shifted = edge->soft_violations > row->soft_quorum && !row->uneven_replies;
+            continue;
+        }
+        bool more = late > tspi_binomial_quorum(n, e->lie_rate);
+        bool alike = by_a_like_amount(&stretch->slacks[TSPI_HOP_SOFT]);
+        stretch->replies_shifted = more && alike;
+        stretch->replies_uneven = more && !alike;
+    }
 }
 
 static void find_pattern(tspi_edge_evidence *row, tspi_edge *edge, int kind)
@@ -319,6 +337,7 @@ tsp_status tspi_evidence_init(tspi_evidence *ret_evidence, const tspi_join *join
     }
     for (size_t k = 0; k < edges->edges_n; k++) {
         soft_bound(&g, &ret_evidence->rows[k], &edges->edges[k]);
+        judge_replies(ret_evidence, &ret_evidence->rows[k], &edges->edges[k]);
         for (int kind = 0; kind < 2; kind++)
             find_pattern(&ret_evidence->rows[k], &edges->edges[k], kind);
     }
@@ -347,6 +366,11 @@ const tspi_edge_evidence *tspi_evidence_find(const tspi_evidence *evidence, uint
     const tspi_edge *edge = tspi_edges_find(evidence->edges, from, to);
 
     return edge ? &evidence->rows[edge - evidence->edges->edges] : NULL;
+}
+
+const tspi_stretch *tspi_evidence_stretch(const tspi_edge_evidence *row, const tspi_edge *edge, const tspi_hop *hop)
+{
+    return stretch_of(row, edge, hop->received_ns);
 }
 
 int64_t tspi_evidence_fence(const tspi_edge_evidence *row, const tspi_edge *edge, const tspi_hop *hop)

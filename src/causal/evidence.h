@@ -22,6 +22,8 @@ typedef struct {
     uint64_t n[2], violations[2]; /* by kind of hop */
     tspi_slacks slacks[2];        /* owned */
     int64_t fence_ns[2];          /* of this stretch; INT64_MIN = none */
+    bool replies_shifted;         /* more replies are late than lies explain, by a like amount */
+    bool replies_uneven;          /* more, but by unlike amounts */
 } tspi_stretch;
 
 typedef struct {
@@ -72,6 +74,9 @@ void tspi_evidence_release(tspi_evidence *evidence);
 
 /* The row of the edge from one clock to another, or NULL. */
 const tspi_edge_evidence *tspi_evidence_find(const tspi_evidence *evidence, uint32_t from, uint32_t to);
+
+/* The stretch of time that a hop was received in, or NULL: only edges with violations have stretches. */
+const tspi_stretch *tspi_evidence_stretch(const tspi_edge_evidence *row, const tspi_edge *edge, const tspi_hop *hop);
 
 /* The fence that holds for a hop at its time: that of its stretch, or of its edge. */
 int64_t tspi_evidence_fence(const tspi_edge_evidence *row, const tspi_edge *edge, const tspi_hop *hop);

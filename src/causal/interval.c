@@ -403,8 +403,8 @@ static bool allocate(solver *s)
     s->joined = malloc(n * sizeof *s->joined);
     s->shifted = calloc(n, sizeof *s->shifted);
     s->rows = calloc(n, sizeof *s->rows);
-    return s->group && s->members && s->first && s->up && s->down && s->offset && s->balanced &&
-           s->joined && s->shifted && s->rows;
+    return s->group && s->members && s->first && s->up && s->down && s->offset && s->balanced && s->joined &&
+           s->shifted && s->rows;
 }
 
 static void release(solver *s)

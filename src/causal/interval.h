@@ -1,5 +1,6 @@
 /* Offsets between constant clocks, from the smallest slacks alone: bounds by shortest paths, an estimate
- * by max-balancing, a cautious verdict. What is said without the solver, which follows drift and steps and says more. */
+ * by max-balancing, a cautious verdict. What is said without the solver, which follows drift and steps and says more.
+ */
 #ifndef TSPI_CAUSAL_INTERVAL_H
 #define TSPI_CAUSAL_INTERVAL_H
 
