@@ -3,7 +3,7 @@ BUILD := build
 DEMO := $(BUILD)/demo
 export LC_ALL := C.UTF-8
 
-.PHONY: all demo demo-llm check bench fuzz asan clean
+.PHONY: all demo demo-llm check check-llm bench fuzz asan clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -44,6 +44,15 @@ check: need-check all
 	@ninja -C $(BUILD) --quiet
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 	@python3 tools/count_tests.py $(BUILD)/meson-logs/testlog.junit.xml
+
+# The tests that want llama.cpp, SmolLM2 and a real llama-server, which are fetched and built first (a quarter of an hour).
+check-llm: need-check all
+	@bash tools/parts/llama.sh
+	@bash tools/parts/smollm2.sh
+	@bash tools/parts/llama_server.sh
+	@meson setup --reconfigure $(BUILD) >/dev/null
+	@ninja -C $(BUILD) --quiet
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs llama openai_server
 
 bench: all
 	@meson test -C $(BUILD) --benchmark --verbose

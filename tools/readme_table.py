@@ -11,7 +11,7 @@ def duration(ns):
 
 def table(summary):
     ratio = {row["skew_ns"]: row for row in summary["throughput"]}
-    rows = ["| skew | hops | negative spans | rate (95 %) | predicted | health | requests/s | throughput on/off (95 %) | outputs |",
+    rows = ["| skew | hops | negative spans | rate (95 %) | predicted (95 %) | health | requests/s | throughput on/off (95 %) | outputs |",
             "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
     for run in summary["runs"]:
         pair = ratio.get(run["skew_ns"]) if not run["null_run"] else None
@@ -22,7 +22,7 @@ def table(summary):
             f"{run['hops']:,}",
             f"{run['negative_spans']:,}",
             f"{100 * run['negative_rate']:.1f} % ({100 * run['negative_rate_lo']:.1f} – {100 * run['negative_rate_hi']:.1f})",
-            "–" if predicted is None else f"{100 * predicted:.1f} %",
+            "–" if predicted is None else f"{100 * predicted:.1f} % ({100 * run['predicted_rate_lo']:.1f} – {100 * run['predicted_rate_hi']:.1f})",
             "healthy" if healthy else "**unhealthy**",
             f"{run['requests_per_s']:.1f}",
             "–" if pair is None else f"{pair['ratio']:.3f} ({pair['ratio_lo']:.3f} – {pair['ratio_hi']:.3f})",

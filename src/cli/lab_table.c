@@ -48,7 +48,11 @@ static void print_causality(const tspi_lab_result *result, FILE *out)
         table_add(&t, text);
         add_share(&t, run->rate);
         table_addf(&t, "%.2f .. %.2f %%", 100 * run->rate_lo, 100 * run->rate_hi);
-        add_share(&t, run->predicted);
+        if (isfinite(run->predicted))
+            table_addf(&t, "%.1f (%.1f .. %.1f) %%", 100 * run->predicted, 100 * run->predicted_lo,
+                       100 * run->predicted_hi);
+        else
+            table_add(&t, "-");
         format_ns(worst_ns, text, sizeof text);
         table_add(&t, worst_ns ? text : "-");
         format_count(run->token_order_anomalies, text, sizeof text);
@@ -107,6 +111,20 @@ static const tspi_edge_result *worst_edge(const tspi_lab_result *result, const t
     return worst;
 }
 
+static void print_agreement(const tspi_lab_result *result, FILE *out)
+{
+    unsigned predicted = 0, agree = 0;
+
+    for (size_t k = 0; k < result->runs_n; k++)
+        if (result->runs[k].skew_ns && tspi_run_agrees(&result->runs[k]) >= 0) {
+            predicted++;
+            agree += tspi_run_agrees(&result->runs[k]) == 1;
+        }
+    if (predicted)
+        fprintf(out, "The delays without skew predict the rate at %u of %u skews (their 95 %% intervals overlap).\n",
+                agree, predicted);
+}
+
 static void print_words(const tspi_spec *spec, const tspi_lab_result *result, FILE *out)
 {
     const tspi_run_result *run = NULL, *base = tspi_lab_baseline(result, spec->transport);
@@ -129,6 +147,7 @@ static void print_words(const tspi_spec *spec, const tspi_lab_result *result, FI
         fprintf(out, "Without skew that hop takes %s in the median and %s at the least: a smaller skew hides in it.\n",
                 p50, margin);
     }
+    print_agreement(result, out);
 }
 
 void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE *out)

@@ -107,7 +107,7 @@ static tsp_status make_runs(struct experiment *x, tsp_error *err)
         run->null_run = k == spec->experiment.sweep_n;
         run->skew_ns = run->null_run ? 0 : spec->experiment.sweep_ns[k];
         run->seed = spec->seed;
-        run->predicted = NAN;
+        run->predicted = run->predicted_lo = run->predicted_hi = NAN;
         tspi_duration_format(run->skew_ns, skew, sizeof skew);
         snprintf(run->transport, sizeof run->transport, "%s", spec->transport);
         int n = snprintf(run->folder, sizeof run->folder, "%s/%s-%s", result->folder, spec->transport,
@@ -435,7 +435,7 @@ static tsp_status measure_runs(struct experiment *x, tsp_error *err)
     }
     result->runs_n = kept;
     for (size_t k = 0; k < kept && rc == TSP_OK; k++)
-        tspi_measure_predict(x->spec, tspi_lab_baseline(result, x->spec->transport), &result->runs[k]);
+        rc = tspi_measure_predict(x->spec, tspi_lab_baseline(result, x->spec->transport), &result->runs[k], err);
     return rc == TSP_OK ? measure_throughput(x, err) : rc;
 }
 

@@ -1,5 +1,6 @@
 #include "lab/lab_result.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@ void tspi_run_result_release(tspi_run_result *run)
         free(run->edges[k].from);
         free(run->edges[k].to);
         free(run->edges[k].slacks_ns);
+        free(run->edges[k].slices);
     }
     free(run->edges);
     free(run->health);
@@ -36,6 +38,13 @@ const tspi_run_result *tspi_lab_baseline(const tspi_lab_result *result, const ch
         if (!result->runs[k].skew_ns && !result->runs[k].null_run && !strcmp(result->runs[k].transport, transport))
             return &result->runs[k];
     return NULL;
+}
+
+int tspi_run_agrees(const tspi_run_result *run)
+{
+    if (!isfinite(run->predicted))
+        return -1;
+    return run->predicted_lo <= run->rate_hi && run->rate_lo <= run->predicted_hi;
 }
 
 bool tspi_run_healthy(const tspi_run_result *run)

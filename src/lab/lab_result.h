@@ -14,12 +14,13 @@ typedef struct {
     char *from, *to; /* owned */
     uint64_t hops, negative;
     double rate, rate_lo, rate_hi;
-    double predicted;       /* NAN = not known */
-    int64_t worst_ns;       /* the most negative span, as a positive number; 0 = none */
-    int64_t p50_ns;         /* median of the apparent delay */
+    double predicted, predicted_lo, predicted_hi; /* NAN = not known; 95 %, from the run without skew */
+    int64_t worst_ns;                             /* the most negative span, as a positive number; 0 = none */
+    int64_t p50_ns;                               /* median of the apparent delay */
     int64_t margin_ns;      /* the smallest apparent delay: how much more skew until the first negative span */
     int64_t margin_1pct_ns; /* and until 1 % of the hops */
-    int64_t *slacks_ns;     /* owned, sorted; slacks_n == hops */
+    int64_t *slacks_ns;     /* owned, sorted; a row a hop */
+    int64_t *slices;        /* owned; which slice of time that hop belongs to */
 } tspi_edge_result;
 
 /* One point of a sweep: all its blocks. */
@@ -30,9 +31,9 @@ typedef struct {
     uint64_t seed;
     char folder[4096];
     uint64_t requests, tokens, spans, hops, negative;
-    double rate, rate_lo, rate_hi; /* of negative spans among the hops between clocks */
-    double predicted;              /* NAN = not known */
-    tspi_edge_result *edges;       /* owned */
+    double rate, rate_lo, rate_hi;                /* of negative spans among the hops between clocks */
+    double predicted, predicted_lo, predicted_hi; /* NAN = not known; 95 % */
+    tspi_edge_result *edges;                      /* owned */
     size_t edges_n;
     tspi_health_point *health; /* owned */
     size_t health_n;
@@ -69,6 +70,10 @@ void tspi_lab_result_release(tspi_lab_result *result);
 
 /* The run without skew that is no null run, of the same transport; NULL when there is none. */
 const tspi_run_result *tspi_lab_baseline(const tspi_lab_result *result, const char *transport);
+
+/* Whether the measured and the predicted rate agree: their 95 % intervals overlap. 1 yes, 0 no, -1 nothing predicted.
+ */
+int tspi_run_agrees(const tspi_run_result *run);
 
 /* Whether the windows of a run were all healthy. */
 bool tspi_run_healthy(const tspi_run_result *run);

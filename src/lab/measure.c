@@ -95,25 +95,33 @@ static tspi_clusters clusters_of(const struct reading *in, size_t first, size_t 
     return clusters;
 }
 
-static tsp_status measure_edge(const struct reading *in, size_t first, size_t end, tspi_edge_result *edge,
-                               tsp_error *err)
+static int by_slack(const void *a, const void *b)
+{
+    int64_t s = tspi_hop_slack_ns(a), t = tspi_hop_slack_ns(b);
+    return (s > t) - (s < t);
+}
+
+/* hops: of one edge, sorted by slice; left sorted by slack. */
+static tsp_status measure_edge(struct reading *in, size_t first, size_t end, tspi_edge_result *edge, tsp_error *err)
 {
     const tspi_clock *clocks = in->causal.clocks.clocks;
     size_t n = end - first;
+    tspi_clusters clusters = clusters_of(in, first, end);
 
-    *edge = (tspi_edge_result){.hops = n, .predicted = NAN};
+    *edge = (tspi_edge_result){.hops = n, .predicted = NAN, .predicted_lo = NAN, .predicted_hi = NAN};
     edge->from = strdup(clocks[in->hops[first].from_clock].name);
     edge->to = strdup(clocks[in->hops[first].to_clock].name);
     edge->slacks_ns = malloc(n * sizeof *edge->slacks_ns);
-    if (!edge->from || !edge->to || !edge->slacks_ns)
+    edge->slices = malloc(n * sizeof *edge->slices);
+    if (!edge->from || !edge->to || !edge->slacks_ns || !edge->slices)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for %zu hops", n);
+    qsort(in->hops + first, n, sizeof *in->hops, by_slack);
     for (size_t k = 0; k < n; k++) {
         edge->slacks_ns[k] = tspi_hop_slack_ns(&in->hops[first + k]);
-        edge->negative += tspi_hop_is_violation(&in->hops[first + k]);
+        edge->slices[k] = slice_of(&in->hops[first + k]);
     }
-    tspi_sort_ns(edge->slacks_ns, n);
-    tspi_clusters clusters = clusters_of(in, first, end);
-    tspi_interval interval = tspi_wilson(edge->negative, n, tspi_design_effect(&clusters));
+    tspi_interval interval = tspi_wilson(clusters.hits, n, tspi_design_effect(&clusters));
+    edge->negative = clusters.hits;
     edge->rate = (double)edge->negative / (double)n;
     edge->rate_lo = interval.lo;
     edge->rate_hi = interval.hi;
@@ -124,7 +132,7 @@ static tsp_status measure_edge(const struct reading *in, size_t first, size_t en
     return TSP_OK;
 }
 
-static tsp_status measure_edges(const struct reading *in, tspi_run_result *run, tsp_error *err)
+static tsp_status measure_edges(struct reading *in, tspi_run_result *run, tsp_error *err)
 {
     size_t n = 0;
 
@@ -166,7 +174,7 @@ tsp_status tspi_measure_traces(const tspi_spec *spec, tspi_run_result *run, tsp_
     struct reading in = {0};
     tsp_status rc = read_traces(run->folder, &in, err);
 
-    run->predicted = NAN;
+    run->predicted = run->predicted_lo = run->predicted_hi = NAN;
     if (rc == TSP_OK)
         rc = measure_edges(&in, run, err);
     if (rc == TSP_OK)
@@ -310,15 +318,50 @@ static const tspi_edge_result *find_edge(const tspi_run_result *run, const tspi_
     return NULL;
 }
 
-void tspi_measure_predict(const tspi_spec *spec, const tspi_run_result *baseline, tspi_run_result *run)
+/* The interval of the share of base's hops with a slack below the n-th, by the same slices of time. */
+static tspi_interval share_below(const tspi_edge_result *base, size_t n, tsp_status *rc)
 {
-    const tspi_clock_model *clock = &spec->clock;
-    bool constant = !clock->drift_ppb && !clock->wander_ppb && !clock->ntp_period_ns && !clock->steps_n;
-    double expected = 0;
-    bool known = run->hops > 0;
+    tspi_clusters clusters = {0};
+    int64_t *all = malloc(base->hops * sizeof *all), *below = malloc((n + 1) * sizeof *below);
 
-    if (!baseline || !constant || run->null_run)
-        return;
+    if (!all || !below) {
+        *rc = TSP_ENOMEM;
+        free(all);
+        free(below);
+        return (tspi_interval){0, 1};
+    }
+    memcpy(all, base->slices, base->hops * sizeof *all);
+    memcpy(below, base->slices, n * sizeof *below);
+    tspi_sort_ns(all, base->hops);
+    tspi_sort_ns(below, n);
+    for (size_t k = 0, b = 0; k < base->hops;) {
+        size_t size = 0, hits = 0;
+        int64_t slice = all[k];
+        for (; k < base->hops && all[k] == slice; k++)
+            size++;
+        for (; b < n && below[b] == slice; b++)
+            hits++;
+        tspi_cluster_add(&clusters, hits, size);
+    }
+    free(all);
+    free(below);
+    return tspi_wilson(n, base->hops, tspi_design_effect(&clusters));
+}
+
+static bool is_constant(const tspi_clock_model *clock)
+{
+    return !clock->drift_ppb && !clock->wander_ppb && !clock->ntp_period_ns && !clock->steps_n;
+}
+
+tsp_status tspi_measure_predict(const tspi_spec *spec, const tspi_run_result *baseline, tspi_run_result *run,
+                                tsp_error *err)
+{
+    double expected = 0, lo = 0, hi = 0;
+    bool known = run->hops > 0;
+    tsp_status rc = TSP_OK;
+
+    if (!baseline || !is_constant(&spec->clock) || run->null_run)
+        return TSP_OK;
     for (size_t k = 0; k < run->edges_n; k++) {
         tspi_edge_result *edge = &run->edges[k];
         const tspi_edge_result *base = find_edge(baseline, edge);
@@ -328,9 +371,21 @@ void tspi_measure_predict(const tspi_spec *spec, const tspi_run_result *baseline
             known = false;
             continue;
         }
-        edge->predicted = (double)tspi_count_below_ns(base->slacks_ns, base->hops, shift_ns) / (double)base->hops;
+        size_t n = tspi_count_below_ns(base->slacks_ns, base->hops, shift_ns);
+        tspi_interval interval = share_below(base, n, &rc);
+        edge->predicted = (double)n / (double)base->hops;
+        edge->predicted_lo = interval.lo;
+        edge->predicted_hi = interval.hi;
         expected += edge->predicted * (double)edge->hops;
+        lo += interval.lo * (double)edge->hops;
+        hi += interval.hi * (double)edge->hops;
     }
-    if (known)
+    if (rc != TSP_OK)
+        return tsp_error_set(err, rc, "out of memory for a prediction");
+    if (known) {
         run->predicted = expected / (double)run->hops;
+        run->predicted_lo = lo / (double)run->hops;
+        run->predicted_hi = hi / (double)run->hops;
+    }
+    return TSP_OK;
 }

@@ -15,7 +15,9 @@ tsp_status tspi_measure_requests(const uint8_t (*reference)[32], uint32_t prompt
                                  tsp_error *err);
 
 /* The rates that the hop delays of baseline predict for run's skew: on an edge that leaves the skewed stage the share
- * of hops faster than the skew. */
-void tspi_measure_predict(const tspi_spec *spec, const tspi_run_result *baseline, tspi_run_result *run);
+ * of hops faster than the skew. Nothing is predicted without a baseline, of the null run, or of a clock that is off by
+ * more than a constant. */
+tsp_status tspi_measure_predict(const tspi_spec *spec, const tspi_run_result *baseline, tspi_run_result *run,
+                                tsp_error *err);
 
 #endif

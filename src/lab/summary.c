@@ -36,6 +36,10 @@ static void put_edge(tspi_buf *out, const tspi_edge_result *edge)
     put_real(out, "rate_hi", edge->rate_hi);
     tspi_buf_puts(out, ", ");
     put_real(out, "predicted_rate", edge->predicted);
+    tspi_buf_puts(out, ", ");
+    put_real(out, "predicted_rate_lo", edge->predicted_lo);
+    tspi_buf_puts(out, ", ");
+    put_real(out, "predicted_rate_hi", edge->predicted_hi);
     tspi_buf_putc(out, '}');
 }
 
@@ -69,6 +73,10 @@ static void put_run(tspi_buf *out, const tspi_run_result *run)
     put_real(out, "negative_rate_hi", run->rate_hi);
     tspi_buf_puts(out, ",\n      ");
     put_real(out, "predicted_rate", run->predicted);
+    tspi_buf_puts(out, ",\n      ");
+    put_real(out, "predicted_rate_lo", run->predicted_lo);
+    tspi_buf_puts(out, ",\n      ");
+    put_real(out, "predicted_rate_hi", run->predicted_hi);
     tspi_buf_puts(out, ",\n      \"edges\": [\n");
     for (size_t k = 0; k < run->edges_n; k++) {
         put_edge(out, &run->edges[k]);

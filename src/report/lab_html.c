@@ -208,7 +208,11 @@ static void put_causality(tspi_buf *out, const tspi_lab_result *result)
         tspi_buf_printf(out, "<td>%" PRIu64 "</td><td>%" PRIu64 "</td>", run->hops, run->negative);
         put_share(out, run->rate, run->negative > 0);
         tspi_buf_printf(out, "<td>%.2f … %.2f %%</td>", 100 * run->rate_lo, 100 * run->rate_hi);
-        put_share(out, run->predicted, false);
+        if (isfinite(run->predicted))
+            tspi_buf_printf(out, "<td>%.2f (%.2f … %.2f) %%</td>", 100 * run->predicted, 100 * run->predicted_lo,
+                            100 * run->predicted_hi);
+        else
+            tspi_buf_puts(out, "<td>–</td>");
         tspi_buf_printf(out, "<td>%" PRIu64 "</td><td%s>%s</td></tr>", run->token_order_anomalies,
                         tspi_run_healthy(run) ? "" : " class=\"bad\"", tspi_run_healthy(run) ? "1" : "0");
     }
