@@ -1,0 +1,292 @@
+#include "cli/clocks_print.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/table.h"
+
+enum { SPARKS = 24 };
+
+const char *clocks_reference(const tspi_mend *m)
+{
+    return m->answer.summary.reference == TSP_NO_CLOCK ? NULL
+                                                       : m->causal.clocks.clocks[m->answer.summary.reference].name;
+}
+
+bool clocks_found(const tspi_mend *m)
+{
+    for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
+        if (m->answer.clocks[c].verdict == TSP_CLOCK_PROVEN || m->answer.clocks[c].verdict == TSP_CLOCK_SUSPECTED)
+            return true;
+    return false;
+}
+
+bool clocks_speak_utf8(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        const char *value = getenv(names[k]);
+        if (value && *value)
+            return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+    }
+    return false;
+}
+
+void clocks_format_time(int64_t ns, char *ret, size_t size)
+{
+    time_t seconds = (time_t)(ns / TSP_NS_PER_S);
+    int64_t rest = ns % TSP_NS_PER_S;
+    struct tm tm;
+    char text[40];
+
+    if (rest < 0) {
+        rest += TSP_NS_PER_S;
+        seconds--;
+    }
+    if (gmtime_r(&seconds, &tm) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm))
+        snprintf(ret, size, "%s.%09" PRId64 "Z", text, rest);
+    else
+        snprintf(ret, size, "%" PRId64, ns);
+}
+
+/* A difference with its sign. */
+static void format_signed(int64_t ns, char *ret, size_t size)
+{
+    bool plus = ns > 0 && size > 1;
+
+    if (plus)
+        ret[0] = '+';
+    format_ns(ns, ret + plus, size - plus);
+}
+
+static void format_bound(int64_t ns, char *ret, size_t size)
+{
+    if (ns == TSP_UNBOUNDED_LO || ns == TSP_UNBOUNDED_HI)
+        snprintf(ret, size, "unbounded");
+    else
+        format_signed(ns, ret, size);
+}
+
+/* The offset over the run as a line of SPARKS characters; blank where nothing is known. The scale is the clock's own,
+ * but never finer than the estimate's noise or a hundredth of what the bounds leave open, so that a quiet clock is a
+ * flat line. */
+static void sparkline(const tspi_mend *m, const tsp_clock_result *clock, bool utf8, char *ret, size_t size)
+{
+    static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    static const char *const marks[] = {"_", ".", ",", "-", "~", "=", "^", "\""};
+    int64_t from = INT64_MAX, to = INT64_MIN, least = INT64_MAX, most = INT64_MIN;
+    size_t len = 0;
+
+    ret[0] = 0;
+    for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
+        if (m->answer.clocks[c].knots_n) {
+            const tsp_clock_result *row = &m->answer.clocks[c];
+            from = row->knots[0].at_ns < from ? row->knots[0].at_ns : from;
+            to = row->knots[row->knots_n - 1].at_ns > to ? row->knots[row->knots_n - 1].at_ns : to;
+        }
+    for (size_t k = 0; k < clock->knots_n; k++)
+        if (clock->knots[k].offset_ns != TSP_NO_VALUE) {
+            least = clock->knots[k].offset_ns < least ? clock->knots[k].offset_ns : least;
+            most = clock->knots[k].offset_ns > most ? clock->knots[k].offset_ns : most;
+        }
+    if (least > most || from >= to)
+        return;
+    double low = (double)least, high = (double)most, span = fmax(high - low, fmax(10e3, 8.0 * (double)clock->sigma_ns));
+    if (clock->lo_ns != TSP_UNBOUNDED_LO && clock->hi_ns != TSP_UNBOUNDED_HI)
+        span = fmax(span, ((double)clock->hi_ns - (double)clock->lo_ns) / 100);
+    low = (low + high) / 2 - span / 2;
+    size_t knot = 0, end = 0;
+    for (int column = 0; column < SPARKS; column++) {
+        double until = (double)from + ((double)to - (double)from) * (column + 1) / SPARKS, sum = 0;
+        unsigned n = 0;
+        for (; knot < clock->knots_n && ((double)clock->knots[knot].at_ns < until || column + 1 == SPARKS); knot++)
+            if (clock->knots[knot].offset_ns != TSP_NO_VALUE) {
+                sum += (double)clock->knots[knot].offset_ns;
+                n++;
+            }
+        int level = n ? (int)((sum / n - low) / span * 7.999) : -1;
+        /* Knots lie up to a second apart: a short run has columns without one, between knots that hold. */
+        if (level < 0 && knot && knot < clock->knots_n && clock->knots[knot - 1].offset_ns != TSP_NO_VALUE &&
+            clock->knots[knot].at_ns - clock->knots[knot - 1].at_ns <= 2 * TSP_NS_PER_S)
+            level = (int)(((double)clock->knots[knot - 1].offset_ns - low) / span * 7.999);
+        level = level > 7 ? 7 : level;
+        len += (size_t)snprintf(ret + len, size - len, "%s", level < 0 ? " " : utf8 ? blocks[level] : marks[level]);
+        end = level < 0 ? end : len;
+    }
+    ret[end] = 0;
+}
+
+static void add_clock(table *t, const tspi_mend *m, uint32_t c, bool utf8)
+{
+    const tsp_clock_result *clock = &m->answer.clocks[c];
+    char text[SPARKS * 4];
+
+    table_add(t, m->causal.clocks.clocks[c].name);
+    table_add(t, clock->is_reference && clock->verdict == TSP_CLOCK_OK ? "reference"
+                                                                       : tsp_clock_verdict_name(clock->verdict));
+    format_signed(clock->offset_ns, text, sizeof text);
+    table_add(t, clock->offset_ns == TSP_NO_VALUE ? "unknown" : text);
+    format_bound(clock->lo_ns, text, sizeof text);
+    table_add(t, text);
+    format_bound(clock->hi_ns, text, sizeof text);
+    table_add(t, text);
+    if (clock->drift_ppb == TSP_NO_VALUE)
+        table_add(t, "");
+    else
+        table_addf(t, "%+.2f ppm", fabs((double)clock->drift_ppb) < 5 ? 0.0 : (double)clock->drift_ppb / 1000);
+    format_count(clock->hops_in, text, sizeof text);
+    table_add(t, text);
+    format_count(clock->hops_out, text, sizeof text);
+    table_add(t, text);
+    sparkline(m, clock, utf8, text, sizeof text);
+    table_add(t, text);
+}
+
+static void print_steps(const tspi_mend *m, FILE *out)
+{
+    for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
+        for (size_t k = 0; k < m->answer.clocks[c].steps_n; k++) {
+            const tsp_step *step = &m->answer.clocks[c].steps[k];
+            char size[32], at[48];
+            format_signed(step->size_ns, size, sizeof size);
+            clocks_format_time(step->at_ns, at, sizeof at);
+            fprintf(out, "%s stepped by %s just after its %s\n", m->causal.clocks.clocks[c].name, size, at);
+        }
+}
+
+/* How many clocks of the same group need no correction. */
+static unsigned agreeing(const tspi_mend *m, uint32_t group)
+{
+    unsigned n = 0;
+
+    for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
+        n += m->answer.clocks[c].group == group && m->answer.clocks[c].verdict == TSP_CLOCK_OK;
+    return n;
+}
+
+/* A sentence for each clock that is off. */
+static void print_verdicts(const tspi_mend *m, FILE *out)
+{
+    for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++) {
+        const tsp_clock_result *clock = &m->answer.clocks[c];
+        unsigned others = agreeing(m, clock->group);
+        char offset[32], least[32], whom[64];
+        if (clock->verdict != TSP_CLOCK_PROVEN && clock->verdict != TSP_CLOCK_SUSPECTED)
+            continue;
+        bool known = clock->offset_ns != TSP_NO_VALUE;
+        bool ahead = known ? clock->offset_ns > 0 : clock->at_least_ns > 0;
+        format_ns(known ? llabs(clock->offset_ns) : llabs(clock->at_least_ns), offset, sizeof offset);
+        format_ns(llabs(clock->at_least_ns), least, sizeof least);
+        snprintf(whom, sizeof whom, others == 1 ? "the reference" : "the %u clocks that agree", others);
+        fprintf(out, "%s runs %s %s %s %s: ", m->causal.clocks.clocks[c].name, known ? "about" : "at least", offset,
+                ahead ? "ahead of" : "behind", whom);
+        if (clock->verdict == TSP_CLOCK_PROVEN)
+            fprintf(out, "proven to be off by at least %s if the stamps of the hops left are truthful.\n", least);
+        else
+            fputs("suspected; no error at all is possible, too.\n", out);
+    }
+}
+
+static void print_notes(const tspi_mend *m, FILE *out)
+{
+    const tsp_solver_summary_row *s = &m->answer.summary;
+    char n[32];
+
+    if (m->causal.clocks.clocks_n > 1 && s->groups > 1)
+        fprintf(out, "%u groups of clocks exchange no hops with each other: each has a reference of its own.\n",
+                s->groups);
+    if (!clocks_found(m) && !s->contradictory && m->answer.hops_fed)
+        fputs("No clock is known to be wrong.\n", out);
+    if (s->late) {
+        format_count(s->late, n, sizeof n);
+        fprintf(out, "%s hop%s set aside: far faster than the rest of %s edge, so a stamp was written late.\n", n,
+                s->late == 1 ? " was" : "s were", s->late == 1 ? "its" : "their");
+    }
+    if (s->soft_excluded)
+        fputs("Answers contradict requests: they were left out of the bounds.\n", out);
+    if (m->answer.hops_out_of_range) {
+        format_count(m->answer.hops_out_of_range, n, sizeof n);
+        fprintf(out, "%s hop%s left out: a stamp that no clock shows.\n", n,
+                m->answer.hops_out_of_range == 1 ? " was" : "s were");
+    }
+    if (s->contradictory)
+        fprintf(out, "The stamps contradict each other: no clocks within %g ppm explain them, so nothing is proven.\n",
+                s->max_drift_ppm);
+}
+
+void clocks_print_table(const tspi_mend *m, bool utf8, FILE *out)
+{
+    static const char *const heads[] = {"clock", "verdict", "offset",   "at least",        "at most",
+                                        "drift", "hops in", "hops out", "offset over time"};
+    uint32_t n = m->causal.clocks.clocks_n;
+    const char *reference = clocks_reference(m);
+    char spans[32], traces[32];
+    table t;
+
+    format_count(m->set.spans_n, spans, sizeof spans);
+    format_count(m->set.traces_n, traces, sizeof traces);
+    fprintf(out, "%s span%s in %s trace%s, %u clock%s", spans, m->set.spans_n == 1 ? "" : "s", traces,
+            m->set.traces_n == 1 ? "" : "s", n, n == 1 ? "" : "s");
+    if (n)
+        fprintf(out, ", told apart by %s", m->causal.clocks.clocks[0].key);
+    if (reference)
+        fprintf(out, "; against %s%s", reference,
+                m->options.reference ? "" : ", in whose time most clocks need no correction");
+    fputs("\n\n", out);
+    table_init(&t, "llrrrrrrl");
+    for (size_t k = 0; k < sizeof heads / sizeof *heads; k++)
+        table_add(&t, heads[k]);
+    for (uint32_t c = 0; c < n; c++)
+        add_clock(&t, m, c, utf8);
+    table_print(&t, 2, out);
+    table_release(&t);
+    fputc('\n', out);
+    print_steps(m, out);
+    print_verdicts(m, out);
+    print_notes(m, out);
+    clocks_print_conflict(m, out);
+}
+
+static void csv_text(const char *text, FILE *out)
+{
+    bool plain = !strpbrk(text, ",\"\r\n");
+
+    if (plain) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void csv_value(int64_t ns, FILE *out)
+{
+    if (ns == INT64_MIN || ns == INT64_MAX)
+        fputc(',', out);
+    else
+        fprintf(out, ",%" PRId64, ns);
+}
+
+void clocks_print_csv(const tspi_mend *m, FILE *out)
+{
+    fputs("clock,verdict,at,offset_ns,lo_ns,hi_ns\n", out);
+    for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
+        for (size_t k = 0; k < m->answer.clocks[c].knots_n; k++) {
+            const tsp_knot *knot = &m->answer.clocks[c].knots[k];
+            csv_text(m->causal.clocks.clocks[c].name, out);
+            fprintf(out, ",%s,%" PRId64, tsp_clock_verdict_name(m->answer.clocks[c].verdict), knot->at_ns);
+            csv_value(knot->offset_ns, out);
+            csv_value(knot->lo_ns, out);
+            csv_value(knot->hi_ns, out);
+            fputc('\n', out);
+        }
+}

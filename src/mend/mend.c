@@ -1,0 +1,200 @@
+/* From files to a solver that has run. */
+#include "mend/mend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QUANTUM_MOST_NS (4 * TSP_NS_PER_S) /* what the solver takes */
+
+static tsp_status read_input(tspi_mend *m, tsp_error *err)
+{
+    const tspi_mend_options *o = &m->options;
+    tspi_wire_options wire = {.keep_going = o->keep_going, .threads = o->threads, .keep_stdin = o->keep_stdin};
+
+    if (o->format && !tspi_format_parse(o->format, &wire.format))
+        return tsp_error_set(err, TSP_EINVAL, "there is no format '%s': want one of %s", o->format,
+                             TSPI_FORMAT_CHOICES);
+    for (size_t k = 0; k < o->paths_n; k++) {
+        tsp_status rc = tspi_wire_read_path(o->paths[k], &wire, &m->set, &m->report, err);
+        if (rc != TSP_OK)
+            return rc;
+    }
+    return TSP_OK;
+}
+
+static tsp_status find_reference(tspi_mend *m, tsp_error *err)
+{
+    const tspi_clock_table *table = &m->causal.clocks;
+    char some[300] = "";
+    size_t len = 0;
+
+    m->reference = TSP_NO_CLOCK;
+    if (!m->options.reference)
+        return TSP_OK;
+    m->reference = tspi_clock_find(table, m->options.reference);
+    if (m->reference != TSPI_NONE)
+        return TSP_OK;
+    for (uint32_t c = 0; c < table->clocks_n && len < sizeof some - 80; c++)
+        len += (size_t)snprintf(some + len, sizeof some - len, "%s%.60s", c ? ", " : "", table->clocks[c].name);
+    return tsp_error_set(err, TSP_EINVAL, "there is no clock '%.60s'; there are: %s", m->options.reference, some);
+}
+
+static bool in_range(int64_t ns)
+{
+    return ns >= -TSP_STAMP_MAX && ns <= TSP_STAMP_MAX;
+}
+
+typedef struct {
+    const tspi_mend *mend;
+    tspi_mend_visit visit;
+    void *ctx;
+    size_t index;
+} visitor;
+
+static tsp_status visit_run(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
+{
+    visitor *v = ctx;
+    tsp_status rc = TSP_OK;
+
+    for (size_t k = 0; k < n && rc == TSP_OK; k++)
+        if (in_range(hops[k].sent_ns) && in_range(hops[k].received_ns))
+            rc = v->visit(v->ctx, &hops[k], v->index++, err);
+    return rc;
+}
+
+tsp_status tspi_mend_each_hop(const tspi_mend *mend, tspi_mend_visit visit, void *ctx, tsp_error *err)
+{
+    visitor v = {.mend = mend, .visit = visit, .ctx = ctx};
+
+    return tspi_hops_scan(&mend->causal.join, visit_run, &v, err);
+}
+
+typedef struct {
+    const tspi_mend *mend;
+    tsp_solver *solver;
+    uint64_t fed, out_of_range;
+} feeder;
+
+/* check calls it a violation when received + allowance <= sent; the solver, when received + quantum < sent. A need
+ * first takes the quantum away, then makes the message seem to have come earlier than it did. */
+static tsp_hop translate(const tspi_mend *m, const tspi_hop *hop)
+{
+    int64_t quantum = hop->allowance_ns > 1 ? hop->allowance_ns - 1 : 0;
+    const tspi_mend_need *found = m->needs_n ? tspi_mend_need_of(m, tspi_mend_tag(hop)) : NULL;
+    int64_t need = found ? found->need_ns : 0, taken;
+
+    if (quantum > QUANTUM_MOST_NS)
+        quantum = QUANTUM_MOST_NS;
+    taken = need < quantum ? need : quantum;
+    return (tsp_hop){.from = hop->from_clock,
+                     .to = hop->to_clock,
+                     .sent_ns = hop->sent_ns,
+                     .received_ns = hop->received_ns - (need - taken),
+                     .quantum_ns = quantum - taken,
+                     .tag = tspi_mend_tag(hop),
+                     .operation = m->set.spans[hop->relation == TSPI_HOP_REPLY ? hop->from_span : hop->to_span].name,
+                     .kind = hop->kind == TSPI_HOP_SOFT && !(found && found->hard) ? TSP_HOP_SOFT : TSP_HOP_HARD};
+}
+
+static tsp_status feed(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
+{
+    feeder *f = ctx;
+    tsp_hop run[TSPI_HOP_RUN];
+    size_t kept = 0;
+
+    for (size_t k = 0; k < n; k++) {
+        if (in_range(hops[k].sent_ns) && in_range(hops[k].received_ns))
+            run[kept++] = translate(f->mend, &hops[k]);
+        else
+            f->out_of_range++;
+    }
+    f->fed += kept;
+    return tsp_solver_add_hops(f->solver, run, kept, err);
+}
+
+static unsigned threads_of(const tspi_mend *m)
+{
+    long cores = m->options.threads ? (long)m->options.threads : sysconf(_SC_NPROCESSORS_ONLN);
+
+    return cores < 1 ? 1 : cores > 64 ? 64 : (unsigned)cores;
+}
+
+void tspi_mend_answer_release(tspi_mend_answer *answer)
+{
+    tsp_solver_free(answer->solver);
+    free(answer->clocks);
+    memset(answer, 0, sizeof *answer);
+}
+
+tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp_error *err)
+{
+    uint32_t n = m->causal.clocks.clocks_n;
+    tsp_solver_config config = {.clocks = n,
+                                .reference = m->reference,
+                                .max_drift_ppm = m->options.max_drift_ppm,
+                                .quorum = m->options.quorum,
+                                .threads = threads_of(m)};
+    feeder f = {.mend = m};
+    tspi_mend_answer a = {.clocks = calloc((size_t)n + 1, sizeof *a.clocks)};
+    tsp_status rc =
+        a.clocks ? tsp_solver_new(&config, &a.solver, err) : tsp_error_set(err, TSP_ENOMEM, "out of memory");
+
+    f.solver = a.solver;
+    if (rc == TSP_OK)
+        rc = tspi_hops_scan(&m->causal.join, feed, &f, err);
+    if (rc == TSP_OK)
+        rc = tsp_solver_run(a.solver, err);
+    for (uint32_t c = 0; c < n && rc == TSP_OK; c++)
+        rc = tsp_solver_clock(a.solver, c, &a.clocks[c], err);
+    if (rc == TSP_OK) {
+        tsp_solver_summary(a.solver, &a.summary);
+        if (m->needs_n && a.summary.contradictory)
+            rc = tsp_error_set(err, TSP_EINFEASIBLE, "no clocks leave room for what is asked");
+    }
+    a.hops_fed = f.fed;
+    a.hops_out_of_range = f.out_of_range;
+    if (rc == TSP_OK)
+        *ret_answer = a;
+    else
+        tspi_mend_answer_release(&a);
+    return rc;
+}
+
+tsp_status tspi_mend_open(tspi_mend *ret_mend, const tspi_mend_options *options, tsp_error *err)
+{
+    tspi_mend *m = ret_mend;
+
+    *m = (tspi_mend){.options = *options};
+    tspi_causal_options causal = {.clock_key = options->clock_key, .threads = options->threads};
+    tsp_status rc = read_input(m, err);
+
+    if (rc == TSP_OK)
+        rc = tspi_causal_init(&m->causal, &m->set, &causal, err);
+    if (rc == TSP_OK)
+        rc = find_reference(m, err);
+    if (rc == TSP_OK)
+        rc = tspi_mend_solve(m, &m->answer, err);
+    if (rc == TSP_OK)
+        rc = tspi_mend_choose_frame(m, err);
+    if (rc != TSP_OK)
+        tspi_mend_release(m);
+    return rc;
+}
+
+void tspi_mend_release(tspi_mend *m)
+{
+    if (!m)
+        return;
+    tspi_mend_answer_release(&m->answer);
+    free(m->raw);
+    free(m->quanta);
+    free(m->needs);
+    free(m->moves);
+    free(m->lies);
+    tspi_causal_release(&m->causal);
+    tspi_read_report_release(&m->report);
+    tspi_span_set_release(&m->set);
+    memset(m, 0, sizeof *m);
+}

@@ -1,0 +1,127 @@
+/* From traces to clocks, and back to traces with true stamps.
+ *
+ *     tspi_mend_open     files -> spans -> hops -> solver: verdicts, tracks, bounds, proofs
+ *     tspi_mend_correct  tracks -> every stamp as it will be written; what is still violated then
+ *     tspi_mend_write    stamps -> files
+ */
+#ifndef TSPI_MEND_MEND_H
+#define TSPI_MEND_MEND_H
+
+#include "causal/causal.h"
+#include "truespan/clocks.h"
+#include "wire/wire.h"
+
+/* Zero means the default of every field but paths. Borrowed until the mend is released.
+ * quorum       as in tsp_solver_config
+ * keep_stdin   standard input is going to be written back */
+typedef struct {
+    const char *const *paths;
+    size_t paths_n;
+    const char *format, *clock_key, *reference;
+    double max_drift_ppm;
+    uint32_t quorum;
+    unsigned threads; /* 0 = one a core */
+    bool keep_going, keep_stdin;
+} tspi_mend_options;
+
+/* A span's stamps as they were read. */
+typedef struct {
+    int64_t start_ns, end_ns;
+} tspi_mend_stamps;
+
+/* A hop that a correction breaks once it is written: the solver must leave it this much more room.
+ * hard  an answer that the solver did not count, but that was whole before: it is to stay so */
+typedef struct {
+    uint64_t tag;
+    int64_t need_ns;
+    bool hard;
+} tspi_mend_need;
+
+/* What a solver said. clocks: a row a clock; what they point to is the solver's. */
+typedef struct {
+    tsp_solver *solver;       /* owned; has run */
+    tsp_clock_result *clocks; /* owned */
+    tsp_solver_summary_row summary;
+    uint64_t hops_fed;          /* hops that the solver has, same-clock ones included */
+    uint64_t hops_out_of_range; /* with a stamp that no clock shows, such as the year 1700: left out */
+} tspi_mend_answer;
+
+/* Violations as `truespan check` counts them. */
+typedef struct {
+    uint64_t total, hard, soft, same_clock, negative_duration, token_order;
+} tspi_mend_violations;
+
+/* What was corrected. */
+typedef struct {
+    tspi_mend_violations before, left;
+    uint64_t clocks_moved, spans_moved;
+    uint64_t clamped; /* lying stamps moved, one by one */
+    int64_t largest_ns;
+    unsigned rounds; /* how often the solver ran again, for hops that its first answer broke */
+} tspi_mend_outcome;
+
+typedef struct {
+    tspi_mend_options options;
+    tspi_span_set set; /* after tspi_mend_correct: with corrected stamps */
+    tspi_read_report report;
+    tspi_causal causal;
+    uint32_t reference; /* clock asked for or found best, or TSP_NO_CLOCK: the solver chooses */
+    tspi_mend_answer answer;
+    /* Of tspi_mend_correct. */
+    tspi_mend_stamps *raw; /* owned; a row a span */
+    tspi_quantum *quanta;  /* owned; a row a process: those of the input */
+    tspi_mend_need *needs; /* owned; ascending tags */
+    size_t needs_n;
+    uint8_t *moves; /* owned; a flag a clock: its stamps are corrected */
+    uint64_t *lies; /* owned; ascending tags of the hops that the solver does not believe */
+    size_t lies_n;
+} tspi_mend;
+
+/* Read, join, solve. Errors: those of reading and of tspi_causal_init; TSP_EINVAL: no such format or reference;
+ * TSP_ERANGE, TSP_ENOMEM. On failure nothing needs releasing. */
+tsp_status tspi_mend_open(tspi_mend *ret_mend, const tspi_mend_options *options, tsp_error *err);
+void tspi_mend_release(tspi_mend *mend);
+
+/* A link's spans, from its tag. */
+static inline uint32_t tspi_mend_from_span(uint64_t tag)
+{
+    return (uint32_t)(tag >> 32);
+}
+static inline uint32_t tspi_mend_to_span(uint64_t tag)
+{
+    return (uint32_t)tag;
+}
+
+/* Correct all stamps in mend->set. Clocks move only in groups of which a truthful hop is violated; a clock that nothing
+ * contradicts stays where it is. clamp: stamps that lie are moved to the latest time that their hops allow.
+ * The result stands for the bytes to be written, in whole microseconds where the format has no more. TSP_ENOMEM. */
+tsp_status tspi_mend_correct(tspi_mend *mend, bool clamp, tspi_mend_outcome *ret_outcome, tsp_error *err);
+
+/* A tspi_stamp_edit for after the correction; ctx is the mend. */
+int64_t tspi_mend_edit(void *ctx, const tspi_stamp_place *place);
+
+/* Write every document: one document of one path that is no folder to the file out ("-" = standard output); else all of
+ * them into the folder out, by the names that they have below the paths given. Written aside, then renamed: on failure
+ * out holds no new file. Errors: TSP_EINVAL: two documents of one name; TSP_EIO, TSP_ENOMEM, TSP_ERANGE: a stamp before
+ * 1970. */
+tsp_status tspi_mend_write(const tspi_mend *mend, const char *out, tsp_error *err);
+
+/* Within the room. Solve, with mend->needs. TSP_EINFEASIBLE: there are needs, and no clocks that meet them. */
+tsp_status tspi_mend_solve(const tspi_mend *mend, tspi_mend_answer *ret_answer, tsp_error *err);
+void tspi_mend_answer_release(tspi_mend_answer *answer);
+/* Without a reference asked for: the right clock against which most can be proven. */
+tsp_status tspi_mend_choose_frame(tspi_mend *mend, tsp_error *err);
+/* Hops broken in the corrected set that the solver believes: added to mend->needs. ret_more: there are any. */
+tsp_status tspi_mend_find_needs(tspi_mend *mend, bool *ret_more, tsp_error *err);
+/* The need of a hop, NULL for most. */
+const tspi_mend_need *tspi_mend_need_of(const tspi_mend *mend, uint64_t tag);
+/* Give each of the solver's hops as it was fed, in that order, with its index. For use while the set has raw stamps. */
+typedef tsp_status (*tspi_mend_visit)(void *ctx, const tspi_hop *hop, size_t index, tsp_error *err);
+tsp_status tspi_mend_each_hop(const tspi_mend *mend, tspi_mend_visit visit, void *ctx, tsp_error *err);
+
+static inline uint64_t tspi_mend_tag(const tspi_hop *hop)
+{
+    return (uint64_t)hop->from_span << 32 | hop->to_span;
+}
+
+#endif
