@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #endif
 
+enum { LONGEST_NUMBER = 1024 }; /* characters; nobody writes longer ones */
+
 bool tspi_json_fail(tspi_json *json, const uint8_t *at, const char *problem)
 {
     if (!json->problem) {
@@ -430,6 +432,8 @@ enum tspi_json_number tspi_json_number_text(const uint8_t *at, size_t len, unsig
     unsigned __int128 mantissa = 0;
     int64_t exponent = scale;
 
+    if (len > LONGEST_NUMBER)
+        return TSPI_JSON_NOT_ONE;
     at += negative;
     if (at == end || *at < '0' || *at > '9')
         return TSPI_JSON_NOT_ONE;

@@ -3,12 +3,19 @@
 
 enum { PREFIX = 8 };
 
+/* A document that nothing closes costs a look at everything behind it. After so many of them the rest is given up. */
+enum { MOST_LOST = 100 };
+
 /* JSON lines: each line starts with the same key. So a line whose successor starts with the same bytes ends where it
  * ends, even if it was cut off; anything else (indented documents, arrays with an element a line) is not cut. */
-static const uint8_t *line_end(const uint8_t *at, const uint8_t *end)
+static const uint8_t *line_end(const uint8_t *at, const uint8_t *end, const uint8_t **known)
 {
-    const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
-
+    /* The newline is remembered: many documents on one long line must not each look for it. */
+    if (!*known || *known < at)
+        *known = memchr(at, '\n', (size_t)(end - at));
+    if (!*known)
+        *known = end;
+    const uint8_t *newline = *known < end ? *known : NULL;
     if (newline && end - newline > PREFIX && newline - at >= PREFIX && !memcmp(newline + 1, at, PREFIX))
         return newline;
     return NULL;
@@ -45,18 +52,21 @@ static size_t frame_len(const uint8_t *at, const uint8_t *end)
 /* JSON values up to end, behind one another. */
 static tsp_status documents(tspi_scan *scan, tspi_json_document document, const uint8_t *at, const uint8_t *end)
 {
+    const uint8_t *newline = NULL;
+    unsigned lost = 0;
+
     while ((at = tspi_json_space_end(at, end)) < end) {
         if (*at == 0x1e) { /* RFC 7464 text sequences */
             at++;
             continue;
         }
-        const uint8_t *line = line_end(at, end);
+        const uint8_t *line = line_end(at, end, &newline);
         tspi_json json = {.at = at, .end = line ? line : end};
         tsp_status rc = document(scan, &json);
         if (json.problem && (rc == TSP_OK || rc == TSP_EPARSE))
             rc = tspi_scan_json_error(scan, &json);
         if (rc == TSP_EPARSE && scan->keep_going) {
-            const uint8_t *next = line ? line : resume(scan, at, end);
+            const uint8_t *next = line ? line : ++lost < MOST_LOST ? resume(scan, at, end) : end;
             tspi_scan_give_up(scan, tspi_scan_offset(scan, at), tspi_scan_offset(scan, next));
             json.at = next;
         } else if (rc != TSP_OK)

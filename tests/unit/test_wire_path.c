@@ -99,7 +99,8 @@ TEST(wire_path, says_what_is_wrong_and_where)
     expect_error("<html>", TSP_EPARSE, "error page");
     expect_error("{\"a\":1}", TSP_EPARSE, "none of OTLP's");
     expect_error("{\"traceEvents\":[]}", TSP_EPARSE, "Chrome");
-    expect_error("{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[", TSP_EPARSE, "t.json: byte 32: the '[' here is never closed");
+    expect_error("{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[", TSP_EPARSE,
+                 "t.json: byte 32: the '[' here is never closed");
     expect_error("{\"resourceSpans\":{}}", TSP_EPARSE, "t.json: byte 17: expected '['");
     expect_error(SPAN("5b8e", "eee19b7ec3c1b174", "1", "2"), TSP_EPARSE, "traceId is neither 32 hex digits");
     expect_error(SPAN(TRACE, "eee19b7ec3c1b17g", "1", "2"), TSP_EPARSE, "spanId is neither 16 hex digits");
@@ -327,4 +328,34 @@ TEST(wire_path, many_small_files_are_read_alike_by_any_number_of_threads)
     drop(&one);
     drop(&many);
     remove_folder();
+}
+
+/* Hostile shapes that would take hours if anything were looked at again and again. */
+TEST(wire_path, no_input_takes_long)
+{
+    tspi_buf text = {0};
+    size_t n = 200000;
+
+    for (size_t k = 0; k < n; k++)
+        tspi_buf_puts(&text, "{}");
+    tspi_buf_putc(&text, 0);
+    struct got got = read_text((char *)text.data, true);
+    CHECK_STATUS(got.rc, TSP_OK, &got.err);
+    drop(&got);
+    tspi_buf_clear(&text);
+    for (size_t k = 0; k < n; k++)
+        tspi_buf_puts(&text, k & 1 ? "{\"resourceSpans\":[{\"a\":[\n" : "{\"batches\":[{\n");
+    tspi_buf_putc(&text, 0);
+    got = read_text((char *)text.data, true);
+    CHECK_STATUS(got.rc, TSP_OK, &got.err);
+    CHECK(got.report.bad_stretches > 0 && got.report.bad_bytes > text.len / 2);
+    drop(&got);
+    tspi_buf_clear(&text);
+    for (size_t k = 0; k < n * 10; k++)
+        tspi_buf_puts(&text, "[{\"a\":");
+    tspi_buf_putc(&text, 0);
+    got = read_text((char *)text.data, false);
+    CHECK_STATUS(got.rc, TSP_EPARSE, &got.err);
+    drop(&got);
+    tspi_buf_release(&text);
 }
