@@ -14,6 +14,9 @@ enum { BLOCKS = 41, STAMPS = 100000, WAYS = 4 };
 static const char *const names[WAYS] = {"bare clock_gettime", "offset alone", "offset, drift, one step",
                                         "everything: wander, sawtooth, 16 steps"};
 
+/* So that the work is not thought away. */
+static volatile int64_t sum;
+
 static int64_t read_clock(clockid_t id)
 {
     struct timespec now;
@@ -46,7 +49,6 @@ int main(void)
     static double cost_ns[WAYS][BLOCKS];
     tspi_clock_model models[WAYS] = {{0}, {0}, {0}, {0}};
     tspi_lab_clock clocks[WAYS];
-    volatile int64_t sum = 0;
 
     make_models(models);
     for (int way = 0; way < WAYS; way++)
