@@ -27,8 +27,8 @@ demo: all
 	@echo
 	@echo "The report is $(DEMO)/report.html, the traces are $(DEMO)/*/otlp. Three commands to try next:"
 	@echo "  $(BUILD)/truespan check $(DEMO)/zmq-5ms/otlp"
-	@echo "  $(BUILD)/truespan lab --sweep 0ms,4ms,5ms --hop-delay 2ms --quick"
-	@echo "  $(BUILD)/truespan help lab"
+	@echo "  $(BUILD)/truespan clocks --why inference-0 $(DEMO)/zmq-5ms/otlp"
+	@echo "  $(BUILD)/truespan fix $(DEMO)/zmq-5ms/otlp/*.jsonl -o $(DEMO)/zmq-5ms-fixed"
 
 # The same on a language model that people use: llama.cpp and SmolLM2-135M are fetched and built first.
 demo-llm: all
