@@ -1,4 +1,5 @@
 /* truespan lab: run the experiment, show its table, leave its folder. `truespan lab node` is one node of it. */
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -123,6 +124,8 @@ static tsp_status parse_sweep(tspi_spec *spec, const char *text, tsp_error *err)
         snprintf(item, sizeof item, "%.*s", (int)(len < 63 ? len : 63), at);
         if (!tspi_duration_parse(item, &ns))
             return tsp_error_set(err, TSP_EINVAL, "--sweep: '%s' is no duration: write 0ms,3ms,5ms", item);
+        if (llabs(ns) > INT64_C(86400) * TSP_NS_PER_S)
+            return tsp_error_set(err, TSP_EINVAL, "--sweep: '%s' is more than a day", item);
         if (spec->experiment.sweep_n == TSPI_SWEEP_MAX)
             return tsp_error_set(err, TSP_EINVAL, "--sweep: more than %d points", TSPI_SWEEP_MAX);
         for (uint32_t k = 0; k < spec->experiment.sweep_n; k++)
@@ -237,12 +240,25 @@ static tsp_status load_spec(const char *path, tspi_spec *spec, tsp_error *err)
     return rc;
 }
 
+/* 1 an empty folder, 0 one that is not, -1 no folder. */
+static int is_empty_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    int empty = 1;
+
+    if (!folder)
+        return -1;
+    for (struct dirent *entry; empty && (entry = readdir(folder));)
+        empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+    closedir(folder);
+    return empty;
+}
+
 /* A folder that is new or empty; no -o: named after the time. */
 static tsp_status pick_folder(char *ret_folder, size_t size, tsp_error *err)
 {
     time_t now = time(NULL);
     struct tm local;
-    struct stat st;
 
     if (o.output)
         snprintf(ret_folder, size, "%s", o.output);
@@ -250,14 +266,18 @@ static tsp_status pick_folder(char *ret_folder, size_t size, tsp_error *err)
         strftime(ret_folder, size, "truespan-run-%Y%m%d-%H%M%S", localtime_r(&now, &local));
     for (size_t len = strlen(ret_folder); len > 1 && ret_folder[len - 1] == '/'; len--)
         ret_folder[len - 1] = '\0';
-    if (strlen(ret_folder) > 3800)
-        return tsp_error_set(err, TSP_EINVAL, "the output folder's path is too long");
-    if (rmdir(ret_folder) != 0 && errno != ENOENT) {
-        if (stat(ret_folder, &st) == 0 && !S_ISDIR(st.st_mode))
-            return tsp_error_set(err, TSP_EINVAL, "'%s' is a file: -o wants a folder", ret_folder);
+    if (!*ret_folder || strlen(ret_folder) > 3800 || strchr(ret_folder, '\n'))
+        return tsp_error_set(err, TSP_EINVAL, "-o: no path for a folder, or one too long");
+    if (mkdir(ret_folder, 0777) == 0)
+        return TSP_OK;
+    if (errno != EEXIST)
+        return tsp_error_sys(err, errno, "cannot make the folder '%s'", ret_folder);
+    int empty = is_empty_folder(ret_folder);
+    if (empty < 0)
+        return tsp_error_set(err, TSP_EINVAL, "'%s' is no folder that can be read: -o wants one", ret_folder);
+    if (!empty)
         return tsp_error_set(err, TSP_EINVAL, "the folder '%s' is not empty: give -o a new one", ret_folder);
-    }
-    return mkdir(ret_folder, 0777) == 0 ? TSP_OK : tsp_error_sys(err, errno, "cannot make the folder '%s'", ret_folder);
+    return TSP_OK;
 }
 
 /* ------------------------------------------------------------------ running */
