@@ -476,8 +476,10 @@ TEST(solve, names_a_contradiction)
 
     for (int k = 0; k < 100; k++) { /* both directions received 1 ms before they were sent */
         int64_t t = T0 + k * 10 * MS;
-        hops[n++] = (tsp_hop){.from = 0, .to = 1, .sent_ns = t, .received_ns = t - MS, .tag = n};
-        hops[n++] = (tsp_hop){.from = 1, .to = 0, .sent_ns = t + 5 * MS, .received_ns = t + 4 * MS, .tag = n};
+        hops[n] = (tsp_hop){.from = 0, .to = 1, .sent_ns = t, .received_ns = t - MS, .tag = n};
+        n++;
+        hops[n] = (tsp_hop){.from = 1, .to = 0, .sent_ns = t + 5 * MS, .received_ns = t + 4 * MS, .tag = n};
+        n++;
     }
     tsp_solver *solver = solve(2, 0, hops, n);
     REQUIRE(solver);
