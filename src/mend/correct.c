@@ -202,6 +202,52 @@ static void round_span(tspi_span *span, const tspi_mend_stamps *raw, int64_t lea
         span->end_ns = span->start_ns + least_ns;
 }
 
+static bool has_sides(const correction *c, uint32_t row)
+{
+    return find_side(c, row, false) || find_side(c, row, true);
+}
+
+/* A span within its parent on the same clock, beside a step: where no hop tells its side, it goes with the parent.
+ * true: it was moved to the other side. */
+static bool follow_parent(const correction *c, uint32_t row, uint32_t parent)
+{
+    tspi_mend *m = c->mend;
+    const tspi_mend_stamps *raw = &m->raw[row], *outer = &m->raw[parent];
+    tspi_span *span = &m->set.spans[row];
+    const tspi_span *over = &m->set.spans[parent];
+    int64_t shift = over->start_ns - outer->start_ns;
+
+    if (raw->start_ns == TSPI_NO_STAMP || raw->end_ns == TSPI_NO_STAMP || outer->start_ns == TSPI_NO_STAMP ||
+        outer->end_ns == TSPI_NO_STAMP || raw->start_ns < outer->start_ns || raw->end_ns > outer->end_ns ||
+        raw->end_ns < raw->start_ns || llabs(over->end_ns - outer->end_ns - shift) > NEAR_NS)
+        return false;
+    if (span->start_ns >= over->start_ns && span->end_ns <= over->end_ns)
+        return false;
+    if (has_sides(c, row))
+        return false;
+    span->start_ns = raw->start_ns + shift;
+    span->end_ns = raw->end_ns + shift;
+    return true;
+}
+
+enum { DEEPEST_FOLLOWED = 16 };
+
+static void follow_parents(const correction *c)
+{
+    tspi_mend *m = c->mend;
+    bool changed = c->sides_n > 0;
+
+    for (int round = 0; changed && round < DEEPEST_FOLLOWED; round++) {
+        changed = false;
+        for (size_t row = 0; row < m->set.spans_n; row++) {
+            uint32_t parent = m->causal.join.parent[row], clock = m->set.processes[m->set.spans[row].process].clock;
+            if (parent != TSPI_NONE && m->moves[clock] && m->answer.clocks[clock].track->pieces > 1 &&
+                m->set.processes[m->set.spans[parent].process].clock == clock)
+                changed |= follow_parent(c, (uint32_t)row, parent);
+        }
+    }
+}
+
 static bool is_micro(enum tspi_format format)
 {
     return format == TSPI_FORMAT_JAEGER_JSON || format == TSPI_FORMAT_ZIPKIN_JSON;
@@ -216,6 +262,7 @@ static void correct_spans(const correction *c)
         if (m->moves[clock])
             correct_span(c, (uint32_t)row, m->answer.clocks[clock].track);
     }
+    follow_parents(c);
     for (size_t d = 0; d < m->report.documents_n; d++) {
         const tspi_document *document = &m->report.documents[d];
         int64_t least_ns = document->format == TSPI_FORMAT_ZIPKIN_JSON ? 1000 : 0;
@@ -414,42 +461,55 @@ static void sum_up(const tspi_mend *m, tspi_mend_outcome *outcome)
 
 enum { ROUNDS = 3 };
 
-/* Ask the solver for more room where its answer breaks hops once it is written. ret_better: it found some, and less is
- * left now. Else all is as before. */
-static tsp_status improve(tspi_mend *m, bool clamp_late, int64_t *events, tspi_mend_outcome *outcome, bool *ret_better,
-                          tsp_error *err)
+/* Solve again, with what the mend asks for. ret_better: less is left now. Else all is as before. */
+static tsp_status try_again(tspi_mend *m, bool clamp_late, int64_t *events, tspi_mend_outcome *outcome,
+                            bool *ret_better, tsp_error *err)
 {
     tspi_mend_answer before = m->answer, after = {0};
     tspi_mend_outcome now = *outcome;
+    tsp_error why = {0};
+
+    *ret_better = false;
+    restore_raw(m, events);
+    tsp_status rc = tspi_mend_solve(m, &after, &why);
+    if (rc == TSP_OK) {
+        m->answer = after;
+        rc = correct_once(m, clamp_late, events, &now, err);
+        *ret_better = rc == TSP_OK && now.left.total < outcome->left.total;
+        tspi_mend_answer_release(*ret_better ? &before : &after);
+        if (*ret_better) {
+            *outcome = now;
+            return TSP_OK;
+        }
+        m->answer = before;
+    } else if (rc == TSP_EINFEASIBLE)
+        rc = TSP_OK;
+    else if (err)
+        *err = why;
+    if (rc != TSP_OK)
+        return rc;
+    restore_raw(m, events);
+    return correct_once(m, clamp_late, events, outcome, err);
+}
+
+/* Ask the solver for more room where its answer breaks hops once it is written; and where that does not help although
+ * nothing lies, to count every hop, also those that coarse stamps make look like lies. */
+static tsp_status improve(tspi_mend *m, bool clamp_late, int64_t *events, tspi_mend_outcome *outcome, bool *ret_better,
+                          tsp_error *err)
+{
     bool more;
     tsp_status rc = tspi_mend_find_needs(m, &more, err);
 
     *ret_better = false;
     if (rc != TSP_OK || !more)
         return rc;
-    restore_raw(m, events);
-    tsp_error why = {0};
-    rc = tspi_mend_solve(m, &after, &why);
-    if (rc == TSP_OK) {
-        m->answer = after;
-        rc = correct_once(m, clamp_late, events, &now, err);
-        *ret_better = now.left.total < outcome->left.total;
-    } else if (rc == TSP_EINFEASIBLE) {
-        return correct_once(m, clamp_late, events, outcome, err);
-    } else if (err) {
-        *err = why;
+    rc = try_again(m, clamp_late, events, outcome, ret_better, err);
+    if (rc == TSP_OK && !*ret_better && !m->true_lies && !m->believe_all && !m->options.quorum) {
+        m->believe_all = true;
+        rc = try_again(m, clamp_late, events, outcome, ret_better, err);
+        m->believe_all = *ret_better;
     }
-    if (rc == TSP_OK && *ret_better) {
-        *outcome = now;
-        tspi_mend_answer_release(&before);
-        return TSP_OK;
-    }
-    m->answer = before;
-    tspi_mend_answer_release(&after);
-    if (rc != TSP_OK)
-        return rc;
-    restore_raw(m, events);
-    return correct_once(m, clamp_late, events, outcome, err);
+    return rc;
 }
 
 tsp_status tspi_mend_correct(tspi_mend *m, bool clamp_late, tspi_mend_outcome *ret, tsp_error *err)

@@ -134,7 +134,7 @@ tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp
     tsp_solver_config config = {.clocks = n,
                                 .reference = m->reference,
                                 .max_drift_ppm = m->options.max_drift_ppm,
-                                .quorum = m->options.quorum,
+                                .quorum = m->believe_all ? 1 : m->options.quorum,
                                 .threads = threads_of(m)};
     feeder f = {.mend = m};
     tspi_mend_answer a = {.clocks = calloc((size_t)n + 1, sizeof *a.clocks)};

@@ -75,6 +75,8 @@ typedef struct {
     uint8_t *moves; /* owned; a flag a clock: its stamps are corrected */
     uint64_t *lies; /* owned; ascending tags of the hops that the solver does not believe */
     size_t lies_n;
+    uint64_t true_lies; /* of them, those that no coarseness of stamps excuses */
+    bool believe_all;   /* nothing lies: what is set aside is to count, too */
 } tspi_mend;
 
 /* Read, join, solve. Errors: those of reading and of tspi_causal_init; TSP_EINVAL: no such format or reference;

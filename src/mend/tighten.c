@@ -64,8 +64,12 @@ static tsp_status look(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
         if (hop->same_clock || !tspi_hop_is_violation(hop) || !(m->moves[hop->from_clock] || m->moves[hop->to_clock]))
             continue;
         bool uncounted = is_lie(m, tspi_mend_tag(hop));
-        if (uncounted && was_broken(m, hop))
+        bool is_end = hop->relation == TSPI_HOP_REPLY || hop->relation == TSPI_HOP_RECEIVE;
+        int64_t quantum = tspi_quantum_allowance(&m->quanta[m->set.spans[hop->to_span].process], is_end) - 1;
+        if (uncounted && was_broken(m, hop) && hop->sent_ns - hop->received_ns > quantum) {
+            s->mend->true_lies++; /* broken before and after, by more than coarse stamps excuse */
             continue;
+        }
         if (s->n == s->cap) {
             size_t cap = s->cap ? 2 * s->cap : 64;
             tspi_mend_need *grown = realloc(s->more, cap * sizeof *grown);
@@ -74,8 +78,6 @@ static tsp_status look(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
             s->more = grown;
             s->cap = cap;
         }
-        bool is_end = hop->relation == TSPI_HOP_REPLY || hop->relation == TSPI_HOP_RECEIVE;
-        int64_t quantum = tspi_quantum_allowance(&m->quanta[m->set.spans[hop->to_span].process], is_end) - 1;
         const tspi_mend_need *had = tspi_mend_need_of(m, tspi_mend_tag(hop));
         tspi_mend_need need = {tspi_mend_tag(hop), quantum, uncounted};
         if (had || quantum <= 0)
@@ -116,6 +118,7 @@ static tsp_status merge(tspi_mend *m, const search *s, tsp_error *err)
 tsp_status tspi_mend_find_needs(tspi_mend *m, bool *ret_more, tsp_error *err)
 {
     search s = {.mend = m};
+    m->true_lies = 0;
     tsp_status rc = tspi_hops_scan(&m->causal.join, look, &s, err);
 
     if (rc == TSP_OK && s.n)

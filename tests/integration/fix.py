@@ -222,6 +222,39 @@ def pooled(folder, rng):
         equal(violations(path + ".fixed")["total"], 0, "violations left")
 
 
+class Stepping(Clock):
+    def __init__(self, size, at):
+        self.offset, self.size, self.at = 0, size, at
+
+    def read(self, t):
+        return t + (self.size if t >= self.at else 0)
+
+
+def steps(folder, rng):
+    """One clock jumps: the step is found and undone, each stamp on its side; spans within spans stay there."""
+    for name in ("otlp.json", "jaeger.json"):
+        truth = {h: Clock() for h in "ABCDE"}
+        size = rng.choice((-1, 1)) * rng.randrange(5 * MS, 30 * MS)
+        spans = calls(rng, list(truth), 2000, 30)
+        servers = [s for s in spans if s.kind == "SERVER"]
+        spans += [Span(s.trace, "%016x" % rng.getrandbits(63), s.id, "INTERNAL", s.host, s.start + 20_000, s.end - 20_000)
+                  for s in servers]
+        at = rng.choice([s for s in servers if s.host == "C" and 12e9 < s.start - EPOCH < 18e9]).start - 50_000
+        truth["C"] = Stepping(size, at)
+        path = put(os.path.join(folder, "step." + name), WRITERS[name](spans, truth))
+        _, found = clocks(path)
+        equal([len(found[h]["steps"]) for h in truth], [0, 0, 1, 0, 0], "steps found")
+        got = found["C"]["steps"][0]
+        assert abs(got["size_ns"] - size) < 100_000 and abs(int(got["at"]) - at) < 200 * MS, "step %r, want %d" % (got, size)
+        rc, out, err = run("fix", path, "-o", path + ".fixed")
+        equal((rc, violations(path + ".fixed")["total"]), (0, 0), "violations left: %s" % out)
+        now = read(name, get(path + ".fixed"))
+        errors = sorted(max(abs(now[s.id][0] - s.start), abs(now[s.id][1] - s.end)) for s in spans)
+        print("# a step of %.1f ms: error p50 %.2f us, p99 %.2f us, worst %.2f us" % (
+            size / 1e6, errors[len(errors) // 2] / 1e3, errors[int(0.99 * len(errors))] / 1e3, errors[-1] / 1e3))
+        assert errors[int(0.99 * len(errors))] < 100_000, "error of corrected stamps"
+
+
 def late(folder, rng):
     """1 % of spans written late: no clock moves; clamp moves those stamps and no others."""
     truth = {h: Clock() for h in ("A", "B", "C", "D")}
@@ -312,7 +345,7 @@ def main():
         for k in range(3):
             with tempfile.TemporaryDirectory() as folder:
                 test("%s, round %d" % (name, k), lambda: check_format(folder, name, rng))
-    for name, fn in (("several files, one solution", check_split), ("pooled calls", pooled), ("late stamps", late),
+    for name, fn in (("several files, one solution", check_split), ("pooled calls", pooled), ("a step", steps), ("late stamps", late),
                      ("--why adds up", add_up), ("refusals", refusals)):
         with tempfile.TemporaryDirectory() as folder:
             test(name, lambda: fn(folder, rng))
