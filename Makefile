@@ -22,7 +22,7 @@ need-check:
 # Exit code 1 means "violations found", which is what the experiment is for.
 demo: all
 	@rm -rf $(DEMO)
-	@echo "The paper's experiment: five nodes, a real model, ZeroMQ, clock skew at one stage. About three minutes."
+	@echo "The paper's experiment: five nodes, a real model, ZeroMQ, clock skew at one stage. About three and a half minutes."
 	@$(BUILD)/truespan lab -o $(DEMO) || [ $$? = 1 ]
 	@echo
 	@echo "The report is $(DEMO)/report.html, the traces are $(DEMO)/*/otlp. Three commands to try next:"

@@ -81,7 +81,7 @@ static const struct command_spec spec_of_command = {
         "throughput. The last row, a run without skew on saturated cores, shows what is not skew.\n\n"
         "The folder holds spec.yaml, summary.json, report.html and a folder a point with otlp/ (one file a node), "
         "truth.jsonl, requests.jsonl and run.log. docs/spec.md lists the keys of SPEC.yaml; options override it.",
-    .examples = "truespan lab\n    the whole experiment, about three minutes\n"
+    .examples = "truespan lab\n    the whole experiment, about three and a half minutes\n"
                 "truespan lab --sweep 0ms,5ms --duration 6s --quick\n    two points in a quarter of a minute\n"
                 "truespan lab --engine llama --model SmolLM2-135M-Instruct.Q4_1.gguf --rate 4\n    a larger model\n"
                 "truespan check truespan-run-*/zmq-5ms/otlp\n    audit what a run left\n",

@@ -125,6 +125,16 @@ static void print_agreement(const tspi_lab_result *result, FILE *out)
                 agree, predicted);
 }
 
+static void print_throughput(const tspi_lab_result *result, FILE *out)
+{
+    const tspi_ratio *all = &result->all_skews;
+
+    if (all->ratio > 0)
+        fprintf(out, "Throughput with skew is %.3f of that without (%.3f .. %.3f, all skews pooled): %s.\n", all->ratio,
+                all->lo, all->hi,
+                all->lo <= 1 && all->hi >= 1 ? "no difference shows" : "a difference that skew alone does not explain");
+}
+
 static void print_words(const tspi_spec *spec, const tspi_lab_result *result, FILE *out)
 {
     const tspi_run_result *run = NULL, *base = tspi_lab_baseline(result, spec->transport);
@@ -167,6 +177,7 @@ void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE 
         fprintf(out, "  (%s)\n", result->outputs_note);
     fputc('\n', out);
     print_words(spec, result, out);
+    print_throughput(result, out);
     fprintf(out, "\nReport: %s/report.html   Figures: %s/summary.json   Traces: %s/*/otlp   (%.0f s)\n", result->folder,
             result->folder, result->folder, result->seconds);
 }

@@ -50,7 +50,7 @@ typedef struct {
     int64_t skew_ns;
     uint32_t pairs;
     double (*rates)[2]; /* owned; a pair's requests per second without and with skew */
-    tspi_ratio ratio;   /* with over without */
+    tspi_ratio ratio;   /* with over without; the rows' intervals hold together with 95 % */
 } tspi_throughput_result;
 
 typedef struct {
@@ -61,6 +61,7 @@ typedef struct {
     size_t runs_n;
     tspi_throughput_result *throughput; /* owned */
     size_t throughput_n;
+    tspi_ratio all_skews;   /* throughput with skew over without, all rows pooled; ratio 0 = not measured */
     double seconds;         /* of the whole experiment */
     char outputs_note[160]; /* why outputs were not compared; "" = they were */
 } tspi_lab_result;

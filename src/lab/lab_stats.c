@@ -48,9 +48,24 @@ double tspi_design_effect(const tspi_clusters *clusters)
     return effect > 1 ? effect : 1;
 }
 
-double tspi_student_t(unsigned df)
+/* The standard normal deviate that |z| exceeds with probability p, by bisection: exact enough, and seldom asked for. */
+static double normal_deviate(double p)
 {
-    double n = df, pi = 3.141592653589793, p = 0.05;
+    double lo = 0, hi = 40;
+
+    for (int k = 0; k < 80; k++) {
+        double mid = (lo + hi) / 2;
+        if (erfc(mid / 1.4142135623730951) > p)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return hi;
+}
+
+double tspi_student_t(double p, unsigned df)
+{
+    double n = df, pi = 3.141592653589793;
 
     if (df < 1)
         return INFINITY;
@@ -61,7 +76,7 @@ double tspi_student_t(unsigned df)
     double a = 1 / (n - 0.5), b = 48 / (a * a), c = ((20700 * a / b - 98) * a - 16) * a + 96.36;
     double d = ((94.5 / (b + c) - 3) / b + 1) * sqrt(a * pi / 2) * n, x = d * p, y = pow(x, 2 / n);
     if (y > 0.05 + a) {
-        x = -z95;
+        x = -normal_deviate(p);
         y = x * x;
         if (df < 5)
             c += 0.3 * (n - 4.5) * (x + 0.6);
@@ -75,13 +90,13 @@ double tspi_student_t(unsigned df)
     return sqrt(n * y);
 }
 
-tspi_ratio tspi_ratio_of(const double *log_ratios, size_t n, double sd, unsigned df)
+tspi_ratio tspi_ratio_of(const double *log_ratios, size_t n, double sd, unsigned df, double p)
 {
     double mean = 0;
 
     for (size_t k = 0; k < n; k++)
         mean += log_ratios[k] / (double)n;
-    double half = tspi_student_t(df) * sd / sqrt((double)n);
+    double half = tspi_student_t(p, df) * sd / sqrt((double)n);
     return (tspi_ratio){exp(mean), exp(mean - half), exp(mean + half)};
 }
 

@@ -22,15 +22,16 @@ typedef struct {
 void tspi_cluster_add(tspi_clusters *clusters, uint64_t hits, uint64_t size);
 double tspi_design_effect(const tspi_clusters *clusters);
 
-/* 97.5 % quantile of Student's t; df >= 1 (Hill 1970, ACM algorithm 396; within 1e-3 of the tables). */
-double tspi_student_t(unsigned df);
+/* Student's t that |t| exceeds with probability p, with df >= 1 degrees of freedom; df 0: INFINITY. 0 < p < 1.
+ * (Hill 1970, ACM algorithm 396; within 1e-3 of the tables.) */
+double tspi_student_t(double p, unsigned df);
 
-/* Ratio of paired measurements: exp of the mean log ratio with a 95 % interval from a given standard deviation of one
- * log ratio, known with df degrees of freedom. */
+/* Ratio of paired measurements: exp of the mean log ratio with an interval from a given standard deviation of one log
+ * ratio, known with df degrees of freedom. The interval misses with probability p. */
 typedef struct {
     double ratio, lo, hi;
 } tspi_ratio;
-tspi_ratio tspi_ratio_of(const double *log_ratios, size_t n, double sd, unsigned df);
+tspi_ratio tspi_ratio_of(const double *log_ratios, size_t n, double sd, unsigned df, double p);
 
 /* Quantile p of n sorted values (nearest rank); n > 0. */
 int64_t tspi_quantile_ns(const int64_t *sorted, size_t n, double p);

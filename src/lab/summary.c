@@ -138,5 +138,15 @@ void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, ts
         put_throughput(out, &result->throughput[k]);
         tspi_buf_puts(out, k + 1 < result->throughput_n ? ",\n" : "\n");
     }
-    tspi_buf_puts(out, "  ]\n}\n");
+    tspi_buf_puts(out, "  ],\n  \"throughput_all_skews\": ");
+    if (result->all_skews.ratio > 0) {
+        tspi_buf_puts(out, "{");
+        put_real(out, "ratio", result->all_skews.ratio);
+        tspi_buf_puts(out, ", ");
+        put_real(out, "ratio_lo", result->all_skews.lo);
+        tspi_buf_puts(out, ", ");
+        put_real(out, "ratio_hi", result->all_skews.hi);
+        tspi_buf_puts(out, "}\n}\n");
+    } else
+        tspi_buf_puts(out, "null\n}\n");
 }

@@ -150,10 +150,14 @@ TEST(lab_stats, student_t_agrees_with_the_tables)
     };
 
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
-        CHECK_NEAR(tspi_student_t(rows[k].df), rows[k].t, 1.0e-3);
-    CHECK(isinf(tspi_student_t(0)));
+        CHECK_NEAR(tspi_student_t(0.05, rows[k].df), rows[k].t, 1.0e-3);
+    CHECK_NEAR(tspi_student_t(0.01, 10), 3.1693, 1.0e-3);
+    CHECK_NEAR(tspi_student_t(0.01, 60), 2.6603, 1.0e-3);
+    CHECK_NEAR(tspi_student_t(0.001, 24), 3.7454, 1.0e-3);
+    CHECK_NEAR(tspi_student_t(0.10, 5), 2.0150, 1.0e-3);
+    CHECK(isinf(tspi_student_t(0.05, 0)));
     for (unsigned df = 1; df < 2000; df++)
-        CHECK(tspi_student_t(df) > tspi_student_t(df + 1));
+        CHECK(tspi_student_t(0.05, df) > tspi_student_t(0.05, df + 1));
 }
 
 /* Pairs with a known ratio and log-normal noise whose deviation is estimated from them. */
@@ -173,7 +177,7 @@ TEST(lab_stats, the_ratio_interval_covers)
         }
         for (int k = 0; k < PAIRS; k++)
             squares += (logs[k] - mean) * (logs[k] - mean);
-        tspi_ratio got = tspi_ratio_of(logs, PAIRS, sqrt(squares / (PAIRS - 1)), PAIRS - 1);
+        tspi_ratio got = tspi_ratio_of(logs, PAIRS, sqrt(squares / (PAIRS - 1)), PAIRS - 1, 0.05);
         CHECK(got.lo <= got.ratio && got.ratio <= got.hi);
         CHECK_NEAR(got.ratio, exp(mean), 1e-12);
         covered += got.lo <= truth && truth <= got.hi;
