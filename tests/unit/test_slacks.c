@@ -68,7 +68,7 @@ TEST(slacks, small_numbers_and_extremes_have_buckets)
     }
 }
 
-/* Honest tails are hardly ever fenced off, and a lie three mean delays below them always is. */
+/* Honest tails are hardly ever fenced off, and a lie three mean delays (or 1 %) below them always is. */
 TEST(slacks, fence_takes_lies_and_leaves_tails)
 {
     tspi_random random;
@@ -87,7 +87,8 @@ TEST(slacks, fence_takes_lies_and_leaves_tails)
         }
         fenced += tspi_slacks_fence(&slacks) > least;
         if (n >= 100)
-            CHECK(tspi_slacks_fence(&slacks) > 4000000 - (int64_t)(3 * mean));
+            /* or a bucket and its neighbour below, where the sample has gone into buckets of 0.4 % */
+            CHECK(tspi_slacks_fence(&slacks) > 4000000 - (int64_t)(3 * mean) - 4000000 / 100);
         tspi_slacks_release(&slacks);
     }
     CHECK(fenced <= 20); /* of 200 honest samples, mostly small ones */
