@@ -273,8 +273,10 @@ static tsp_status pick_folder(char *ret_folder, size_t size, tsp_error *err)
     if (errno != EEXIST)
         return tsp_error_sys(err, errno, "cannot make the folder '%s'", ret_folder);
     int empty = is_empty_folder(ret_folder);
+    if (empty < 0 && errno == ENOTDIR)
+        return tsp_error_set(err, TSP_EINVAL, "'%s' is a file: -o wants a folder", ret_folder);
     if (empty < 0)
-        return tsp_error_set(err, TSP_EINVAL, "'%s' is no folder that can be read: -o wants one", ret_folder);
+        return tsp_error_sys(err, errno, "cannot read the folder '%s'", ret_folder);
     if (!empty)
         return tsp_error_set(err, TSP_EINVAL, "the folder '%s' is not empty: give -o a new one", ret_folder);
     return TSP_OK;
