@@ -1,10 +1,10 @@
 /* truespan clocks: every clock's offset over time, with bounds that are proofs. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/clocks_print.h"
 #include "cli/command.h"
+#include "cli/quorum.h"
 
 static bool json, csv, keep_going;
 static const char *format, *clock_key, *reference, *why, *quorum;
@@ -52,20 +52,6 @@ static const struct command_spec spec = {
     .options = options,
     .operands = "file",
 };
-
-/* "auto" or a number of at least 1. */
-static bool parse_quorum(const char *text, uint32_t *ret)
-{
-    char *end;
-
-    *ret = 0;
-    if (!text || !strcmp(text, "auto"))
-        return true;
-    errno = 0;
-    unsigned long n = strtoul(text, &end, 10);
-    *ret = (uint32_t)n;
-    return !errno && !*end && text[0] >= '0' && text[0] <= '9' && n >= 1 && n <= 1000000;
-}
 
 static int complain(const char *what)
 {
@@ -115,7 +101,7 @@ static int run(int argc, char **argv)
         complain("--max-drift: want more than 0 and at most 100000 ppm");
         goto out;
     }
-    if (!parse_quorum(quorum, &agree)) {
+    if (!quorum_parse(quorum, &agree)) {
         complain("--quorum: want auto or a number from 1");
         goto out;
     }

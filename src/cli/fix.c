@@ -1,11 +1,11 @@
 /* truespan fix: the same traces with true stamps, and nothing else changed. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/clocks_print.h"
 #include "cli/command.h"
 #include "cli/fix_print.h"
+#include "cli/quorum.h"
 
 static bool json, keep_going;
 static const char *format, *clock_key, *reference, *quorum, *output, *late_stamps = "keep";
@@ -69,24 +69,13 @@ static int complain(const char *what)
 /* What the command line asks for that cannot be; NULL = all is well. */
 static const char *refuse(int operands_n, uint32_t *ret_quorum)
 {
-    char *end = NULL;
-    unsigned long n = 0;
-
-    *ret_quorum = 0;
     if (!operands_n)
         return "want files or - to read. See 'truespan fix --help'.";
     if (!output || !*output)
         return "want -o OUT: where the corrected traces go";
     if (!(max_drift_ppm > 0 && max_drift_ppm <= 1e5))
         return "--max-drift: want more than 0 and at most 100000 ppm";
-    if (!quorum || !strcmp(quorum, "auto"))
-        return NULL;
-    errno = 0;
-    n = strtoul(quorum, &end, 10);
-    *ret_quorum = (uint32_t)n;
-    return errno || *end || quorum[0] < '0' || quorum[0] > '9' || n < 1 || n > 1000000
-               ? "--quorum: want auto or a number from 1"
-               : NULL;
+    return quorum_parse(quorum, ret_quorum) ? NULL : "--quorum: want auto or a number from 1";
 }
 
 static int fix(const tspi_mend_options *wanted, tspi_mend *mend)

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static void put_text(tspi_buf *out, const char *key, const char *text)
@@ -19,6 +20,20 @@ static void put_real(tspi_buf *out, const char *key, double value)
         tspi_buf_printf(out, "\"%s\": null", key);
 }
 
+/* A figure with its 95 % interval: key, key_lo, key_hi. */
+static void put_estimate(tspi_buf *out, const char *key, double value, double lo, double hi, const char *separator)
+{
+    char key_lo[64], key_hi[64];
+
+    snprintf(key_lo, sizeof key_lo, "%s_lo", key);
+    snprintf(key_hi, sizeof key_hi, "%s_hi", key);
+    put_real(out, key, value);
+    tspi_buf_puts(out, separator);
+    put_real(out, key_lo, lo);
+    tspi_buf_puts(out, separator);
+    put_real(out, key_hi, hi);
+}
+
 static void put_edge(tspi_buf *out, const tspi_edge_result *edge)
 {
     tspi_buf_puts(out, "        {");
@@ -29,17 +44,9 @@ static void put_edge(tspi_buf *out, const tspi_edge_result *edge)
                     ", \"hops\": %" PRIu64 ", \"violations\": %" PRIu64 ", \"worst_ns\": %" PRId64
                     ", \"slack_p50_ns\": %" PRId64 ", \"margin_ns\": %" PRId64 ", \"margin_1pct_ns\": %" PRId64 ", ",
                     edge->hops, edge->negative, edge->worst_ns, edge->p50_ns, edge->margin_ns, edge->margin_1pct_ns);
-    put_real(out, "rate", edge->rate);
+    put_estimate(out, "rate", edge->rate, edge->rate_lo, edge->rate_hi, ", ");
     tspi_buf_puts(out, ", ");
-    put_real(out, "rate_lo", edge->rate_lo);
-    tspi_buf_puts(out, ", ");
-    put_real(out, "rate_hi", edge->rate_hi);
-    tspi_buf_puts(out, ", ");
-    put_real(out, "predicted_rate", edge->predicted);
-    tspi_buf_puts(out, ", ");
-    put_real(out, "predicted_rate_lo", edge->predicted_lo);
-    tspi_buf_puts(out, ", ");
-    put_real(out, "predicted_rate_hi", edge->predicted_hi);
+    put_estimate(out, "predicted_rate", edge->predicted, edge->predicted_lo, edge->predicted_hi, ", ");
     tspi_buf_putc(out, '}');
 }
 
@@ -66,17 +73,9 @@ static void put_run(tspi_buf *out, const tspi_run_result *run)
                     ",\n      \"requests\": %" PRIu64 ",\n      \"tokens\": %" PRIu64 ",\n      \"spans\": %" PRIu64
                     ",\n      \"hops\": %" PRIu64 ",\n      \"negative_spans\": %" PRIu64 ",\n      ",
                     run->requests, run->tokens, run->spans, run->hops, run->negative);
-    put_real(out, "negative_rate", run->rate);
+    put_estimate(out, "negative_rate", run->rate, run->rate_lo, run->rate_hi, ",\n      ");
     tspi_buf_puts(out, ",\n      ");
-    put_real(out, "negative_rate_lo", run->rate_lo);
-    tspi_buf_puts(out, ",\n      ");
-    put_real(out, "negative_rate_hi", run->rate_hi);
-    tspi_buf_puts(out, ",\n      ");
-    put_real(out, "predicted_rate", run->predicted);
-    tspi_buf_puts(out, ",\n      ");
-    put_real(out, "predicted_rate_lo", run->predicted_lo);
-    tspi_buf_puts(out, ",\n      ");
-    put_real(out, "predicted_rate_hi", run->predicted_hi);
+    put_estimate(out, "predicted_rate", run->predicted, run->predicted_lo, run->predicted_hi, ",\n      ");
     tspi_buf_puts(out, ",\n      \"edges\": [\n");
     for (size_t k = 0; k < run->edges_n; k++) {
         put_edge(out, &run->edges[k]);
@@ -104,11 +103,7 @@ static void put_throughput(tspi_buf *out, const tspi_throughput_result *row)
     tspi_buf_puts(out, "    {");
     put_text(out, "transport", row->transport);
     tspi_buf_printf(out, ", \"skew_ns\": %" PRId64 ", \"pairs\": %u, ", row->skew_ns, row->pairs);
-    put_real(out, "ratio", row->ratio.ratio);
-    tspi_buf_puts(out, ", ");
-    put_real(out, "ratio_lo", row->ratio.lo);
-    tspi_buf_puts(out, ", ");
-    put_real(out, "ratio_hi", row->ratio.hi);
+    put_estimate(out, "ratio", row->ratio.ratio, row->ratio.lo, row->ratio.hi, ", ");
     tspi_buf_puts(out, ", \"requests_per_s\": [");
     for (uint32_t k = 0; k < row->pairs; k++)
         tspi_buf_printf(out, "%s{\"off\": %.6g, \"on\": %.6g}", k ? ", " : "", row->rates[k][0], row->rates[k][1]);
@@ -141,11 +136,7 @@ void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, ts
     tspi_buf_puts(out, "  ],\n  \"throughput_all_skews\": ");
     if (result->all_skews.ratio > 0) {
         tspi_buf_puts(out, "{");
-        put_real(out, "ratio", result->all_skews.ratio);
-        tspi_buf_puts(out, ", ");
-        put_real(out, "ratio_lo", result->all_skews.lo);
-        tspi_buf_puts(out, ", ");
-        put_real(out, "ratio_hi", result->all_skews.hi);
+        put_estimate(out, "ratio", result->all_skews.ratio, result->all_skews.lo, result->all_skews.hi, ", ");
         tspi_buf_puts(out, "}\n}\n");
     } else
         tspi_buf_puts(out, "null\n}\n");
