@@ -1,5 +1,8 @@
 /* Two clocks, a hundred calls between them, and what follows: which clock is wrong, by how much, and why.
- * Built and run by the tests. Sources: include/truespan/clocks.h says units, signs and errors. */
+ *
+ *     cc example_clocks.c $(pkg-config --cflags --libs truespan)
+ *
+ * <truespan/clocks.h> says units, signs and errors. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
