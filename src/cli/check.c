@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/check_print.h"
 #include "cli/command.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 static bool json, keep_going;
 static const char *format, *clock_key, *reference, *trace;
@@ -218,13 +218,6 @@ static void print_advice(const tsp_check *check, FILE *out)
         fprintf(out, "%s\n", lines[k]);
 }
 
-static bool wants_colour(void)
-{
-    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-
-    return isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
-}
-
 static void print_answer(const tsp_check *check)
 {
     if (json) {
@@ -232,7 +225,7 @@ static void print_answer(const tsp_check *check)
         return;
     }
     if (trace) {
-        check_print_tree(check, trace, wants_colour(), stdout);
+        check_print_tree(check, trace, terminal_wants_colour(), stdout);
         return;
     }
     print_input(check, stdout);

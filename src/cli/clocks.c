@@ -5,6 +5,7 @@
 #include "cli/clocks_print.h"
 #include "cli/command.h"
 #include "cli/quorum.h"
+#include "cli/terminal.h"
 
 static bool json, csv, keep_going;
 static const char *format, *clock_key, *reference, *why, *quorum;
@@ -72,7 +73,7 @@ static tsp_status print_answer(const tspi_mend *mend, tsp_error *err)
     if (csv)
         clocks_print_csv(mend, stdout);
     else
-        clocks_print_table(mend, clocks_speak_utf8(), stdout);
+        clocks_print_table(mend, terminal_speaks_utf8(), stdout);
     return TSP_OK;
 }
 

@@ -6,9 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/sparkline.h"
 #include "cli/table.h"
-
-enum { SPARKS = 24 };
 
 const char *clocks_reference(const tspi_mend *m)
 {
@@ -21,18 +20,6 @@ bool clocks_found(const tspi_mend *m)
     for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
         if (m->answer.clocks[c].verdict == TSP_CLOCK_PROVEN || m->answer.clocks[c].verdict == TSP_CLOCK_SUSPECTED)
             return true;
-    return false;
-}
-
-bool clocks_speak_utf8(void)
-{
-    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-
-    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-        const char *value = getenv(names[k]);
-        if (value && *value)
-            return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
-    }
     return false;
 }
 
@@ -71,59 +58,10 @@ static void format_bound(int64_t ns, char *ret, size_t size)
         format_signed(ns, ret, size);
 }
 
-/* The offset over the run as a line of SPARKS characters; blank where nothing is known. The scale is the clock's own,
- * but never finer than the estimate's noise or a hundredth of what the bounds leave open, so that a quiet clock is a
- * flat line. */
-static void sparkline(const tspi_mend *m, const tsp_clock_result *clock, bool utf8, char *ret, size_t size)
-{
-    static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-    static const char *const marks[] = {"_", ".", ",", "-", "~", "=", "^", "\""};
-    int64_t from = INT64_MAX, to = INT64_MIN, least = INT64_MAX, most = INT64_MIN;
-    size_t len = 0;
-
-    ret[0] = 0;
-    for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
-        if (m->answer.clocks[c].knots_n) {
-            const tsp_clock_result *row = &m->answer.clocks[c];
-            from = row->knots[0].at_ns < from ? row->knots[0].at_ns : from;
-            to = row->knots[row->knots_n - 1].at_ns > to ? row->knots[row->knots_n - 1].at_ns : to;
-        }
-    for (size_t k = 0; k < clock->knots_n; k++)
-        if (clock->knots[k].offset_ns != TSP_NO_VALUE) {
-            least = clock->knots[k].offset_ns < least ? clock->knots[k].offset_ns : least;
-            most = clock->knots[k].offset_ns > most ? clock->knots[k].offset_ns : most;
-        }
-    if (least > most || from >= to)
-        return;
-    double low = (double)least, high = (double)most, span = fmax(high - low, fmax(10e3, 8.0 * (double)clock->sigma_ns));
-    if (clock->lo_ns != TSP_UNBOUNDED_LO && clock->hi_ns != TSP_UNBOUNDED_HI)
-        span = fmax(span, ((double)clock->hi_ns - (double)clock->lo_ns) / 100);
-    low = (low + high) / 2 - span / 2;
-    size_t knot = 0, end = 0;
-    for (int column = 0; column < SPARKS; column++) {
-        double until = (double)from + ((double)to - (double)from) * (column + 1) / SPARKS, sum = 0;
-        unsigned n = 0;
-        for (; knot < clock->knots_n && ((double)clock->knots[knot].at_ns < until || column + 1 == SPARKS); knot++)
-            if (clock->knots[knot].offset_ns != TSP_NO_VALUE) {
-                sum += (double)clock->knots[knot].offset_ns;
-                n++;
-            }
-        int level = n ? (int)((sum / n - low) / span * 7.999) : -1;
-        /* Knots lie up to a second apart: a short run has columns without one, between knots that hold. */
-        if (level < 0 && knot && knot < clock->knots_n && clock->knots[knot - 1].offset_ns != TSP_NO_VALUE &&
-            clock->knots[knot].at_ns - clock->knots[knot - 1].at_ns <= 2 * TSP_NS_PER_S)
-            level = (int)(((double)clock->knots[knot - 1].offset_ns - low) / span * 7.999);
-        level = level > 7 ? 7 : level;
-        len += (size_t)snprintf(ret + len, size - len, "%s", level < 0 ? " " : utf8 ? blocks[level] : marks[level]);
-        end = level < 0 ? end : len;
-    }
-    ret[end] = 0;
-}
-
-static void add_clock(table *t, const tspi_mend *m, uint32_t c, bool utf8)
+static void add_clock(table *t, const tspi_mend *m, uint32_t c, const sparkline_axis *axis, bool utf8)
 {
     const tsp_clock_result *clock = &m->answer.clocks[c];
-    char text[SPARKS * 4];
+    char text[SPARKLINE_BYTES];
 
     table_add(t, m->causal.clocks.clocks[c].name);
     table_add(t, clock->is_reference && clock->verdict == TSP_CLOCK_OK ? "reference"
@@ -142,7 +80,8 @@ static void add_clock(table *t, const tspi_mend *m, uint32_t c, bool utf8)
     table_add(t, text);
     format_count(clock->hops_out, text, sizeof text);
     table_add(t, text);
-    sparkline(m, clock, utf8, text, sizeof text);
+    sparkline_draw(axis, clock->knots, clock->knots_n,
+                   sparkline_scale_ns(clock->sigma_ns, clock->lo_ns, clock->hi_ns), utf8, text);
     table_add(t, text);
 }
 
@@ -225,6 +164,7 @@ void clocks_print_table(const tspi_mend *m, bool utf8, FILE *out)
     uint32_t n = m->causal.clocks.clocks_n;
     const char *reference = clocks_reference(m);
     char spans[32], traces[32];
+    sparkline_axis axis;
     table t;
 
     format_count(m->set.spans_n, spans, sizeof spans);
@@ -237,11 +177,14 @@ void clocks_print_table(const tspi_mend *m, bool utf8, FILE *out)
         fprintf(out, "; against %s%s", reference,
                 m->options.reference ? "" : ", in whose time most clocks need no correction");
     fputs("\n\n", out);
+    sparkline_axis_init(&axis);
+    for (uint32_t c = 0; c < n; c++)
+        sparkline_axis_add(&axis, m->answer.clocks[c].knots, m->answer.clocks[c].knots_n);
     table_init(&t, "llrrrrrrl");
     for (size_t k = 0; k < sizeof heads / sizeof *heads; k++)
         table_add(&t, heads[k]);
     for (uint32_t c = 0; c < n; c++)
-        add_clock(&t, m, c, utf8);
+        add_clock(&t, m, c, &axis, utf8);
     table_print(&t, 2, out);
     table_release(&t);
     fputc('\n', out);

@@ -12,9 +12,6 @@ const char *clocks_reference(const tspi_mend *mend);
 /* One verdict of all: 1 when a clock is proven or suspected wrong. */
 bool clocks_found(const tspi_mend *mend);
 
-/* The locale says that more than ASCII can be shown. */
-bool clocks_speak_utf8(void);
-
 /* For people. utf8: the terminal shows more than ASCII. */
 void clocks_print_table(const tspi_mend *mend, bool utf8, FILE *out);
 

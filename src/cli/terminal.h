@@ -1,0 +1,19 @@
+/* What the terminal behind stdout can show. */
+#ifndef TSPI_CLI_TERMINAL_H
+#define TSPI_CLI_TERMINAL_H
+
+#include <stdbool.h>
+
+/* The locale says that more than ASCII can be shown. */
+bool terminal_speaks_utf8(void);
+
+/* stdout is a terminal that moves its cursor: drawings are welcome. */
+bool terminal_draws(void);
+
+/* It draws, and NO_COLOR (no-color.org) is not set. */
+bool terminal_wants_colour(void);
+
+/* Columns of the terminal behind stdout; 100 where it does not say, never fewer than 40 nor more than 400. */
+unsigned terminal_columns(void);
+
+#endif
