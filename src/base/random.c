@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/same_math.h"
 
 static uint64_t splitmix(uint64_t *state)
 {
@@ -68,13 +69,20 @@ double tspi_random_uniform(tspi_random *random, double lo, double hi)
 
 double tspi_random_exponential(tspi_random *random, double mean)
 {
-    return -mean * log1p(-tspi_random_unit(random));
+    return -mean * tspi_same_log(1.0 - tspi_random_unit(random));
 }
 
+/* The polar method (Marsaglia & Bray 1964), which needs no sine. */
 double tspi_random_normal(tspi_random *random)
 {
-    double r = sqrt(-2.0 * log1p(-tspi_random_unit(random)));
-    return r * cos(6.283185307179586 * tspi_random_unit(random));
+    double x, y, r2;
+
+    do {
+        x = tspi_random_uniform(random, -1.0, 1.0);
+        y = tspi_random_uniform(random, -1.0, 1.0);
+        r2 = x * x + y * y;
+    } while (r2 >= 1.0 || r2 == 0.0);
+    return x * sqrt(-2.0 * tspi_same_log(r2) / r2);
 }
 
 void tspi_random_bytes(tspi_random *random, void *bytes, size_t len)

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "lab/control.h"
+#include "lab/runner.h"
 
 typedef struct {
     pid_t pid; /* 0 = not running */
@@ -17,11 +18,6 @@ typedef struct {
     tspi_control control;
     const char *awaited; /* the word that this node still owes; NULL = none */
 } tspi_member;
-
-/* How far a block is. */
-typedef struct {
-    uint64_t requests, tokens; /* since the nodes started */
-} tspi_progress;
 
 typedef struct {
     const tspi_spec *spec; /* borrowed */

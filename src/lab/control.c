@@ -87,7 +87,8 @@ tsp_status tspi_control_send_block(tspi_control *control, const tspi_block *bloc
     tspi_buf steps = {0};
 
     for (uint32_t k = 0; k < clock->steps_n; k++)
-        tspi_buf_printf(&steps, "%" PRId64 ":%" PRId64 ",", clock->steps[k].at_ns, clock->steps[k].size_ns);
+        tspi_buf_printf(&steps, "%" PRId64 ":%" PRId64 ":%" PRId64 ",", clock->steps[k].at_ns, clock->steps[k].size_ns,
+                        clock->steps[k].slew_ppb);
     tspi_buf_putc(&steps, '\0');
     tsp_status rc = tspi_control_send(
         control, err,
@@ -106,12 +107,12 @@ tsp_status tspi_control_parse_block(const char *line, tspi_block *ret_block, tsp
     tspi_block block = {0};
     tspi_clock_model *clock = &block.clock;
     int arrival = 0, at = 0;
-    char steps[1024];
+    char steps[2048]; /* 16 of three 64-bit numbers */
 
     int n = sscanf(line,
                    "begin id=%" SCNu32 " seed=%" SCNu64 " arrival=%d rate=%lg concurrency=%" SCNu32 " requests=%" SCNu32
                    " duration_ns=%" SCNd64 " offset_ns=%" SCNd64 " drift_ppb=%" SCNd64 " wander_ppb=%" SCNd64
-                   " ntp_peak_ns=%" SCNd64 " ntp_period_ns=%" SCNd64 " clock_seed=%" SCNu64 " steps=%1023s folder=%n",
+                   " ntp_peak_ns=%" SCNd64 " ntp_period_ns=%" SCNd64 " clock_seed=%" SCNu64 " steps=%2047s folder=%n",
                    &block.id, &block.seed, &arrival, &block.rate_per_s, &block.concurrency, &block.requests,
                    &block.duration_ns, &clock->offset_ns, &clock->drift_ppb, &clock->wander_ppb, &clock->ntp_peak_ns,
                    &clock->ntp_period_ns, &clock->seed, steps, &at);
@@ -121,8 +122,8 @@ tsp_status tspi_control_parse_block(const char *line, tspi_block *ret_block, tsp
     memcpy(block.folder, line + at, strlen(line + at) + 1);
     for (char *step = steps; *step && *step != ',' && clock->steps_n < TSPI_CLOCK_STEPS_MAX;) {
         int used = 0;
-        if (sscanf(step, "%" SCNd64 ":%" SCNd64 ",%n", &clock->steps[clock->steps_n].at_ns,
-                   &clock->steps[clock->steps_n].size_ns, &used) != 2)
+        if (sscanf(step, "%" SCNd64 ":%" SCNd64 ":%" SCNd64 ",%n", &clock->steps[clock->steps_n].at_ns,
+                   &clock->steps[clock->steps_n].size_ns, &clock->steps[clock->steps_n].slew_ppb, &used) != 3)
             return tsp_error_set(err, TSP_EPARSE, "no steps: '%.80s'", steps);
         clock->steps_n++;
         step += used;

@@ -10,8 +10,6 @@
 #include <unistd.h>
 
 #include "base/duration.h"
-#include "lab/burner.h"
-#include "lab/conductor.h"
 #include "lab/measure.h"
 #include "lab/reference.h"
 
@@ -31,7 +29,8 @@ struct experiment {
     const tspi_spec *spec;
     const tspi_experiment_options *options;
     tspi_lab_result *result;
-    tspi_conductor conductor;
+    tspi_runner *runner;
+    tspi_progress progress;
     tspi_prompts prompts;
     uint8_t (*reference)[32];
     struct planned *plan;
@@ -260,9 +259,12 @@ static void tell(struct experiment *x, const tspi_progress *seen)
     x->options->on_progress(x->options->ctx, &progress);
 }
 
-static void on_conductor_progress(void *ctx, const tspi_progress *progress)
+static void on_progress(void *ctx, const tspi_progress *progress)
 {
-    tell(ctx, progress);
+    struct experiment *x = ctx;
+
+    x->progress = *progress;
+    tell(x, progress);
 }
 
 static tspi_block block_of(struct experiment *x, const struct planned *planned)
@@ -310,18 +312,12 @@ static tsp_status run_block(struct experiment *x, tsp_error *err)
     tspi_run_result *run = planned->kind == POINT ? &x->result->runs[planned->run] : NULL;
     tspi_block block = block_of(x, planned);
     tspi_block_result done = {0};
-    tspi_burners burners = {.n = 0};
-    tsp_status rc = TSP_OK;
 
     x->block_begun_ns = monotonic_ns();
-    x->block_requests = x->conductor.progress.requests;
-    x->block_tokens = x->conductor.progress.tokens;
-    tell(x, &x->conductor.progress);
-    if (run && run->null_run)
-        rc = tspi_burners_start(&burners, err);
-    if (rc == TSP_OK)
-        rc = tspi_conductor_block(&x->conductor, &block, &done, err);
-    tspi_burners_stop(&burners);
+    x->block_requests = x->progress.requests;
+    x->block_tokens = x->progress.tokens;
+    tell(x, &x->progress);
+    tsp_status rc = x->options->runner->block(x->runner, &block, run && run->null_run, &done, err);
     if (rc != TSP_OK)
         return rc;
     if (run) {
@@ -342,16 +338,21 @@ static tsp_status run_block(struct experiment *x, tsp_error *err)
 
 static tsp_status run_plan(struct experiment *x, tsp_error *err)
 {
-    tsp_status rc =
-        tspi_conductor_start(&x->conductor, x->spec, x->result->netns, x->result->folder, x->options->interrupted, err);
+    const tspi_runner_config config = {
+        .spec = x->spec,
+        .folder = x->result->folder,
+        .netns = x->result->netns,
+        .on_progress = on_progress,
+        .ctx = x,
+        .interrupted = x->options->interrupted,
+    };
+    tsp_status rc = x->options->runner->start(&config, &x->runner, err);
 
     if (rc != TSP_OK)
         return rc;
-    x->conductor.on_progress = on_conductor_progress;
-    x->conductor.ctx = x;
     for (x->at = 0; x->at < x->plan_n && rc == TSP_OK; x->at++)
         rc = run_block(x, err);
-    tspi_conductor_stop(&x->conductor);
+    x->options->runner->stop(x->runner);
     if (rc == TSP_EINTERRUPTED) {
         x->result->partial = true;
         rc = TSP_OK;
@@ -461,7 +462,7 @@ tsp_status tspi_experiment_run(const tspi_spec *spec, const tspi_experiment_opti
     const char *why = "";
 
     snprintf(result.folder, sizeof result.folder, "%s", options->folder);
-    tsp_status rc = tspi_conductor_pick(spec, &result.netns, result.how, sizeof result.how, err);
+    tsp_status rc = options->runner->pick(spec, &result, err);
     if (rc == TSP_OK)
         rc = tspi_prompts_load(spec->load.prompts, &x.prompts, err);
     if (rc == TSP_OK && options->on_progress)

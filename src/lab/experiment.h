@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "lab/lab_result.h"
+#include "lab/runner.h"
 #include "lab/spec.h"
 
 /* What is going on, for a progress line. */
@@ -17,6 +18,7 @@ typedef struct {
 } tspi_experiment_progress;
 
 typedef struct {
+    const struct tspi_runner_ops *runner;                                     /* what runs the blocks */
     const char *folder;                                                       /* must be new or empty */
     void (*on_progress)(void *ctx, const tspi_experiment_progress *progress); /* may be NULL */
     void *ctx;

@@ -348,11 +348,6 @@ static tspi_interval share_below(const tspi_edge_result *base, size_t n, tsp_sta
     return tspi_wilson(n, base->hops, tspi_design_effect(&clusters));
 }
 
-static bool is_constant(const tspi_clock_model *clock)
-{
-    return !clock->drift_ppb && !clock->wander_ppb && !clock->ntp_period_ns && !clock->steps_n;
-}
-
 tsp_status tspi_measure_predict(const tspi_spec *spec, const tspi_run_result *baseline, tspi_run_result *run,
                                 tsp_error *err)
 {
@@ -360,7 +355,7 @@ tsp_status tspi_measure_predict(const tspi_spec *spec, const tspi_run_result *ba
     bool known = run->hops > 0;
     tsp_status rc = TSP_OK;
 
-    if (!baseline || !is_constant(&spec->clock) || run->null_run)
+    if (!baseline || !tspi_clock_model_is_constant(&spec->clock) || run->null_run)
         return TSP_OK;
     for (size_t k = 0; k < run->edges_n; k++) {
         tspi_edge_result *edge = &run->edges[k];

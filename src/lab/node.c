@@ -67,7 +67,7 @@ tsp_status tspi_node_init(tspi_node *node, const tspi_spec *spec, uint32_t stage
     tspi_node_name(node->stage, worker, node->name, sizeof node->name);
     tspi_random_seed(&root, spec->seed);
     node->random = tspi_random_split(&root, node->name, 0);
-    tspi_lab_clock_init(&node->clock, &(tspi_clock_model){0}, world->wall_ns(world));
+    tspi_model_clock_init(&node->clock, &(tspi_clock_model){0}, world->wall_ns(world));
     node->state = calloc(1, node->ops->state_size ? node->ops->state_size : 1);
     tsp_status rc = node->state ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory for a node");
     if (rc == TSP_OK)
@@ -105,7 +105,7 @@ tsp_status tspi_node_begin(tspi_node *node, const tspi_block *block, tsp_error *
         model = block->clock;
         model.seed += node->worker;
     }
-    tspi_lab_clock_init(&node->clock, &model, node->world->wall_ns(node->world));
+    tspi_model_clock_init(&node->clock, &model, node->world->wall_ns(node->world));
     tsp_status rc = tspi_span_writer_open(&node->spans, block->folder, node->name, err);
     if (rc == TSP_OK && node->ops->begin)
         rc = node->ops->begin(node, err);
@@ -206,7 +206,7 @@ tsp_status tspi_node_work(tspi_node *node, tsp_error *err)
 
 tspi_stamp tspi_node_stamp(tspi_node *node)
 {
-    return tspi_lab_clock_stamp(&node->clock, node->world->wall_ns(node->world));
+    return tspi_model_clock_stamp(&node->clock, node->world->wall_ns(node->world));
 }
 
 void tspi_node_span_begin(tspi_node *node, const tspi_lab_span *parent, const char *name, enum tspi_span_kind kind,

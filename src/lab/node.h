@@ -4,8 +4,8 @@
 #define TSPI_LAB_NODE_H
 
 #include "base/random.h"
+#include "clock/clock_model.h"
 #include "engine/engine.h"
-#include "lab/lab_clock.h"
 #include "lab/lab_message.h"
 #include "lab/span_writer.h"
 #include "lab/spec.h"
@@ -78,7 +78,7 @@ struct tspi_node {
     void *state;         /* owned, of ops->state_size bytes */
     tspi_engine *engine; /* owned; NULL where the stage needs none */
     tspi_random random;
-    tspi_lab_clock clock;
+    tspi_model_clock clock;
     tspi_span_writer spans;
     tspi_block block;
     bool in_block;

@@ -4,7 +4,7 @@
 #define TSPI_LAB_SPAN_WRITER_H
 
 #include "base/buf.h"
-#include "lab/lab_clock.h"
+#include "clock/clock_model.h"
 #include "lab/traceparent.h"
 #include "span/span.h"
 

@@ -281,6 +281,7 @@ static void get_clock(struct reader *in, const struct raw_clock *raw, tspi_spec 
     for (uint32_t k = 0; k < raw->steps_count && in->rc == TSP_OK; k++) {
         char path[64];
         int64_t at_ns = 0, size_ns = 0;
+        double slew_ppm = 0;
         snprintf(path, sizeof path, "clock.steps[%u]", k);
         if (!raw->steps[k].at || !raw->steps[k].size)
             bad(in, path, "a step needs a time 'at' and a 'size'");
@@ -290,8 +291,11 @@ static void get_clock(struct reader *in, const struct raw_clock *raw, tspi_spec 
             bad(in, path, "it lies before the step above it");
         snprintf(path, sizeof path, "clock.steps[%u].size", k);
         get_duration(in, path, raw->steps[k].size, -day, day, &size_ns);
+        snprintf(path, sizeof path, "clock.steps[%u].slew_ppm", k);
+        get_number(in, path, raw->steps[k].slew_ppm, 0, 100000, &slew_ppm);
         spec->clock.steps[k].at_ns = at_ns;
         spec->clock.steps[k].size_ns = size_ns;
+        spec->clock.steps[k].slew_ppb = llround(slew_ppm * 1000);
         spec->clock.steps_n = k + 1;
     }
 }
@@ -323,6 +327,7 @@ static void get_experiment(struct reader *in, const struct raw_experiment *raw, 
               &spec->experiment.throughput_requests);
     get_duration(in, "experiment.health_window", raw->health_window, second / 10, day,
                  &spec->experiment.health_window_ns);
+    get_duration(in, "experiment.bucket", raw->bucket, 0, day, &spec->experiment.bucket_ns);
 }
 
 static bool name_is_plain(const char *name)

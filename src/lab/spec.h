@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "lab/lab_clock.h"
+#include "clock/clock_model.h"
 #include "truespan/base.h"
 
 enum tspi_role {
@@ -76,6 +76,7 @@ typedef struct {
         uint32_t throughput_pairs;    /* on/off pairs a skew; 0 = no throughput comparison */
         uint32_t throughput_requests; /* in a block */
         int64_t health_window_ns;
+        int64_t bucket_ns; /* of the figures over time; 0 = a twentieth of the duration, where clocks drift */
     } experiment;
 
     tspi_stage_spec *stages;

@@ -37,6 +37,7 @@ static const cyaml_schema_field_t link_fields[] = {
 static const cyaml_schema_field_t step_fields[] = {
     TEXT("at", struct raw_step, at),
     TEXT("size", struct raw_step, size),
+    CYAML_FIELD_FLOAT_PTR("slew_ppm", OPTIONAL_PTR, struct raw_step, slew_ppm),
     CYAML_FIELD_END,
 };
 
@@ -63,6 +64,7 @@ static const cyaml_schema_field_t experiment_fields[] = {
     CYAML_FIELD_UINT_PTR("throughput_pairs", OPTIONAL_PTR, struct raw_experiment, throughput_pairs),
     CYAML_FIELD_UINT_PTR("throughput_requests", OPTIONAL_PTR, struct raw_experiment, throughput_requests),
     TEXT("health_window", struct raw_experiment, health_window),
+    TEXT("bucket", struct raw_experiment, bucket),
     CYAML_FIELD_SEQUENCE("sweep", OPTIONAL_PTR, struct raw_experiment, sweep, &text_entry, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,
 };

@@ -15,6 +15,7 @@ struct raw_stage {
 
 struct raw_step {
     char *at, *size;
+    double *slew_ppm;
 };
 
 struct raw_engine {
@@ -50,7 +51,7 @@ struct raw_experiment {
     uint32_t *requests, *rounds;
     char *null_run;
     uint32_t *throughput_pairs, *throughput_requests;
-    char *health_window;
+    char *health_window, *bucket;
 };
 
 struct raw_spec {

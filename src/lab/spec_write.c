@@ -78,6 +78,8 @@ static void put_clock(tspi_buf *out, const tspi_spec *spec)
     for (uint32_t k = 0; k < clock->steps_n; k++) {
         put_duration(out, "    - at", clock->steps[k].at_ns);
         put_duration(out, "      size", clock->steps[k].size_ns);
+        if (clock->steps[k].slew_ppb)
+            tspi_buf_printf(out, "      slew_ppm: %.3f\n", (double)clock->steps[k].slew_ppb / 1000);
     }
 }
 
@@ -96,6 +98,8 @@ static void put_experiment(tspi_buf *out, const tspi_spec *spec)
                     spec->experiment.throughput_pairs);
     tspi_buf_printf(out, "  throughput_requests: %u\n", spec->experiment.throughput_requests);
     put_duration(out, "  health_window", spec->experiment.health_window_ns);
+    if (spec->experiment.bucket_ns)
+        put_duration(out, "  bucket", spec->experiment.bucket_ns);
 }
 
 static void put_stages(tspi_buf *out, const tspi_spec *spec)

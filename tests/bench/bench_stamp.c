@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "lab/lab_clock.h"
+#include "clock/clock_model.h"
 #include "truespan/base.h"
 
 enum { BLOCKS = 41, STAMPS = 100000, WAYS = 4 };
@@ -48,11 +48,11 @@ int main(void)
 {
     static double cost_ns[WAYS][BLOCKS];
     tspi_clock_model models[WAYS] = {{0}, {0}, {0}, {0}};
-    tspi_lab_clock clocks[WAYS];
+    tspi_model_clock clocks[WAYS];
 
     make_models(models);
     for (int way = 0; way < WAYS; way++)
-        tspi_lab_clock_init(&clocks[way], &models[way], read_clock(CLOCK_REALTIME));
+        tspi_model_clock_init(&clocks[way], &models[way], read_clock(CLOCK_REALTIME));
     for (int block = 0; block < BLOCKS; block++)
         for (int way = 0; way < WAYS; way++) {
             int64_t begun_ns = read_clock(CLOCK_THREAD_CPUTIME_ID);
@@ -61,7 +61,7 @@ int main(void)
                     sum += read_clock(CLOCK_REALTIME);
             else
                 for (int k = 0; k < STAMPS; k++)
-                    sum += tspi_lab_clock_stamp(&clocks[way], read_clock(CLOCK_REALTIME)).local_ns;
+                    sum += tspi_model_clock_stamp(&clocks[way], read_clock(CLOCK_REALTIME)).local_ns;
             cost_ns[way][block] = (double)(read_clock(CLOCK_THREAD_CPUTIME_ID) - begun_ns) / STAMPS;
         }
     for (int way = 0; way < WAYS; way++) {

@@ -5,6 +5,7 @@
 #include "base/due_queue.h"
 #include "base/duration.h"
 #include "base/random.h"
+#include "base/same_math.h"
 #include "base/utf8.h"
 
 TEST(error, keeps_code_offset_and_grows_context_in_front)
@@ -138,6 +139,33 @@ TEST(random, children_are_reproducible_and_unrelated)
     CHECK(tspi_random_u64(&a) != tspi_random_u64(&b));
 }
 
+/* Against the libm, which is right to an ulp or so; and to the bit against what it gave when it was written. */
+TEST(same_math, log_and_exp_are_right_and_the_same_everywhere)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int k = 0; k < 200000; k++) {
+        double x = ldexp(1.0 + tspi_random_unit(&random), (int)tspi_random_below(&random, 200) - 100);
+        double y = tspi_random_uniform(&random, -700, 700), near_one = 1 + tspi_random_uniform(&random, -1e-3, 1e-3);
+        CHECK_NEAR(tspi_same_log(x), log(x), 4.6e-16 * fabs(log(x)));
+        CHECK_NEAR(tspi_same_log(near_one), log(near_one), 4.6e-16 * fabs(log(near_one)));
+        CHECK_NEAR(tspi_same_exp(y), exp(y), 6e-16 * exp(y));
+    }
+    CHECK(tspi_same_log(1) == 0 && tspi_same_exp(0) == 1);
+    CHECK(tspi_same_exp(-800) == 0 && isinf(tspi_same_exp(800)));
+    uint64_t sum = 0;
+    for (int k = 1; k <= 1000; k++) {
+        double values[] = {tspi_same_log(k * 0.37), tspi_same_exp(k * 0.37 - 180), tspi_same_pow(k, 1 / 1.5)};
+        for (int v = 0; v < 3; v++) {
+            uint64_t bits;
+            memcpy(&bits, &values[v], sizeof bits);
+            sum = (sum ^ bits) * UINT64_C(0x9e3779b97f4a7c15);
+        }
+    }
+    CHECK_INT((int64_t)sum, INT64_C(-7298304178856384840));
+}
+
 TEST(random, moments_are_right)
 {
     enum { N = 200000 };
@@ -181,8 +209,8 @@ TEST(duration, knows_units_and_refuses_plain_numbers)
     static const struct {
         const char *text;
         int64_t ns;
-    } good[] = {{"5ms", 5000000}, {"250us", 250000}, {"2h", 7200000000000}, {"-1.5us", -1500}, {"0ms", 0},
-                {"0.3ms", 300000}, {"1m", 60000000000}, {"1min", 60000000000}, {"10ns", 10}, {"\xc2\xb5s", 0}};
+    } good[] = {{"5ms", 5000000},  {"250us", 250000},   {"2h", 7200000000000}, {"-1.5us", -1500}, {"0ms", 0},
+                {"0.3ms", 300000}, {"1m", 60000000000}, {"1min", 60000000000}, {"10ns", 10},      {"\xc2\xb5s", 0}};
     static const char *const bad[] = {"", "5", "0", "ms", "5 ms", "5MS", "1e3ms", "--5ms", "300000000d", "5.5.5s"};
     int64_t ns;
 

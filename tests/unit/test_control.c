@@ -117,6 +117,7 @@ static tspi_block draw_block(tspi_random *random)
     for (uint32_t k = 0; k < block.clock.steps_n; k++) {
         block.clock.steps[k].at_ns = any(random);
         block.clock.steps[k].size_ns = any(random);
+        block.clock.steps[k].slew_ppb = any(random);
     }
     size_t len = tspi_random_below(random, 4) ? tspi_random_below(random, 200) : 0;
     for (size_t k = 0; k < len; k++) {
@@ -146,6 +147,7 @@ static void check_same_block(const tspi_block *got, const tspi_block *want)
     for (uint32_t k = 0; k < b->steps_n && k < a->steps_n; k++) {
         CHECK_INT(a->steps[k].at_ns, b->steps[k].at_ns);
         CHECK_INT(a->steps[k].size_ns, b->steps[k].size_ns);
+        CHECK_INT(a->steps[k].slew_ppb, b->steps[k].slew_ppb);
     }
     CHECK_STR(got->folder, want->folder);
 }

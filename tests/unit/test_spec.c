@@ -157,6 +157,7 @@ static void draw_spec(tspi_random *random, tspi_spec *spec)
     for (uint32_t k = 0; k < spec->clock.steps_n; k++) {
         spec->clock.steps[k].at_ns = draw_ns(random, 0, day) + k * day;
         spec->clock.steps[k].size_ns = draw_ns(random, -day, day);
+        spec->clock.steps[k].slew_ppb = (int64_t)tspi_random_below(random, 100000001);
     }
     spec->experiment.sweep_n = draw_count(random, 1, TSPI_SWEEP_MAX);
     for (uint32_t k = 0; k < spec->experiment.sweep_n; k++)

@@ -1,17 +1,17 @@
-#include "lab/lab_clock.h"
+#include "clock/clock_model.h"
 
 #include <math.h>
 
 #include "truespan/base.h"
 
-void tspi_lab_clock_init(tspi_lab_clock *clock, const tspi_clock_model *model, int64_t epoch_ns)
+void tspi_model_clock_init(tspi_model_clock *clock, const tspi_clock_model *model, int64_t epoch_ns)
 {
-    *clock = (tspi_lab_clock){.model = *model, .epoch_ns = epoch_ns};
+    *clock = (tspi_model_clock){.model = *model, .epoch_ns = epoch_ns};
     tspi_random_seed(&clock->random, model->seed);
 }
 
 /* The rate is constant within a second, and takes a normal step at its end: a random walk of frequency. */
-static double wander_at(tspi_lab_clock *clock, int64_t since_ns)
+static double wander_at(tspi_model_clock *clock, int64_t since_ns)
 {
     while (since_ns >= clock->wander_until_ns) {
         if (clock->wander_until_ns)
@@ -31,7 +31,20 @@ static double sawtooth_at(const tspi_clock_model *model, int64_t since_ns)
     return (double)model->ntp_peak_ns * up;
 }
 
-tspi_stamp tspi_lab_clock_stamp(tspi_lab_clock *clock, int64_t true_ns)
+/* How much of a step is done since_ns after the epoch. */
+static int64_t step_at(int64_t at_ns, int64_t size_ns, int64_t slew_ppb, int64_t since_ns)
+{
+    if (!slew_ppb)
+        return size_ns;
+    __int128 done_ns = (__int128)slew_ppb * (since_ns - at_ns) / 1000000000;
+    int64_t whole_ns = size_ns < 0 ? -size_ns : size_ns;
+
+    if (done_ns > whole_ns)
+        done_ns = whole_ns;
+    return size_ns < 0 ? -(int64_t)done_ns : (int64_t)done_ns;
+}
+
+tspi_stamp tspi_model_clock_stamp(tspi_model_clock *clock, int64_t true_ns)
 {
     const tspi_clock_model *model = &clock->model;
     int64_t since_ns = true_ns - clock->epoch_ns, x = model->offset_ns;
@@ -44,6 +57,11 @@ tspi_stamp tspi_lab_clock_stamp(tspi_lab_clock *clock, int64_t true_ns)
     if (model->ntp_period_ns > 0)
         x += llrint(sawtooth_at(model, since_ns > 0 ? since_ns : 0));
     for (uint32_t k = 0; k < model->steps_n && model->steps[k].at_ns <= since_ns; k++)
-        x += model->steps[k].size_ns;
-    return (tspi_stamp){true_ns, true_ns + x};
+        x += step_at(model->steps[k].at_ns, model->steps[k].size_ns, model->steps[k].slew_ppb, since_ns);
+    return (tspi_stamp){.true_ns = true_ns, .local_ns = true_ns + x};
+}
+
+bool tspi_clock_model_is_constant(const tspi_clock_model *model)
+{
+    return !model->drift_ppb && !model->wander_ppb && !model->ntp_period_ns && !model->steps_n;
 }
