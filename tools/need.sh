@@ -3,7 +3,7 @@
 set -eu
 
 build='gcc libc6-dev meson ninja-build pkg-config python3 libzmq3-dev libcyaml-dev libyaml-dev libssl-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev'
-check="$build libglpk-dev iproute2 protobuf-compiler"
+check="$build libglpk-dev iproute2 openssh-client openssh-server protobuf-compiler"
 fuzz="$check clang llvm"
 
 case "${1:-}" in

@@ -56,7 +56,7 @@ static int run_node(int argc, char **argv)
 {
     const char *spec = NULL, *stage = NULL, *host = "127.0.0.1";
     uint64_t worker = 0, port = 0, control = UINT64_MAX;
-    bool delay_line = false;
+    bool delay_line = false, remote = false;
     const struct option_spec node_options[] = {
         {"spec", 0, OPTION_FILE, &spec, "FILE", "The run's spec", NULL, NULL},
         {"stage", 0, OPTION_STRING, &stage, "NAME", "The stage that this node works for", NULL, NULL},
@@ -65,6 +65,8 @@ static int run_node(int argc, char **argv)
         {"port", 0, OPTION_COUNT, &port, "P", "Port of the inbox; 0 = any free one", NULL, NULL},
         {"control", 0, OPTION_COUNT, &control, "FD",
          "Descriptor of the stream of commands; standard input and output when left out", NULL, NULL},
+        {"remote", 0, OPTION_FLAG, &remote, NULL,
+         "The conductor is on another machine: it sends the spec, and what blocks leave is sent back", NULL, NULL},
         {"delay-line", 0, OPTION_FLAG, &delay_line, NULL, "Make the link's delay in the transport's wrapper", NULL,
          NULL},
         {0},
@@ -72,7 +74,7 @@ static int run_node(int argc, char **argv)
     const struct command_spec node_command = {
         .name = "lab node",
         .summary = "Run one node of a lab, commanded by its conductor",
-        .synopsis = "--spec FILE --stage NAME",
+        .synopsis = "--stage NAME --spec FILE|--remote",
         .text = "What `truespan lab` starts for each worker of each stage. src/lab/control.h describes the commands.",
         .options = node_options,
     };
@@ -83,8 +85,8 @@ static int run_node(int argc, char **argv)
     int code = options_parse(&node_command, argc, argv, operands, &operands_n);
     if (code >= 0)
         return code;
-    if (!spec || !stage || operands_n || port > 65535 || worker >= TSPI_WORKERS_MAX) {
-        fputs("truespan lab node: want --spec FILE and --stage NAME\n", stderr);
+    if (!spec == !remote || !stage || operands_n || port > 65535 || worker >= TSPI_WORKERS_MAX) {
+        fputs("truespan lab node: want --stage NAME, and --spec FILE or --remote\n", stderr);
         return EXIT_FAILED;
     }
     const tspi_node_process_config config = {

@@ -16,6 +16,7 @@
 #include "lab/link.h"
 #include "lab/netns.h"
 #include "lab/priority.h"
+#include "lab/remote.h"
 
 static const int64_t start_timeout_ns = 60 * TSP_NS_PER_S; /* a large model takes its time to load */
 static const int64_t word_timeout_ns = 20 * TSP_NS_PER_S;
@@ -41,6 +42,15 @@ tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret
     tsp_error tried = {0};
 
     *ret_netns = false;
+    if (spec->hosts_n) {
+        if (spec->nodes == TSPI_NODES_NETNS)
+            return tsp_error_set(err, TSP_EINVAL,
+                                 "nodes: netns: with hosts the network is the hosts' own: use process");
+        snprintf(ret_why, size,
+                 "nodes on %u host%s over ssh: their own network, the link's delay on top by the transport's wrapper",
+                 spec->hosts_n, spec->hosts_n == 1 ? "" : "s");
+        return TSP_OK;
+    }
     if (spec->nodes == TSPI_NODES_PROCESS) {
         snprintf(ret_why, size, "%s (as asked)", process_mode);
         return TSP_OK;
@@ -75,14 +85,61 @@ static tsp_status how_it_ended(const char *what, const char *name, int status, t
     return tsp_error_set(err, TSP_ECLOSED, "%s%s ended with exit code %d", what, name, WEXITSTATUS(status));
 }
 
-static tsp_status died(tspi_member *member, tsp_error *err)
+/* NULL = a node of this machine. */
+static const tspi_host_spec *host_of(const tspi_conductor *conductor, const tspi_member *member)
 {
+    const tspi_host_spec *host =
+        conductor->spec->hosts_n ? &conductor->spec->hosts[conductor->spec->stages[member->stage].host] : NULL;
+
+    return host && host->ssh ? host : NULL;
+}
+
+/* What was said last on a node's standard error, such as ssh's complaint. */
+static void last_log_line(const tspi_conductor *conductor, char *ret_line, size_t size)
+{
+    char tail[512];
+    off_t end = lseek(conductor->log_fd, 0, SEEK_END), from = end > 511 ? end - 511 : 0;
+    ssize_t n = end > 0 ? pread(conductor->log_fd, tail, (size_t)(end - from), from) : 0;
+
+    while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == '\r'))
+        n--;
+    tail[n > 0 ? n : 0] = '\0';
+    const char *line = strrchr(tail, '\n');
+    snprintf(ret_line, size, "%s", line ? line + 1 : tail);
+}
+
+static tsp_status died(tspi_conductor *conductor, tspi_member *member, tsp_error *err)
+{
+    const tspi_host_spec *host = host_of(conductor, member);
+    char line[512];
     int status;
 
     if (!member->pid || waitpid(member->pid, &status, 0) < 0)
         return tsp_error_set(err, TSP_ECLOSED, "node %s is gone", member->name);
     member->pid = 0;
-    return how_it_ended("node ", member->name, status, err);
+    if (!host)
+        return how_it_ended("node ", member->name, status, err);
+    last_log_line(conductor, line, sizeof line);
+    tsp_status rc = how_it_ended("ssh for node ", member->name, status, err);
+    tsp_error_note(err, "host %s: %s", host->name, *line ? line : "without a word");
+    return rc;
+}
+
+/* ssh is there before the node: check that both sides speak the same lines. */
+static tsp_status on_remote_line(tspi_conductor *conductor, tspi_member *member, const char *line, tsp_error *err)
+{
+    tsp_status rc = TSP_OK;
+
+    if (!strncmp(line, "version ", 8) && strcmp(line + 8, tsp_version()) != 0)
+        return tsp_error_set(err, TSP_EUNSUPPORTED, "host %s has truespan %s, and this is %s",
+                             host_of(conductor, member)->name, line + 8, tsp_version());
+    if (!strncmp(line, "file ", 5))
+        rc = conductor->block_folder
+                 ? tspi_remote_take_file(&member->control, line, member->name, conductor->block_folder, err)
+                 : tsp_error_set(err, TSP_EPARSE, "it sent a file outside a block");
+    if (rc != TSP_OK)
+        tsp_error_note(err, "node %s", member->name);
+    return rc;
 }
 
 /* The link says nothing, so nobody hears it go. */
@@ -136,7 +193,9 @@ static tsp_status drain(tspi_conductor *conductor, tspi_member *member, tsp_erro
         if (rc == TSP_EAGAIN)
             return TSP_OK;
         if (rc == TSP_ECLOSED)
-            return died(member, err);
+            return died(conductor, member, err);
+        if (rc == TSP_OK && host_of(conductor, member))
+            rc = on_remote_line(conductor, member, line, err);
         if (rc == TSP_OK)
             rc = on_line(conductor, member, line, err);
         if (rc != TSP_OK)
@@ -198,7 +257,7 @@ static tsp_status ask_all(tspi_conductor *conductor, const char *line, const cha
         member->awaited = word;
         if (tspi_control_send(&member->control, err, "%s", line) != TSP_OK) {
             tsp_status rc = drain(conductor, member, err);
-            return rc != TSP_OK ? rc : died(member, err);
+            return rc != TSP_OK ? rc : died(conductor, member, err);
         }
     }
     return await_all(conductor, word, word_timeout_ns, err);
@@ -209,10 +268,20 @@ static tsp_status ask_all(tspi_conductor *conductor, const char *line, const cha
 static void exec_node(const tspi_conductor *conductor, const tspi_member *member, uint32_t index, const char *folder,
                       int control_fd)
 {
-    char spec_path[4200], worker[16], host[32], port[16], fd[16];
+    char spec_path[4200], worker[16], host[256], port[16], fd[16];
     uint32_t address = tspi_link_address(index);
     uint16_t base = conductor->spec->port;
+    const tspi_spec *spec = conductor->spec;
+    const tspi_stage_spec *stage = &spec->stages[member->stage];
+    const tspi_host_spec *remote = host_of(conductor, member);
+    uint16_t own_port = (uint16_t)(base ? base + (conductor->netns ? 0 : index) : 0u);
 
+    if (remote) {
+        dup2(control_fd, STDIN_FILENO);
+        dup2(control_fd, STDOUT_FILENO);
+        tspi_remote_exec(remote, stage->name, member->worker, own_port);
+        return;
+    }
     snprintf(spec_path, sizeof spec_path, "%s/spec.yaml", folder);
     snprintf(worker, sizeof worker, "%" PRIu32, member->worker);
     snprintf(fd, sizeof fd, "%d", control_fd);
@@ -220,12 +289,11 @@ static void exec_node(const tspi_conductor *conductor, const tspi_member *member
         snprintf(host, sizeof host, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255,
                  address & 255);
     else
-        snprintf(host, sizeof host, "127.0.0.1");
-    snprintf(port, sizeof port, "%u", base ? base + (conductor->netns ? 0 : index) : 0u);
+        snprintf(host, sizeof host, "%s", spec->hosts_n ? spec->hosts[stage->host].address : "127.0.0.1");
+    snprintf(port, sizeof port, "%u", own_port);
     fcntl(control_fd, F_SETFD, 0);
-    execl("/proc/self/exe", "truespan", "lab", "node", "--spec", spec_path, "--stage",
-          conductor->spec->stages[member->stage].name, "--worker", worker, "--host", host, "--port", port, "--control",
-          fd, conductor->netns ? NULL : "--delay-line", NULL);
+    execl("/proc/self/exe", "truespan", "lab", "node", "--spec", spec_path, "--stage", stage->name, "--worker", worker,
+          "--host", host, "--port", port, "--control", fd, conductor->netns ? NULL : "--delay-line", NULL);
 }
 
 /* In the child, up to exec: die with the conductor, leave Ctrl-C to it, enter the namespace. */
@@ -250,7 +318,7 @@ static void run_child(const tspi_conductor *conductor, const tspi_member *member
         tspi_prefer_this_process(TSPI_PREFER_NODE);
         dup2(conductor->log_fd, STDERR_FILENO);
         exec_node(conductor, member, index, folder, control_fd);
-        rc = tsp_error_sys(&err, errno, "cannot start a node");
+        rc = tsp_error_sys(&err, errno, host_of(conductor, member) ? "cannot run ssh" : "cannot start a node");
     }
     tspi_control_send(&control, NULL, "error %s", err.message);
     _exit(2);
@@ -283,6 +351,15 @@ static tsp_status start_member(tspi_conductor *conductor, uint32_t index, const 
     }
     close(pass[0]);
     member->awaited = "ready";
+    if (rc == TSP_OK && host_of(conductor, member)) {
+        char spec_path[4200];
+        snprintf(spec_path, sizeof spec_path, "%s/spec.yaml", folder);
+        rc = tspi_remote_send_setup(&member->control, conductor->spec, spec_path, err);
+        if (rc == TSP_ECLOSED) { /* why, ssh has told */
+            rc = drain(conductor, member, err);
+            rc = rc == TSP_OK ? died(conductor, member, err) : rc;
+        }
+    }
     return rc;
 }
 
@@ -388,7 +465,7 @@ tsp_status tspi_conductor_start(tspi_conductor *conductor, const tspi_spec *spec
 
     *conductor = (tspi_conductor){.spec = spec, .netns = netns, .link_stop_fd = -1, .interrupted = interrupted};
     snprintf(log_path, sizeof log_path, "%s/nodes.log", folder);
-    conductor->log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    conductor->log_fd = open(log_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     tsp_status rc =
         conductor->log_fd < 0 ? tsp_error_sys(err, errno, "cannot open '%s'", log_path) : list_members(conductor, err);
     if (rc == TSP_OK)
@@ -424,6 +501,7 @@ tsp_status tspi_conductor_block(tspi_conductor *conductor, const tspi_block *blo
                                 tsp_error *err)
 {
     conductor->result = (tspi_block_result){0};
+    conductor->block_folder = block->folder[0] ? block->folder : NULL;
     conductor->gateways_done = 0;
     tsp_status rc = begin_all(conductor, block, err);
     for (uint32_t k = 0; k < conductor->members_n && rc == TSP_OK; k++)

@@ -27,6 +27,7 @@ typedef struct {
     pid_t link_pid;
     int link_stop_fd, log_fd;
     tspi_block_result result; /* of the block under way */
+    const char *block_folder; /* of that block, borrowed: what nodes on other hosts send goes there */
     uint32_t gateways_done;
     tspi_progress progress;
     void (*on_progress)(void *ctx, const tspi_progress *progress); /* may be NULL */

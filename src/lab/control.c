@@ -1,12 +1,15 @@
 #include "lab/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINE_MAX_BYTES = 64 * 1024 };
@@ -26,6 +29,27 @@ void tspi_control_close(tspi_control *control)
     tspi_buf_release(&control->in);
 }
 
+static tsp_status send_bytes(tspi_control *control, const uint8_t *bytes, size_t len, tsp_error *err)
+{
+    while (len) {
+        ssize_t n = send(control->out_fd, bytes, len, MSG_NOSIGNAL);
+        if (n < 0 && errno == ENOTSOCK)
+            n = write(control->out_fd, bytes, len);
+        if (n < 0 && errno == EAGAIN) {
+            struct pollfd fd = {.fd = control->out_fd, .events = POLLOUT};
+            poll(&fd, 1, 1000);
+            continue;
+        }
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return tsp_error_set(err, TSP_ECLOSED, "the other side is gone");
+        bytes += n;
+        len -= (size_t)n;
+    }
+    return TSP_OK;
+}
+
 tsp_status tspi_control_send(tspi_control *control, tsp_error *err, const char *format, ...)
 {
     tspi_buf line = {0};
@@ -38,17 +62,8 @@ tsp_status tspi_control_send(tspi_control *control, tsp_error *err, const char *
     tspi_buf_putc(&line, '\n');
     if (!tspi_buf_ok(&line))
         rc = tsp_error_set(err, TSP_ENOMEM, "out of memory for a control line");
-    for (size_t done = 0; rc == TSP_OK && done < line.len;) {
-        ssize_t n = send(control->out_fd, line.data + done, line.len - done, MSG_NOSIGNAL);
-        if (n < 0 && errno == ENOTSOCK)
-            n = write(control->out_fd, line.data + done, line.len - done);
-        if (n < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
-        if (n < 0)
-            rc = tsp_error_set(err, TSP_ECLOSED, "the other side is gone");
-        else
-            done += (size_t)n;
-    }
+    if (rc == TSP_OK)
+        rc = send_bytes(control, line.data, line.len, err);
     tspi_buf_release(&line);
     return rc;
 }
@@ -79,6 +94,81 @@ tsp_status tspi_control_recv(tspi_control *control, char **ret_line, tsp_error *
             return errno == EAGAIN || errno == EINTR ? TSP_EAGAIN : TSP_ECLOSED;
         control->in.len += (size_t)n;
     }
+}
+
+tsp_status tspi_control_send_file(tspi_control *control, const char *name, const char *path, tsp_error *err)
+{
+    uint8_t bytes[64 * 1024];
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT)
+        return TSP_OK;
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return tsp_error_sys(err, errno, "cannot open '%s'", path);
+    }
+    tsp_status rc = tspi_control_send(control, err, "file %s %lld", name, (long long)info.st_size);
+    for (off_t left = info.st_size; rc == TSP_OK && left > 0;) {
+        ssize_t n = read(fd, bytes, left < (off_t)sizeof bytes ? (size_t)left : sizeof bytes);
+        if (n <= 0) /* the other side waits for the bytes that were announced: only the stream's end helps */
+            rc = tsp_error_set(err, TSP_EIO, "cannot read '%s' to its end", path);
+        else
+            rc = send_bytes(control, bytes, (size_t)n, err);
+        left -= n;
+    }
+    close(fd);
+    return rc;
+}
+
+static tsp_status write_whole(int fd, const uint8_t *bytes, size_t len, const char *path, tsp_error *err)
+{
+    while (len) {
+        ssize_t n = write(fd, bytes, len);
+        if (n < 0 && errno != EINTR)
+            return tsp_error_sys(err, errno, "cannot write '%s'", path);
+        if (n > 0) {
+            bytes += n;
+            len -= (size_t)n;
+        }
+    }
+    return TSP_OK;
+}
+
+tsp_status tspi_control_recv_file(tspi_control *control, uint64_t left, const char *path, int64_t timeout_ns,
+                                  tsp_error *err)
+{
+    uint8_t bytes[64 * 1024];
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    tsp_status rc = TSP_OK;
+
+    if (fd < 0)
+        return tsp_error_sys(err, errno, "cannot open '%s'", path);
+    size_t held = control->in.len - control->at; /* what came along with the line */
+    held = held < left ? held : (size_t)left;
+    if (held)
+        rc = write_whole(fd, control->in.data + control->at, held, path, err);
+    control->at += held;
+    left -= held;
+    while (rc == TSP_OK && left) {
+        struct pollfd wait = {.fd = control->in_fd, .events = POLLIN};
+        if (poll(&wait, 1, (int)(timeout_ns / TSP_NS_PER_MS)) == 0) {
+            rc = tsp_error_set(err, TSP_ECLOSED, "'%s' stopped coming", path);
+            break;
+        }
+        ssize_t n = read(control->in_fd, bytes, left < sizeof bytes ? (size_t)left : sizeof bytes);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            continue;
+        if (n <= 0)
+            rc = tsp_error_set(err, TSP_ECLOSED, "the other side is gone");
+        else
+            rc = write_whole(fd, bytes, (size_t)n, path, err);
+        left -= n > 0 ? (uint64_t)n : 0;
+    }
+    if (close(fd) != 0 && rc == TSP_OK)
+        rc = tsp_error_sys(err, errno, "cannot write '%s'", path);
+    return rc;
 }
 
 tsp_status tspi_control_send_block(tspi_control *control, const tspi_block *block, tsp_error *err)

@@ -7,7 +7,11 @@
  *   go                                              progress REQUESTS TOKENS     (now and then)
  *                                                   done REQUESTS TOKENS ELAPSED_NS
  *   end                                             ended SPANS
- *   quit                                            error TEXT                   (and the node ends) */
+ *   quit                                            error TEXT                   (and the node ends)
+ *
+ * A node on another machine (--remote) is first sent the files it needs, and sends what a block left before "ended":
+ *   file NAME BYTES, then the bytes                 version VERSION, before all else
+ *                                                   file NAME BYTES, then the bytes */
 #ifndef TSPI_LAB_CONTROL_H
 #define TSPI_LAB_CONTROL_H
 
@@ -29,6 +33,13 @@ tsp_status tspi_control_send(tspi_control *control, tsp_error *err, const char *
 /* The next whole line (borrowed until the next call, NUL-terminated). TSP_EAGAIN: none yet; TSP_ECLOSED: the end.
  * Does not block when in_fd does not. */
 tsp_status tspi_control_recv(tspi_control *control, char **ret_line, tsp_error *err);
+
+/* A file's content behind the line "file NAME BYTES"; an absent file is not sent. */
+tsp_status tspi_control_send_file(tspi_control *control, const char *name, const char *path, tsp_error *err);
+
+/* The bytes behind such a line, appended to path. Waits for them, at most timeout_ns without any. */
+tsp_status tspi_control_recv_file(tspi_control *control, uint64_t bytes, const char *path, int64_t timeout_ns,
+                                  tsp_error *err);
 
 tsp_status tspi_control_send_block(tspi_control *control, const tspi_block *block, tsp_error *err);
 tsp_status tspi_control_parse_block(const char *line, tspi_block *ret_block, tsp_error *err);

@@ -4,12 +4,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "lab/remote.h"
 #include "transport/fault.h"
 
 /* How often the gateway tells how far it is. */
@@ -33,6 +35,7 @@ struct process {
     size_t peers_n;
     size_t queued;
     bool done_told, quit;
+    char remote_folder[4096]; /* where files of blocks lie until they are sent; "" = beside the conductor */
     int64_t progress_ns;
 };
 
@@ -150,6 +153,8 @@ static tsp_status obey(struct process *p, const char *line, tsp_error *err)
     }
     if (!strncmp(line, "begin ", 6)) {
         rc = tspi_control_parse_block(line, &block, err);
+        if (rc == TSP_OK && p->remote_folder[0] && block.folder[0])
+            snprintf(block.folder, sizeof block.folder, "%.*s/block", (int)sizeof block.folder - 8, p->remote_folder);
         if (rc == TSP_OK)
             rc = tspi_node_begin(&p->node, &block, err);
         p->done_told = false;
@@ -159,6 +164,8 @@ static tsp_status obey(struct process *p, const char *line, tsp_error *err)
         return tspi_node_go(&p->node, err);
     if (!strcmp(line, "end")) {
         rc = tspi_node_end(&p->node, err);
+        if (rc == TSP_OK && p->remote_folder[0])
+            rc = tspi_remote_send_block_files(&p->control, p->remote_folder, p->node.name, err);
         return rc == TSP_OK ? tspi_control_send(&p->control, err, "ended %" PRIu64, p->node.spans.written) : rc;
     }
     if (!strcmp(line, "quit")) {
@@ -300,20 +307,50 @@ static tsp_status open_transport(struct process *p, const tspi_node_process_conf
     return rc;
 }
 
+/* The conductor's files have come: the prompts, if it sent any, are not where its spec says. */
+static tsp_status use_sent_prompts(struct process *p, tsp_error *err)
+{
+    char path[4200];
+
+    if (!p->remote_folder[0] || !p->spec.load.prompts)
+        return TSP_OK;
+    snprintf(path, sizeof path, "%s/prompts.txt", p->remote_folder);
+    free(p->spec.load.prompts);
+    p->spec.load.prompts = strdup(path);
+    return p->spec.load.prompts ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
+}
+
+static tsp_status read_spec(struct process *p, const tspi_node_process_config *config, tsp_error *err)
+{
+    char sent_path[4200];
+    const char *path = config->spec_path;
+    tspi_buf text = {0};
+    tsp_status rc = TSP_OK;
+
+    if (!path) {
+        rc = tspi_remote_receive_setup(&p->control, p->remote_folder, sizeof p->remote_folder, err);
+        snprintf(sent_path, sizeof sent_path, "%s/spec.yaml", p->remote_folder);
+        path = sent_path;
+    }
+    if (rc == TSP_OK)
+        rc = tspi_buf_read_file(&text, path, 0, err);
+    if (rc == TSP_OK)
+        rc = tspi_spec_read((char *)text.data, text.len, path, &p->spec, err);
+    tspi_buf_release(&text);
+    return rc == TSP_OK ? use_sent_prompts(p, err) : rc;
+}
+
 static tsp_status start(struct process *p, const tspi_node_process_config *config, tsp_error *err)
 {
-    tspi_buf text = {0};
-    tsp_status rc = tspi_buf_read_file(&text, config->spec_path, 0, err);
+    tsp_status rc = read_spec(p, config, err);
 
-    if (rc == TSP_OK)
-        rc = tspi_spec_read((char *)text.data, text.len, config->spec_path, &p->spec, err);
-    tspi_buf_release(&text);
     if (rc != TSP_OK)
         return rc;
     int stage = tspi_spec_stage(&p->spec, config->stage);
     const struct tspi_transport_ops *ops = tspi_transport_find(p->spec.transport);
     if (stage < 0)
-        return tsp_error_set(err, TSP_EINVAL, "%s: there is no stage '%s'", config->spec_path, config->stage);
+        return tsp_error_set(err, TSP_EINVAL, "%s: there is no stage '%s'",
+                             config->spec_path ? config->spec_path : "the spec that was sent", config->stage);
     p->world = (tspi_world){
         .wall_ns = world_wall_ns,
         .monotonic_ns = world_monotonic_ns,
@@ -345,13 +382,15 @@ tsp_status tspi_node_process_run(const tspi_node_process_config *config, tsp_err
     struct process p = {0};
 
     prctl(PR_SET_TIMERSLACK, 1UL); /* wake when due, not up to 50 us later */
+    signal(SIGPIPE, SIG_IGN);      /* a conductor that is gone shows as an error, and the node tidies up */
     tspi_control_init(&p.control, config->control_in_fd, config->control_out_fd);
-    fcntl(config->control_in_fd, F_SETFL, fcntl(config->control_in_fd, F_GETFL) | O_NONBLOCK);
     tsp_status rc = start(&p, config, err);
+    fcntl(config->control_in_fd, F_SETFL, fcntl(config->control_in_fd, F_GETFL) | O_NONBLOCK);
     while (rc == TSP_OK && !p.quit)
         rc = turn(&p, err);
     if (rc != TSP_OK)
         tspi_control_send(&p.control, NULL, "error %s", err->message);
     stop(&p);
+    tspi_remote_remove(p.remote_folder);
     return rc;
 }

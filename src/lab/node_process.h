@@ -5,7 +5,7 @@
 #include "lab/control.h"
 
 typedef struct {
-    const char *spec_path;
+    const char *spec_path; /* NULL = another machine's conductor sends it (remote.h) */
     const char *stage;
     uint32_t worker;
     const char *host; /* address of this node's inbox */

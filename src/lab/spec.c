@@ -411,6 +411,87 @@ static void get_stages(struct reader *in, const struct raw_spec *raw, tspi_spec 
         get_targets(in, &raw->stages[k], k, spec);
 }
 
+/* Words of a command line that no shell may read otherwise. */
+static bool is_plain_word(const char *text, const char *also)
+{
+    if (!*text || *text == '-')
+        return false;
+    for (; *text; text++)
+        if (!isalnum((unsigned char)*text) && !strchr(also, *text))
+            return false;
+    return true;
+}
+
+static void get_host_stages(struct reader *in, const struct raw_host *raw, uint32_t k, tspi_spec *spec, bool *placed)
+{
+    char path[64];
+
+    for (uint32_t s = 0; s < raw->stages_count && in->rc == TSP_OK; s++) {
+        int stage = tspi_spec_stage(spec, raw->stages[s]);
+        snprintf(path, sizeof path, "hosts[%u].stages[%u]", k, s);
+        if (stage < 0)
+            bad(in, path, "there is no stage '%s'", raw->stages[s]);
+        else if (placed[stage])
+            bad(in, path, "'%s' stands at two hosts", raw->stages[s]);
+        else {
+            placed[stage] = true;
+            spec->stages[stage].host = k;
+        }
+    }
+}
+
+static void get_host(struct reader *in, const struct raw_host *raw, uint32_t k, tspi_spec *spec)
+{
+    tspi_host_spec *host = &spec->hosts[k];
+    char path[64];
+
+    get_text(raw->name, &host->name);
+    get_text(raw->ssh, &host->ssh);
+    get_text(raw->address, &host->address);
+    get_text(raw->truespan, &host->truespan);
+    snprintf(path, sizeof path, "hosts[%u]", k);
+    if (!host->name || !is_plain_word(host->name, "-_.")) {
+        bad(in, path, "a host needs a name of letters, digits, '-', '_' and '.'");
+        return;
+    }
+    for (uint32_t other = 0; other < k; other++)
+        if (!strcmp(spec->hosts[other].name, host->name))
+            bad(in, path, "two hosts are called '%s'", host->name);
+    if (!host->address || !is_plain_word(host->address, "-.:%")) {
+        bad(in, path, "host '%s' needs the address at which the other hosts reach it", host->name);
+        return;
+    }
+    snprintf(path, sizeof path, "hosts[%u].truespan", k);
+    if (host->truespan && !is_plain_word(host->truespan, "-_./~+"))
+        bad(in, path, "'%s' is no plain path", host->truespan);
+}
+
+static void get_hosts(struct reader *in, const struct raw_spec *raw, tspi_spec *spec)
+{
+    bool placed[TSPI_STAGES_MAX] = {false};
+
+    if (!raw->hosts_count)
+        return;
+    if (raw->hosts_count > TSPI_HOSTS_MAX) {
+        bad(in, "hosts", "%u hosts are more than the %d that fit", raw->hosts_count, TSPI_HOSTS_MAX);
+        return;
+    }
+    spec->hosts = calloc(raw->hosts_count, sizeof *spec->hosts);
+    if (!spec->hosts) {
+        in->rc = tsp_error_set(in->err, TSP_ENOMEM, "out of memory for the hosts");
+        return;
+    }
+    for (uint32_t k = 0; k < raw->hosts_count && in->rc == TSP_OK; k++) {
+        spec->hosts_n = k + 1;
+        get_host(in, &raw->hosts[k], k, spec);
+        get_host_stages(in, &raw->hosts[k], k, spec, placed);
+    }
+    for (uint32_t s = 0; s < spec->stages_n && in->rc == TSP_OK; s++)
+        if (!placed[s])
+            bad(in, "hosts", "no host has the stage '%s': once there are hosts, every stage needs one",
+                spec->stages[s].name);
+}
+
 static void get_all(struct reader *in, const struct raw_spec *raw, tspi_spec *spec)
 {
     int nodes = (int)spec->nodes;
@@ -429,6 +510,9 @@ static void get_all(struct reader *in, const struct raw_spec *raw, tspi_spec *sp
     get_clock(in, &raw->clock, spec);
     get_experiment(in, &raw->experiment, spec);
     get_stages(in, raw, spec);
+    get_hosts(in, raw, spec);
+    if (spec->hosts_n) /* only the cores of the conductor's machine could be saturated */
+        spec->experiment.null_run = false;
 }
 
 static tsp_status read_onto(const char *text, size_t len, const char *name, tspi_spec *spec, tsp_error *err)
@@ -477,6 +561,13 @@ void tspi_spec_release(tspi_spec *spec)
     for (uint32_t k = 0; k < spec->stages_n; k++)
         free(spec->stages[k].name);
     free(spec->stages);
+    for (uint32_t k = 0; k < spec->hosts_n; k++) {
+        free(spec->hosts[k].name);
+        free(spec->hosts[k].ssh);
+        free(spec->hosts[k].address);
+        free(spec->hosts[k].truespan);
+    }
+    free(spec->hosts);
     free(spec->name);
     free(spec->transport);
     free(spec->engine.name);

@@ -23,7 +23,7 @@ enum tspi_role {
 enum tspi_arrival { TSPI_ARRIVAL_POISSON, TSPI_ARRIVAL_CONSTANT, TSPI_ARRIVAL_CLOSED };
 enum tspi_nodes { TSPI_NODES_AUTO, TSPI_NODES_NETNS, TSPI_NODES_PROCESS };
 
-enum { TSPI_STAGES_MAX = 32, TSPI_WORKERS_MAX = 64, TSPI_SWEEP_MAX = 64 };
+enum { TSPI_STAGES_MAX = 32, TSPI_WORKERS_MAX = 64, TSPI_HOSTS_MAX = 32, TSPI_SWEEP_MAX = 64 };
 
 typedef struct {
     char *name;
@@ -33,7 +33,16 @@ typedef struct {
     uint32_t to_n;
     enum tspi_role role;
     uint32_t to[TSPI_STAGES_MAX]; /* rows in stages */
+    uint32_t host;                /* row in hosts, where there are any */
 } tspi_stage_spec;
+
+/* A machine that runs the nodes of some stages. */
+typedef struct {
+    char *name;
+    char *ssh;      /* what ssh is told to get there, options and destination; NULL = this machine */
+    char *address;  /* at which the other hosts reach its nodes */
+    char *truespan; /* the program there; NULL = truespan, found by its shell */
+} tspi_host_spec;
 
 typedef struct {
     char *name;
@@ -78,6 +87,9 @@ typedef struct {
         int64_t health_window_ns;
         int64_t bucket_ns; /* of the figures over time; 0 = a twentieth of the duration, where clocks drift */
     } experiment;
+
+    tspi_host_spec *hosts; /* none = all nodes on this machine */
+    uint32_t hosts_n;
 
     tspi_stage_spec *stages;
     uint32_t stages_n;

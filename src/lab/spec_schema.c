@@ -81,6 +81,19 @@ static const cyaml_schema_value_t stage_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_stage, stage_fields),
 };
 
+static const cyaml_schema_field_t host_fields[] = {
+    TEXT("name", struct raw_host, name),
+    TEXT("ssh", struct raw_host, ssh),
+    TEXT("address", struct raw_host, address),
+    TEXT("truespan", struct raw_host, truespan),
+    CYAML_FIELD_SEQUENCE("stages", OPTIONAL_PTR, struct raw_host, stages, &text_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t host_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_host, host_fields),
+};
+
 static const cyaml_schema_field_t spec_fields[] = {
     TEXT("name", struct raw_spec, name),
     TEXT("seed", struct raw_spec, seed),
@@ -92,6 +105,7 @@ static const cyaml_schema_field_t spec_fields[] = {
     CYAML_FIELD_MAPPING("link", OPTIONAL, struct raw_spec, link, link_fields),
     CYAML_FIELD_MAPPING("clock", OPTIONAL, struct raw_spec, clock, clock_fields),
     CYAML_FIELD_MAPPING("experiment", OPTIONAL, struct raw_spec, experiment, experiment_fields),
+    CYAML_FIELD_SEQUENCE("hosts", OPTIONAL_PTR, struct raw_spec, hosts, &host_entry, 0, CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("stages", OPTIONAL_PTR, struct raw_spec, stages, &stage_entry, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,
 };

@@ -13,6 +13,12 @@ struct raw_stage {
     unsigned to_count;
 };
 
+struct raw_host {
+    char *name, *ssh, *address, *truespan;
+    char **stages;
+    unsigned stages_count;
+};
+
 struct raw_step {
     char *at, *size;
     double *slew_ppm;
@@ -63,6 +69,8 @@ struct raw_spec {
     struct raw_link link;
     struct raw_clock clock;
     struct raw_experiment experiment;
+    struct raw_host *hosts;
+    unsigned hosts_count;
     struct raw_stage *stages;
     unsigned stages_count;
 };

@@ -115,6 +115,27 @@ static void put_stages(tspi_buf *out, const tspi_spec *spec)
     }
 }
 
+static void put_hosts(tspi_buf *out, const tspi_spec *spec)
+{
+    if (spec->hosts_n)
+        tspi_buf_puts(out, "hosts:\n");
+    for (uint32_t k = 0; k < spec->hosts_n; k++) {
+        const tspi_host_spec *host = &spec->hosts[k];
+        put_text(out, "  - name", host->name);
+        put_text(out, "    ssh", host->ssh);
+        put_text(out, "    address", host->address);
+        put_text(out, "    truespan", host->truespan);
+        tspi_buf_puts(out, "    stages: [");
+        const char *comma = "";
+        for (uint32_t s = 0; s < spec->stages_n; s++)
+            if (spec->stages[s].host == k) {
+                tspi_buf_printf(out, "%s%s", comma, spec->stages[s].name);
+                comma = ", ";
+            }
+        tspi_buf_puts(out, "]\n");
+    }
+}
+
 void tspi_spec_write(const tspi_spec *spec, tspi_buf *out)
 {
     put_text(out, "name", spec->name);
@@ -139,4 +160,5 @@ void tspi_spec_write(const tspi_spec *spec, tspi_buf *out)
     put_clock(out, spec);
     put_experiment(out, spec);
     put_stages(out, spec);
+    put_hosts(out, spec);
 }

@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""A lab over several machines: two network namespaces, each with a real sshd, joined by veth pairs. Prints TAP.
+
+usage: lab_hosts.py TRUESPAN"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+from lab_tap import STAGES, Lab, Place, Spans, Tap, read_truth, root_with_namespaces  # noqa: E402
+
+ADDRESSES = {"here": "10.211.77.1", "a": "10.211.77.2", "b": "10.211.77.3"}
+
+
+def run(*words, **options):
+    subprocess.run(words, check=True, capture_output=True, **options)
+
+
+class Machines:
+    """Hosts a and b: a namespace each, with sshd, reached from here and from each other."""
+
+    def __init__(self, place):
+        self.place = place
+        self.names = {host: f"tsp{os.getpid()}{host}" for host in "ab"}
+        self.servers = []
+        self.keys = os.path.join(place.base, "ssh")
+        os.mkdir(self.keys, 0o700)
+        for name in ("user", "host"):
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", os.path.join(self.keys, name))
+
+    def inside(self, host):
+        return () if host == "here" else ("ip", "netns", "exec", self.names[host])
+
+    def veth(self, one, other):
+        """A cable between two of them: addresses on lo, a route by the device."""
+        ends = [f"tsp{os.getpid() % 100000}{one[0]}{other[0]}", f"tsp{os.getpid() % 100000}{other[0]}{one[0]}"]
+        run("ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
+        for host, end in zip((one, other), ends):
+            if host != "here":
+                run("ip", "link", "set", end, "netns", self.names[host])
+        for host, end, peer in ((one, ends[0], other), (other, ends[1], one)):
+            run(*self.inside(host), "ip", "link", "set", end, "up")
+            run(*self.inside(host), "ip", "route", "add", ADDRESSES[peer] + "/32", "dev", end, "src", ADDRESSES[host])
+
+    def start(self):
+        for host in "ab":
+            run("ip", "netns", "add", self.names[host])
+            run(*self.inside(host), "ip", "link", "set", "lo", "up")
+            run(*self.inside(host), "ip", "address", "add", ADDRESSES[host] + "/32", "dev", "lo")
+        run("ip", "address", "add", ADDRESSES["here"] + "/32", "dev", "lo")
+        for one, other in (("here", "a"), ("here", "b"), ("a", "b")):
+            self.veth(one, other)
+        os.makedirs("/run/sshd", exist_ok=True)
+        for host in "ab":
+            self.servers.append(self.sshd(host))
+
+    def sshd(self, host):
+        pub = open(os.path.join(self.keys, "user.pub"), encoding="utf-8").read()
+        keys = self.place.write(f"ssh/authorized_{host}", pub)
+        os.chmod(keys, 0o600)
+        config = self.place.write(f"ssh/sshd_{host}", "\n".join([
+            "Port 22", f"ListenAddress {ADDRESSES[host]}", f"HostKey {self.keys}/host",
+            f"AuthorizedKeysFile {keys}", "PasswordAuthentication no", "UsePAM no", "PermitRootLogin yes",
+            "StrictModes no", f"PidFile {self.keys}/pid_{host}", ""]))
+        with open(os.path.join(self.place.base, f"sshd_{host}.log"), "wb") as log:
+            server = subprocess.Popen([*self.inside(host), shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f",
+                                       config], stderr=log)
+        deadline = time.monotonic() + 20
+        while subprocess.run(self.ssh(host).split() + ["true"], capture_output=True, check=False).returncode != 0:
+            if time.monotonic() > deadline or server.poll() is not None:
+                raise RuntimeError(f"sshd of {host} does not answer")
+            time.sleep(0.05)
+        return server
+
+    def ssh(self, host, program="ssh "):
+        return (f"{program}-F none -i {self.keys}/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
+                f"-o LogLevel=ERROR root@{ADDRESSES[host]}")
+
+    def stop(self):
+        for server in self.servers:
+            server.terminate()
+            server.wait()
+        for host in "ab":
+            subprocess.run(["ip", "netns", "del", self.names[host]], capture_output=True, check=False)
+        subprocess.run(["ip", "address", "del", ADDRESSES["here"] + "/32", "dev", "lo"], capture_output=True,
+                       check=False)
+
+    def spec(self, lab, stages_of, truespan=None, ssh_to_b=None):
+        program = os.path.join(self.place.base, "truespan")
+        if not os.path.exists(program):
+            os.symlink(lab.truespan, program)
+        hosts = [{"name": "here", "address": ADDRESSES["here"], "stages": stages_of["here"]}]
+        for host in "ab":
+            hosts.append({"name": f"machine-{host}", "address": ADDRESSES[host], "stages": stages_of[host],
+                          "ssh": self.ssh(host, ""), "truespan": truespan or program})
+        if ssh_to_b:
+            hosts[2]["ssh"] = ssh_to_b
+        return self.place.write("hosts.yaml", json.dumps({
+            "engine": {"max_tokens": 8}, "link": {"delay": "2ms", "jitter": "0ms"}, "load": {"prompts": self.prompts()},
+            "hosts": hosts}))
+
+    def prompts(self):
+        return self.place.write("prompts.txt", "In the beginning\nAnd the king said\nBlessed are they\n")
+
+
+SPREAD = {"here": ["gateway", "sink"], "a": ["preprocess", "postprocess"], "b": ["inference"]}
+QUICK = ["--quick", "--sweep", "0ms,5ms", "--duration", "3s"]
+
+
+def remote_folders():
+    return [name for name in os.listdir("/tmp") if name.startswith("truespan-node-")]
+
+
+def spread_run(tap, lab, machines):
+    """Stages on three machines: every span comes home, the truth with it, and answers are the reference's."""
+    place = machines.place
+    before = remote_folders()
+    code, out, err = lab.run(place, machines.spec(lab, SPREAD), *QUICK, "--json", timeout=120)
+    if not tap.equal(code, 1, f"exit code ({err})"):
+        return
+    runs = json.loads(out)["runs"]
+    for row in runs:
+        tap.check(row["outputs_match"], "answers differ from the reference's at", row["skew_ns"])
+        tap.check(row["requests"] > 20, "requests:", row["requests"])
+    tap.equal(runs[0]["negative_spans"], 0, "negative spans without skew")
+    tap.check(runs[1]["negative_spans"] > 0, "5 ms of skew over 2 ms of delay show nothing")
+    for name in ("zmq-0ms", "zmq-5ms"):
+        folder = os.path.join(place.out, name)
+        tap.equal(sorted(os.listdir(os.path.join(folder, "otlp"))), sorted(s + "-0.jsonl" for s in STAGES), "files")
+        spans = Spans(folder)
+        truth = read_truth(folder)
+        tap.equal(len(truth), len(spans.rows), f"truth beside every span of {name}")
+        tap.equal({row["host"] for row in spans.rows}, {s + "-0" for s in STAGES}, "nodes that wrote")
+        late = [child["start"] - parent["start"] for parent, child in spans.hops()]
+        tap.check(name != "zmq-0ms" or min(late) >= 2_000_000, "a hop faster than the link's delay:", min(late))
+    tap.check(place.wait_for_nobody(), "left running:", place.processes())
+    tap.equal(remote_folders(), before, "folders left on the machines")
+
+
+def node_killed(tap, lab, machines):
+    """A node on another machine dies: one line that names it and its host's ssh, exit 2, nobody left anywhere."""
+    place = machines.place
+    before = remote_folders()
+    subprocess.run(["rm", "-rf", place.out], check=True)
+    process = lab.start(place, machines.spec(lab, SPREAD), "--quick", "--sweep", "0ms", "--duration", "60s")
+    deadline = time.monotonic() + 30
+    victim = None
+    while victim is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+        folder = os.path.join(place.out, "zmq-0ms", "run.log")
+        if not os.path.exists(folder):
+            continue
+        victim = next((pid for pid, words in place.processes().items() if "--remote" in words and
+                       "inference" in words and words[0].endswith("truespan")), None)
+    if not tap.check(victim, "no remote node was ever seen"):
+        process.kill()
+        return
+    os.kill(victim, signal.SIGKILL)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    tap.equal(process.returncode, 2, "exit code")
+    tap.check(time.monotonic() - began < 20, "it took", time.monotonic() - began, "s to end")
+    tap.equal(len(err.splitlines()), 1, f"lines: {err}")
+    tap.check("inference" in err and "machine-b" in err, "the line does not name node and host:", err)
+    tap.check(place.wait_for_nobody(), "left running:", place.processes())
+    for name in set(remote_folders()) - set(before):  # of the node that could not tidy up
+        shutil.rmtree(os.path.join("/tmp", name))
+
+
+def conductor_killed(tap, lab, machines):
+    """The conductor is killed outright: nodes on other machines see their stream end, and go."""
+    place = machines.place
+    subprocess.run(["rm", "-rf", place.out], check=True)
+    before = remote_folders()
+    process = lab.start(place, machines.spec(lab, SPREAD), "--quick", "--sweep", "0ms", "--duration", "60s")
+    deadline = time.monotonic() + 30
+    while len([w for w in place.processes().values() if "--remote" in w and w[0].endswith("truespan")]) < 3:
+        time.sleep(0.02)
+        if not tap.check(time.monotonic() < deadline, "the nodes never came up"):
+            break
+    process.kill()
+    process.communicate()
+    tap.check(place.wait_for_nobody(), "left running:", place.processes())
+    tap.equal(remote_folders(), before, "folders left on the machines")
+
+
+def out_of_reach(tap, lab, machines):
+    """No such key, no such program, nobody there: exit 2 and one line with ssh's own words."""
+    place = machines.place
+    key = machines.ssh("b", "").replace(f"{machines.keys}/user", "/nonexistent")
+    for change, *words in (
+            ({"ssh_to_b": key}, "machine-b", "denied"),
+            ({"truespan": "/nonexistent/truespan"}, "machine-", "/nonexistent/truespan")):
+        subprocess.run(["rm", "-rf", place.out], check=True)
+        code, out, err = lab.run(place, machines.spec(lab, SPREAD, **change), *QUICK, timeout=60)
+        tap.equal(code, 2, "exit code")
+        tap.equal(out, "", "standard output")
+        tap.equal(len(err.splitlines()), 1, f"lines: {err}")
+        for word in words:
+            tap.check(word in err, f"'{word}' is not in: {err}")
+        tap.check(place.wait_for_nobody(), "left running:", place.processes())
+
+
+def bad_hosts(tap, lab):
+    place = Place()
+    for text, *words in (
+            ('hosts: [{name: x, address: 1.2.3.4, stages: [gateway]}]', "no host has the stage", "preprocess"),
+            ('hosts:\n  - {name: x, stages: [gateway]}', "line 2", "address"),
+            ('hosts:\n  - {name: x, address: "a b", stages: [gateway]}', "line 2", "address"),
+            ('hosts:\n  - {name: x, address: h, truespan: "x; rm -rf /", stages: [gateway]}', "plain path"),
+            ('hosts:\n  - {name: x, address: h, stages: [gateway, gateway]}', "stands at two hosts"),
+            ('hosts:\n  - {name: x, address: h, stages: [nobody]}', "no stage 'nobody'")):
+        code, _, err = lab.run(place, place.write("spec.yaml", text))
+        tap.equal(code, 2, f"exit code of {text}")
+        for word in words:
+            tap.check(word in err, f"'{word}' is not in: {err}")
+    place.remove()
+
+
+def main():
+    lab = Lab(sys.argv[1])
+    tap = Tap()
+    tap.run("hosts that make no sense are refused", bad_hosts, lab)
+    missing = root_with_namespaces()
+    for program in ("ssh", "sshd", "ssh-keygen", "ip"):
+        missing = missing or (None if shutil.which(program) or os.path.exists("/usr/sbin/" + program) else
+                              f"{program} is not installed")
+    tests = [("stages on three machines", spread_run), ("a node on another machine is killed", node_killed),
+             ("the conductor is killed", conductor_killed), ("machines out of reach", out_of_reach)]
+    if missing:
+        for name, _ in tests:
+            tap.run(name, lambda _: missing)
+        tap.done()
+    place = Place()
+    machines = Machines(place)
+    try:
+        machines.start()
+        for name, test in tests:
+            tap.run(name, test, lab, machines)
+    finally:
+        machines.stop()
+        place.remove()
+    tap.done()
+
+
+main()
