@@ -301,6 +301,10 @@ bool hop_sim_make(hop_sim *sim, const char *shape, uint64_t seed)
     } else if (!strcmp(shape, "congestion")) {
         set_clocks(sim, 5, true, 0);
         run(sim, 50, congested);
+    } else if (!strcmp(shape, "dense")) {
+        set_clocks(sim, 5, true, 40);
+        run(sim, 1000, rpc_trace);
+        make_late(sim, 0.02);
     } else
         return false;
     if (!strcmp(shape, "quantum"))

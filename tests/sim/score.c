@@ -85,26 +85,12 @@ static void score_clock(const hop_sim *sim, uint32_t clock, const tsp_clock_resu
     score_steps(sim, clock, result, score);
 }
 
-bool sim_score_run(const hop_sim *sim, unsigned threads, uint32_t quorum, sim_score *ret_score)
+bool sim_score_solver(const hop_sim *sim, const tsp_solver *solver, sim_score *ret_score)
 {
-    tsp_solver_config config = {.clocks = sim->clocks, .reference = 0, .threads = threads, .quorum = quorum};
     tsp_solver_summary_row summary;
-    tsp_solver *solver = NULL;
-    tsp_error err = {0};
-    struct timespec start, end;
-    double *errors = NULL, *widths = NULL;
     size_t knots = 0, widths_n = 0;
 
     memset(ret_score, 0, sizeof *ret_score);
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    if (tsp_solver_new(&config, &solver, &err) != TSP_OK ||
-        tsp_solver_add_hops(solver, sim->hops, sim->n, &err) != TSP_OK || tsp_solver_run(solver, &err) != TSP_OK) {
-        printf("# %s\n", err.message);
-        tsp_solver_free(solver);
-        return false;
-    }
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    ret_score->seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
     tsp_solver_summary(solver, &summary);
     ret_score->hops = sim->n;
     ret_score->before = summary.violations_before;
@@ -115,27 +101,55 @@ bool sim_score_run(const hop_sim *sim, unsigned threads, uint32_t quorum, sim_sc
         if (tsp_solver_clock(solver, c, &result, NULL) == TSP_OK)
             knots += result.knots_n;
     }
-    errors = malloc((knots + 1) * sizeof *errors);
-    widths = malloc((knots + 1) * sizeof *widths);
+    double *errors = malloc((knots + 1) * sizeof *errors), *widths = malloc((knots + 1) * sizeof *widths);
     for (uint32_t c = 1; errors && widths && c < sim->clocks; c++) {
         tsp_clock_result result;
         if (tsp_solver_clock(solver, c, &result, NULL) == TSP_OK)
             score_clock(sim, c, &result, ret_score, errors, widths, &widths_n);
     }
-    for (size_t k = 0; k < sim->n; k++) {
-        bool late = sim->late[k] & 1, labelled = tsp_solver_hop_label(solver, k) == TSP_HOP_LATE;
-        ret_score->late_true += late;
-        ret_score->late_labelled += labelled;
-        ret_score->late_right += late && labelled;
+    bool ok = errors && widths;
+    if (ok) {
+        qsort(errors, ret_score->estimated, sizeof *errors, by_value);
+        qsort(widths, widths_n, sizeof *widths, by_value);
+        ret_score->p50_us = quantile(errors, ret_score->estimated, 0.5);
+        ret_score->p99_us = quantile(errors, ret_score->estimated, 0.99);
+        ret_score->worst_us = quantile(errors, ret_score->estimated, 1);
+        ret_score->half_width_us = quantile(widths, widths_n, 0.5);
     }
-    qsort(errors, ret_score->estimated, sizeof *errors, by_value);
-    qsort(widths, widths_n, sizeof *widths, by_value);
-    ret_score->p50_us = quantile(errors, ret_score->estimated, 0.5);
-    ret_score->p99_us = quantile(errors, ret_score->estimated, 0.99);
-    ret_score->worst_us = quantile(errors, ret_score->estimated, 1);
-    ret_score->half_width_us = quantile(widths, widths_n, 0.5);
     free(errors);
     free(widths);
+    return ok;
+}
+
+static void score_labels(const hop_sim *sim, const tsp_solver *solver, sim_score *score)
+{
+    for (size_t k = 0; k < sim->n; k++) {
+        bool late = sim->late[k] & 1, labelled = tsp_solver_hop_label(solver, k) == TSP_HOP_LATE;
+        score->late_true += late;
+        score->late_labelled += labelled;
+        score->late_right += late && labelled;
+    }
+}
+
+bool sim_score_run(const hop_sim *sim, unsigned threads, uint32_t quorum, sim_score *ret_score)
+{
+    tsp_solver_config config = {.clocks = sim->clocks, .reference = 0, .threads = threads, .quorum = quorum};
+    tsp_solver *solver = NULL;
+    tsp_error err = {0};
+    struct timespec start, end;
+    bool ok;
+
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    if (tsp_solver_new(&config, &solver, &err) != TSP_OK ||
+        tsp_solver_add_hops(solver, sim->hops, sim->n, &err) != TSP_OK || tsp_solver_run(solver, &err) != TSP_OK) {
+        printf("# %s\n", err.message);
+        tsp_solver_free(solver);
+        return false;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    ok = sim_score_solver(sim, solver, ret_score);
+    ret_score->seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
+    score_labels(sim, solver, ret_score);
     tsp_solver_free(solver);
-    return true;
+    return ok;
 }

@@ -21,4 +21,7 @@ typedef struct {
 /* False: the solver failed; the message is printed. tweak, if not NULL, may change the configuration. */
 bool sim_score_run(const hop_sim *sim, unsigned threads, uint32_t quorum, sim_score *ret_score);
 
+/* The same of a solver that has run elsewhere, on these hops or some of them: all but the labels of hops and the time. */
+bool sim_score_solver(const hop_sim *sim, const tsp_solver *solver, sim_score *ret_score);
+
 #endif
