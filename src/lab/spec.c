@@ -10,6 +10,7 @@
 
 #include "base/duration.h"
 #include "lab/spec_line.h"
+#include "lab/spec_reader.h"
 #include "lab/spec_schema.h"
 
 extern const char tspi_default_spec[];
@@ -137,162 +138,91 @@ static void unload(struct raw_spec *raw)
 
 /* ------------------------------------------------------------------ from the raw values to a spec */
 
-struct reader {
-    const char *text, *name;
-    size_t len;
-    tsp_error *err;
-    tsp_status rc; /* of the first failure; later ones are not reported */
-};
-
-TSP_PRINTF(3, 4) static void bad(struct reader *in, const char *path, const char *format, ...)
+static void get_engine(tspi_spec_reader *in, const struct raw_engine *raw, tspi_spec *spec)
 {
-    char what[256];
-    va_list args;
-
-    if (in->rc != TSP_OK)
-        return;
-    va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
-    va_end(args);
-    in->rc = tsp_error_set(in->err, TSP_EINVAL, "%s: line %zu: %s: %s", in->name,
-                           tspi_spec_line(in->text, in->len, path), path, what);
+    tspi_spec_get_text(raw->name, &spec->engine.name);
+    tspi_spec_get_text(raw->model, &spec->engine.model);
+    tspi_spec_get_count(in, "engine.max_tokens", raw->max_tokens, 1, 100000, &spec->engine.max_tokens);
+    tspi_spec_get_count(in, "engine.chunk_tokens", raw->chunk_tokens, 1, 100000, &spec->engine.chunk_tokens);
+    tspi_spec_get_count(in, "engine.slots", raw->slots, 1, 256, &spec->engine.slots);
+    tspi_spec_get_number(in, "engine.temperature", raw->temperature, 0, 10, &spec->engine.temperature);
 }
 
-/* A seed: libcyaml would take -1 for the largest number. */
-static void get_seed(struct reader *in, const char *from, uint64_t *to)
+static void get_phases(tspi_spec_reader *in, const struct raw_load *raw, tspi_spec *spec)
 {
-    char *end;
+    char path[64];
 
-    if (!from)
-        return;
-    errno = 0;
-    uint64_t value = strtoull(from, &end, 10);
-    if (!isdigit((unsigned char)from[0]) || *end || errno)
-        bad(in, "seed", "'%s' is no whole number below 2^64", from);
-    else
-        *to = value;
-}
-
-static void get_text(const char *from, char **to)
-{
-    if (from) {
-        free(*to);
-        *to = strdup(from);
+    if (raw->phases_count > TSPI_PHASES_MAX)
+        tspi_spec_bad(in, "load.phases", "%u phases are more than the %d that fit", raw->phases_count, TSPI_PHASES_MAX);
+    for (uint32_t k = 0; k < raw->phases_count && in->rc == TSP_OK; k++) {
+        int64_t at_ns = 0;
+        double rate = 0;
+        snprintf(path, sizeof path, "load.phases[%u]", k);
+        if (!raw->phases[k].at || !raw->phases[k].rate)
+            tspi_spec_bad(in, path, "a phase needs a time 'at' and a 'rate'");
+        snprintf(path, sizeof path, "load.phases[%u].at", k);
+        tspi_spec_get_duration(in, path, raw->phases[k].at, 0, 365 * TSPI_DAY_NS, &at_ns);
+        if (k && at_ns < spec->load.phases[k - 1].at_ns)
+            tspi_spec_bad(in, path, "it lies before the phase above it");
+        snprintf(path, sizeof path, "load.phases[%u].rate", k);
+        tspi_spec_get_number(in, path, raw->phases[k].rate, 0.001, 1e6, &rate);
+        spec->load.phases[k].at_ns = at_ns;
+        spec->load.phases[k].rate_per_s = rate;
+        spec->load.phases_n = k + 1;
     }
 }
 
-static void get_count(struct reader *in, const char *path, const uint32_t *from, uint32_t lo, uint32_t hi, uint32_t *to)
-{
-    if (!from)
-        return;
-    if (*from < lo || *from > hi)
-        bad(in, path, "%u is not between %u and %u", *from, lo, hi);
-    else
-        *to = *from;
-}
-
-static void get_number(struct reader *in, const char *path, const double *from, double lo, double hi, double *to)
-{
-    if (!from)
-        return;
-    if (!(*from >= lo && *from <= hi))
-        bad(in, path, "%g is not between %g and %g", *from, lo, hi);
-    else
-        *to = *from;
-}
-
-static void get_duration(struct reader *in, const char *path, const char *from, int64_t lo, int64_t hi, int64_t *to)
-{
-    char low[32], high[32];
-    int64_t ns;
-
-    if (!from)
-        return;
-    if (!tspi_duration_parse(from, &ns)) {
-        bad(in, path, "'%s' is no duration: write a number with a unit, such as 5ms", from);
-        return;
-    }
-    tspi_duration_format(lo, low, sizeof low);
-    tspi_duration_format(hi, high, sizeof high);
-    if (ns < lo || ns > hi)
-        bad(in, path, "%s is not between %s and %s", from, low, high);
-    else
-        *to = ns;
-}
-
-static void get_word(struct reader *in, const char *path, const char *from, const char *const *words, size_t n, int *to)
-{
-    if (!from)
-        return;
-    for (size_t k = 0; k < n; k++)
-        if (!strcmp(from, words[k])) {
-            *to = (int)k;
-            return;
-        }
-    bad(in, path, "'%s' is none of the words it can be (%s, %s%s)", from, words[0], words[1], n > 2 ? " ..." : "");
-}
-
-enum { HOUR_S = 3600 };
-static const int64_t second = TSP_NS_PER_S, hour = HOUR_S * TSP_NS_PER_S, day = 24 * HOUR_S * TSP_NS_PER_S;
-
-static void get_engine(struct reader *in, const struct raw_engine *raw, tspi_spec *spec)
-{
-    get_text(raw->name, &spec->engine.name);
-    get_text(raw->model, &spec->engine.model);
-    get_count(in, "engine.max_tokens", raw->max_tokens, 1, 100000, &spec->engine.max_tokens);
-    get_count(in, "engine.chunk_tokens", raw->chunk_tokens, 1, 100000, &spec->engine.chunk_tokens);
-    get_count(in, "engine.slots", raw->slots, 1, 256, &spec->engine.slots);
-    get_number(in, "engine.temperature", raw->temperature, 0, 10, &spec->engine.temperature);
-}
-
-static void get_load(struct reader *in, const struct raw_load *raw, tspi_spec *spec)
+static void get_load(tspi_spec_reader *in, const struct raw_load *raw, tspi_spec *spec)
 {
     int arrival = (int)spec->load.arrival;
 
-    get_word(in, "load.arrival", raw->arrival, arrival_names, 3, &arrival);
+    tspi_spec_get_word(in, "load.arrival", raw->arrival, arrival_names, 3, &arrival);
     spec->load.arrival = (enum tspi_arrival)arrival;
-    get_number(in, "load.rate", raw->rate, 0.001, 1e6, &spec->load.rate_per_s);
-    get_count(in, "load.concurrency", raw->concurrency, 1, 100000, &spec->load.concurrency);
-    get_text(raw->prompts, &spec->load.prompts);
+    tspi_spec_get_number(in, "load.rate", raw->rate, 0.001, 1e6, &spec->load.rate_per_s);
+    tspi_spec_get_count(in, "load.concurrency", raw->concurrency, 1, 100000, &spec->load.concurrency);
+    tspi_spec_get_text(raw->prompts, &spec->load.prompts);
+    get_phases(in, raw, spec);
 }
 
-static void get_link(struct reader *in, const struct raw_link *raw, tspi_spec *spec)
+static void get_link(tspi_spec_reader *in, const struct raw_link *raw, tspi_spec *spec)
 {
-    get_duration(in, "link.delay", raw->delay, 0, 60 * second, &spec->link.delay_ns);
-    get_duration(in, "link.jitter", raw->jitter, 0, 60 * second, &spec->link.jitter_ns);
-    get_number(in, "link.loss", raw->loss, 0, 0.99, &spec->link.loss);
-    get_number(in, "link.rate_mbit", raw->rate_mbit, 0, 1e6, &spec->link.rate_mbit);
+    tspi_spec_get_duration(in, "link.delay", raw->delay, 0, 60 * TSP_NS_PER_S, &spec->link.delay_ns);
+    tspi_spec_get_duration(in, "link.jitter", raw->jitter, 0, 60 * TSP_NS_PER_S, &spec->link.jitter_ns);
+    tspi_spec_get_number(in, "link.loss", raw->loss, 0, 0.99, &spec->link.loss);
+    tspi_spec_get_number(in, "link.rate_mbit", raw->rate_mbit, 0, 1e6, &spec->link.rate_mbit);
 }
 
-static void get_clock(struct reader *in, const struct raw_clock *raw, tspi_spec *spec)
+static void get_clock(tspi_spec_reader *in, const struct raw_clock *raw, tspi_spec *spec)
 {
     double drift_ppm = (double)spec->clock.drift_ppb / 1000, wander_ppm = (double)spec->clock.wander_ppb / 1000;
 
-    get_text(raw->stage, &spec->clock_stage);
-    get_duration(in, "clock.offset", raw->offset, -day, day, &spec->clock.offset_ns);
-    get_number(in, "clock.drift_ppm", raw->drift_ppm, -100000, 100000, &drift_ppm);
-    get_number(in, "clock.wander_ppm", raw->wander_ppm, 0, 10000, &wander_ppm);
+    tspi_spec_get_text(raw->stage, &spec->clock_stage);
+    tspi_spec_get_duration(in, "clock.offset", raw->offset, -TSPI_DAY_NS, TSPI_DAY_NS, &spec->clock.offset_ns);
+    tspi_spec_get_number(in, "clock.drift_ppm", raw->drift_ppm, -100000, 100000, &drift_ppm);
+    tspi_spec_get_number(in, "clock.wander_ppm", raw->wander_ppm, 0, 10000, &wander_ppm);
     spec->clock.drift_ppb = llround(drift_ppm * 1000);
     spec->clock.wander_ppb = llround(wander_ppm * 1000);
-    get_duration(in, "clock.ntp_peak", raw->ntp_peak, 0, hour, &spec->clock.ntp_peak_ns);
-    get_duration(in, "clock.ntp_period", raw->ntp_period, second, day, &spec->clock.ntp_period_ns);
+    tspi_spec_get_duration(in, "clock.ntp_peak", raw->ntp_peak, 0, TSPI_HOUR_NS, &spec->clock.ntp_peak_ns);
+    tspi_spec_get_duration(in, "clock.ntp_period", raw->ntp_period, TSP_NS_PER_S, TSPI_DAY_NS,
+                           &spec->clock.ntp_period_ns);
     if (raw->steps_count > TSPI_CLOCK_STEPS_MAX)
-        bad(in, "clock.steps", "%u steps are more than the %d that fit", raw->steps_count, TSPI_CLOCK_STEPS_MAX);
+        tspi_spec_bad(in, "clock.steps", "%u steps are more than the %d that fit", raw->steps_count,
+                      TSPI_CLOCK_STEPS_MAX);
     for (uint32_t k = 0; k < raw->steps_count && in->rc == TSP_OK; k++) {
         char path[64];
         int64_t at_ns = 0, size_ns = 0;
         double slew_ppm = 0;
         snprintf(path, sizeof path, "clock.steps[%u]", k);
         if (!raw->steps[k].at || !raw->steps[k].size)
-            bad(in, path, "a step needs a time 'at' and a 'size'");
+            tspi_spec_bad(in, path, "a step needs a time 'at' and a 'size'");
         snprintf(path, sizeof path, "clock.steps[%u].at", k);
-        get_duration(in, path, raw->steps[k].at, 0, 365 * day, &at_ns);
+        tspi_spec_get_duration(in, path, raw->steps[k].at, 0, 365 * TSPI_DAY_NS, &at_ns);
         if (k && at_ns < spec->clock.steps[k - 1].at_ns)
-            bad(in, path, "it lies before the step above it");
+            tspi_spec_bad(in, path, "it lies before the step above it");
         snprintf(path, sizeof path, "clock.steps[%u].size", k);
-        get_duration(in, path, raw->steps[k].size, -day, day, &size_ns);
+        tspi_spec_get_duration(in, path, raw->steps[k].size, -TSPI_DAY_NS, TSPI_DAY_NS, &size_ns);
         snprintf(path, sizeof path, "clock.steps[%u].slew_ppm", k);
-        get_number(in, path, raw->steps[k].slew_ppm, 0, 100000, &slew_ppm);
+        tspi_spec_get_number(in, path, raw->steps[k].slew_ppm, 0, 100000, &slew_ppm);
         spec->clock.steps[k].at_ns = at_ns;
         spec->clock.steps[k].size_ns = size_ns;
         spec->clock.steps[k].slew_ppb = llround(slew_ppm * 1000);
@@ -300,34 +230,36 @@ static void get_clock(struct reader *in, const struct raw_clock *raw, tspi_spec 
     }
 }
 
-static void get_experiment(struct reader *in, const struct raw_experiment *raw, tspi_spec *spec)
+static void get_experiment(tspi_spec_reader *in, const struct raw_experiment *raw, tspi_spec *spec)
 {
     int null_run = spec->experiment.null_run;
 
     if (raw->sweep) {
         if (!raw->sweep_count || raw->sweep_count > TSPI_SWEEP_MAX)
-            bad(in, "experiment.sweep", "give between 1 and %d skews", TSPI_SWEEP_MAX);
+            tspi_spec_bad(in, "experiment.sweep", "give between 1 and %d skews", TSPI_SWEEP_MAX);
         for (uint32_t k = 0; k < raw->sweep_count && k < TSPI_SWEEP_MAX; k++) {
             char path[64];
             snprintf(path, sizeof path, "experiment.sweep[%u]", k);
-            get_duration(in, path, raw->sweep[k], -day, day, &spec->experiment.sweep_ns[k]);
+            tspi_spec_get_duration(in, path, raw->sweep[k], -TSPI_DAY_NS, TSPI_DAY_NS, &spec->experiment.sweep_ns[k]);
             for (uint32_t other = 0; other < k; other++)
                 if (spec->experiment.sweep_ns[other] == spec->experiment.sweep_ns[k])
-                    bad(in, path, "%s stands twice", raw->sweep[k]);
+                    tspi_spec_bad(in, path, "%s stands twice", raw->sweep[k]);
             spec->experiment.sweep_n = k + 1;
         }
     }
-    get_duration(in, "experiment.duration", raw->duration, second / 10, 7 * day, &spec->experiment.duration_ns);
-    get_count(in, "experiment.requests", raw->requests, 0, 100000000, &spec->experiment.requests);
-    get_count(in, "experiment.rounds", raw->rounds, 1, 1000, &spec->experiment.rounds);
-    get_word(in, "experiment.null_run", raw->null_run, bool_names, 2, &null_run);
+    tspi_spec_get_duration(in, "experiment.duration", raw->duration, TSP_NS_PER_S / 10, 7 * TSPI_DAY_NS,
+                           &spec->experiment.duration_ns);
+    tspi_spec_get_count(in, "experiment.requests", raw->requests, 0, 100000000, &spec->experiment.requests);
+    tspi_spec_get_count(in, "experiment.rounds", raw->rounds, 1, 1000, &spec->experiment.rounds);
+    tspi_spec_get_word(in, "experiment.null_run", raw->null_run, bool_names, 2, &null_run);
     spec->experiment.null_run = null_run;
-    get_count(in, "experiment.throughput_pairs", raw->throughput_pairs, 0, 1000, &spec->experiment.throughput_pairs);
-    get_count(in, "experiment.throughput_requests", raw->throughput_requests, 1, 1000000,
-              &spec->experiment.throughput_requests);
-    get_duration(in, "experiment.health_window", raw->health_window, second / 10, day,
-                 &spec->experiment.health_window_ns);
-    get_duration(in, "experiment.bucket", raw->bucket, 0, day, &spec->experiment.bucket_ns);
+    tspi_spec_get_count(in, "experiment.throughput_pairs", raw->throughput_pairs, 0, 1000,
+                        &spec->experiment.throughput_pairs);
+    tspi_spec_get_count(in, "experiment.throughput_requests", raw->throughput_requests, 1, 1000000,
+                        &spec->experiment.throughput_requests);
+    tspi_spec_get_duration(in, "experiment.health_window", raw->health_window, TSP_NS_PER_S / 10, TSPI_DAY_NS,
+                           &spec->experiment.health_window_ns);
+    tspi_spec_get_duration(in, "experiment.bucket", raw->bucket, 0, TSPI_DAY_NS, &spec->experiment.bucket_ns);
 }
 
 static bool name_is_plain(const char *name)
@@ -340,7 +272,7 @@ static bool name_is_plain(const char *name)
     return len > 0 && len <= 40 && isalnum((unsigned char)name[0]); /* "-" alone would be a list in YAML */
 }
 
-static void get_stage(struct reader *in, const struct raw_stage *raw, uint32_t k, tspi_spec *spec)
+static void get_stage(tspi_spec_reader *in, const struct raw_stage *raw, uint32_t k, tspi_spec *spec)
 {
     tspi_stage_spec *stage = &spec->stages[k];
     char path[64];
@@ -350,17 +282,17 @@ static void get_stage(struct reader *in, const struct raw_stage *raw, uint32_t k
     snprintf(path, sizeof path, "stages[%u].name", k);
     if (!raw->name || !name_is_plain(raw->name)) {
         snprintf(path, sizeof path, raw->name ? "stages[%u].name" : "stages[%u]", k);
-        bad(in, path, "a stage needs a name of up to 40 letters, digits, '-' and '_', the first no dash");
+        tspi_spec_bad(in, path, "a stage needs a name of up to 40 letters, digits, '-' and '_', the first no dash");
         return;
     }
     if (tspi_spec_stage(spec, raw->name) >= 0)
-        bad(in, path, "two stages are called '%s'", raw->name);
-    get_text(raw->name, &stage->name);
+        tspi_spec_bad(in, path, "two stages are called '%s'", raw->name);
+    tspi_spec_get_text(raw->name, &stage->name);
     snprintf(path, sizeof path, "stages[%u].role", k);
-    get_word(in, path, raw->role ? raw->role : raw->name, role_names, TSPI_ROLES_N, &role);
+    tspi_spec_get_word(in, path, raw->role ? raw->role : raw->name, role_names, TSPI_ROLES_N, &role);
     stage->role = (enum tspi_role)role;
     snprintf(path, sizeof path, "stages[%u].workers", k);
-    get_count(in, path, raw->workers, 1, TSPI_WORKERS_MAX, &stage->workers);
+    tspi_spec_get_count(in, path, raw->workers, 1, TSPI_WORKERS_MAX, &stage->workers);
 }
 
 static bool sends_to(const tspi_stage_spec *stage, int to)
@@ -371,7 +303,7 @@ static bool sends_to(const tspi_stage_spec *stage, int to)
     return false;
 }
 
-static void get_targets(struct reader *in, const struct raw_stage *raw, uint32_t k, tspi_spec *spec)
+static void get_targets(tspi_spec_reader *in, const struct raw_stage *raw, uint32_t k, tspi_spec *spec)
 {
     tspi_stage_spec *stage = &spec->stages[k];
 
@@ -380,17 +312,17 @@ static void get_targets(struct reader *in, const struct raw_stage *raw, uint32_t
         int to = tspi_spec_stage(spec, raw->to[e]);
         snprintf(path, sizeof path, "stages[%u].to[%u]", k, e);
         if (to < 0)
-            bad(in, path, "there is no stage '%s'", raw->to[e]);
+            tspi_spec_bad(in, path, "there is no stage '%s'", raw->to[e]);
         else if (to == (int)k)
-            bad(in, path, "a stage cannot send to itself");
+            tspi_spec_bad(in, path, "a stage cannot send to itself");
         else if (sends_to(stage, to)) /* so there are never more than stages */
-            bad(in, path, "'%s' stands twice", raw->to[e]);
+            tspi_spec_bad(in, path, "'%s' stands twice", raw->to[e]);
         else
             stage->to[stage->to_n++] = (uint32_t)to;
     }
 }
 
-static void get_stages(struct reader *in, const struct raw_spec *raw, tspi_spec *spec)
+static void get_stages(tspi_spec_reader *in, const struct raw_spec *raw, tspi_spec *spec)
 {
     if (!raw->stages)
         return;
@@ -400,7 +332,7 @@ static void get_stages(struct reader *in, const struct raw_spec *raw, tspi_spec 
     spec->stages = calloc(raw->stages_count + 1, sizeof *spec->stages);
     spec->stages_n = 0;
     if (!spec->stages || raw->stages_count < 2 || raw->stages_count > TSPI_STAGES_MAX) {
-        bad(in, "stages", "give between 2 and %d stages", TSPI_STAGES_MAX);
+        tspi_spec_bad(in, "stages", "give between 2 and %d stages", TSPI_STAGES_MAX);
         return;
     }
     for (uint32_t k = 0; k < raw->stages_count && in->rc == TSP_OK; k++) {
@@ -422,7 +354,7 @@ static bool is_plain_word(const char *text, const char *also)
     return true;
 }
 
-static void get_host_stages(struct reader *in, const struct raw_host *raw, uint32_t k, tspi_spec *spec, bool *placed)
+static void get_host_stages(tspi_spec_reader *in, const struct raw_host *raw, uint32_t k, tspi_spec *spec, bool *placed)
 {
     char path[64];
 
@@ -430,9 +362,9 @@ static void get_host_stages(struct reader *in, const struct raw_host *raw, uint3
         int stage = tspi_spec_stage(spec, raw->stages[s]);
         snprintf(path, sizeof path, "hosts[%u].stages[%u]", k, s);
         if (stage < 0)
-            bad(in, path, "there is no stage '%s'", raw->stages[s]);
+            tspi_spec_bad(in, path, "there is no stage '%s'", raw->stages[s]);
         else if (placed[stage])
-            bad(in, path, "'%s' stands at two hosts", raw->stages[s]);
+            tspi_spec_bad(in, path, "'%s' stands at two hosts", raw->stages[s]);
         else {
             placed[stage] = true;
             spec->stages[stage].host = k;
@@ -440,40 +372,40 @@ static void get_host_stages(struct reader *in, const struct raw_host *raw, uint3
     }
 }
 
-static void get_host(struct reader *in, const struct raw_host *raw, uint32_t k, tspi_spec *spec)
+static void get_host(tspi_spec_reader *in, const struct raw_host *raw, uint32_t k, tspi_spec *spec)
 {
     tspi_host_spec *host = &spec->hosts[k];
     char path[64];
 
-    get_text(raw->name, &host->name);
-    get_text(raw->ssh, &host->ssh);
-    get_text(raw->address, &host->address);
-    get_text(raw->truespan, &host->truespan);
+    tspi_spec_get_text(raw->name, &host->name);
+    tspi_spec_get_text(raw->ssh, &host->ssh);
+    tspi_spec_get_text(raw->address, &host->address);
+    tspi_spec_get_text(raw->truespan, &host->truespan);
     snprintf(path, sizeof path, "hosts[%u]", k);
     if (!host->name || !is_plain_word(host->name, "-_.")) {
-        bad(in, path, "a host needs a name of letters, digits, '-', '_' and '.'");
+        tspi_spec_bad(in, path, "a host needs a name of letters, digits, '-', '_' and '.'");
         return;
     }
     for (uint32_t other = 0; other < k; other++)
         if (!strcmp(spec->hosts[other].name, host->name))
-            bad(in, path, "two hosts are called '%s'", host->name);
+            tspi_spec_bad(in, path, "two hosts are called '%s'", host->name);
     if (!host->address || !is_plain_word(host->address, "-.:%")) {
-        bad(in, path, "host '%s' needs the address at which the other hosts reach it", host->name);
+        tspi_spec_bad(in, path, "host '%s' needs the address at which the other hosts reach it", host->name);
         return;
     }
     snprintf(path, sizeof path, "hosts[%u].truespan", k);
     if (host->truespan && !is_plain_word(host->truespan, "-_./~+"))
-        bad(in, path, "'%s' is no plain path", host->truespan);
+        tspi_spec_bad(in, path, "'%s' is no plain path", host->truespan);
 }
 
-static void get_hosts(struct reader *in, const struct raw_spec *raw, tspi_spec *spec)
+static void get_hosts(tspi_spec_reader *in, const struct raw_spec *raw, tspi_spec *spec)
 {
     bool placed[TSPI_STAGES_MAX] = {false};
 
     if (!raw->hosts_count)
         return;
     if (raw->hosts_count > TSPI_HOSTS_MAX) {
-        bad(in, "hosts", "%u hosts are more than the %d that fit", raw->hosts_count, TSPI_HOSTS_MAX);
+        tspi_spec_bad(in, "hosts", "%u hosts are more than the %d that fit", raw->hosts_count, TSPI_HOSTS_MAX);
         return;
     }
     spec->hosts = calloc(raw->hosts_count, sizeof *spec->hosts);
@@ -488,27 +420,28 @@ static void get_hosts(struct reader *in, const struct raw_spec *raw, tspi_spec *
     }
     for (uint32_t s = 0; s < spec->stages_n && in->rc == TSP_OK; s++)
         if (!placed[s])
-            bad(in, "hosts", "no host has the stage '%s': once there are hosts, every stage needs one",
-                spec->stages[s].name);
+            tspi_spec_bad(in, "hosts", "no host has the stage '%s': once there are hosts, every stage needs one",
+                          spec->stages[s].name);
 }
 
-static void get_all(struct reader *in, const struct raw_spec *raw, tspi_spec *spec)
+static void get_all(tspi_spec_reader *in, const struct raw_spec *raw, tspi_spec *spec)
 {
     int nodes = (int)spec->nodes;
     uint32_t port = spec->port;
 
-    get_text(raw->name, &spec->name);
-    get_seed(in, raw->seed, &spec->seed);
-    get_text(raw->transport, &spec->transport);
-    get_word(in, "nodes", raw->nodes, nodes_names, 3, &nodes);
+    tspi_spec_get_text(raw->name, &spec->name);
+    tspi_spec_get_seed(in, raw->seed, &spec->seed);
+    tspi_spec_get_text(raw->transport, &spec->transport);
+    tspi_spec_get_word(in, "nodes", raw->nodes, nodes_names, 3, &nodes);
     spec->nodes = (enum tspi_nodes)nodes;
-    get_count(in, "port", raw->port, 0, 65535, &port);
+    tspi_spec_get_count(in, "port", raw->port, 0, 65535, &port);
     spec->port = (uint16_t)port;
     get_engine(in, &raw->engine, spec);
     get_load(in, &raw->load, spec);
     get_link(in, &raw->link, spec);
     get_clock(in, &raw->clock, spec);
     get_experiment(in, &raw->experiment, spec);
+    tspi_sim_spec_get(in, &raw->sim, &spec->sim);
     get_stages(in, raw, spec);
     get_hosts(in, raw, spec);
     if (spec->hosts_n) /* only the cores of the conductor's machine could be saturated */
@@ -517,7 +450,7 @@ static void get_all(struct reader *in, const struct raw_spec *raw, tspi_spec *sp
 
 static tsp_status read_onto(const char *text, size_t len, const char *name, tspi_spec *spec, tsp_error *err)
 {
-    struct reader in = {text, name, len, err, TSP_OK};
+    tspi_spec_reader in = {text, name, len, err, TSP_OK};
     struct raw_spec *raw = NULL;
     tsp_status rc = load(text, len, name, &raw, err);
 
@@ -574,5 +507,6 @@ void tspi_spec_release(tspi_spec *spec)
     free(spec->engine.model);
     free(spec->load.prompts);
     free(spec->clock_stage);
+    tspi_sim_spec_release(&spec->sim);
     *spec = (tspi_spec){0};
 }

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "clock/clock_model.h"
+#include "lab/spec_sim.h"
 #include "truespan/base.h"
 
 enum tspi_role {
@@ -23,7 +24,7 @@ enum tspi_role {
 enum tspi_arrival { TSPI_ARRIVAL_POISSON, TSPI_ARRIVAL_CONSTANT, TSPI_ARRIVAL_CLOSED };
 enum tspi_nodes { TSPI_NODES_AUTO, TSPI_NODES_NETNS, TSPI_NODES_PROCESS };
 
-enum { TSPI_STAGES_MAX = 32, TSPI_WORKERS_MAX = 64, TSPI_HOSTS_MAX = 32, TSPI_SWEEP_MAX = 64 };
+enum { TSPI_STAGES_MAX = 32, TSPI_WORKERS_MAX = 64, TSPI_HOSTS_MAX = 32, TSPI_SWEEP_MAX = 64, TSPI_PHASES_MAX = 64 };
 
 typedef struct {
     char *name;
@@ -63,7 +64,12 @@ typedef struct {
         enum tspi_arrival arrival;
         double rate_per_s;    /* requests, open loop */
         uint32_t concurrency; /* requests in flight, closed loop */
-        char *prompts;        /* file of prompts, one a line; NULL = the built-in ones */
+        struct {
+            int64_t at_ns; /* after the block's start */
+            double rate_per_s;
+        } phases[TSPI_PHASES_MAX]; /* open loop: from then on this rate; in order of time */
+        uint32_t phases_n;
+        char *prompts; /* file of prompts, one a line; NULL = the built-in ones */
     } load;
 
     struct {
@@ -90,6 +96,8 @@ typedef struct {
 
     tspi_host_spec *hosts; /* none = all nodes on this machine */
     uint32_t hosts_n;
+
+    tspi_sim_spec sim; /* virtual time only */
 
     tspi_stage_spec *stages;
     uint32_t stages_n;

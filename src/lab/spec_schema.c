@@ -18,11 +18,22 @@ static const cyaml_schema_field_t engine_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t phase_fields[] = {
+    TEXT("at", struct raw_phase, at),
+    CYAML_FIELD_FLOAT_PTR("rate", OPTIONAL_PTR, struct raw_phase, rate),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t phase_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_phase, phase_fields),
+};
+
 static const cyaml_schema_field_t load_fields[] = {
     TEXT("arrival", struct raw_load, arrival),
     CYAML_FIELD_FLOAT_PTR("rate", OPTIONAL_PTR, struct raw_load, rate),
     CYAML_FIELD_UINT_PTR("concurrency", OPTIONAL_PTR, struct raw_load, concurrency),
     TEXT("prompts", struct raw_load, prompts),
+    CYAML_FIELD_SEQUENCE("phases", OPTIONAL_PTR, struct raw_load, phases, &phase_entry, 0, CYAML_UNLIMITED),
     CYAML_FIELD_END,
 };
 
@@ -69,6 +80,55 @@ static const cyaml_schema_field_t experiment_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t edge_fields[] = {
+    TEXT("from", struct raw_edge, from),
+    TEXT("to", struct raw_edge, to),
+    TEXT("delay", struct raw_edge, delay),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t edge_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_edge, edge_fields),
+};
+
+static const cyaml_schema_field_t congestion_fields[] = {
+    TEXT("from", struct raw_congestion, from),
+    TEXT("to", struct raw_congestion, to),
+    TEXT("at", struct raw_congestion, at),
+    TEXT("for", struct raw_congestion, length),
+    TEXT("delay", struct raw_congestion, delay),
+    TEXT("spread", struct raw_congestion, spread),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t congestion_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_congestion, congestion_fields),
+};
+
+static const cyaml_schema_field_t sim_fields[] = {
+    TEXT("delays", struct raw_sim, delays),
+    CYAML_FIELD_FLOAT_PTR("shape", OPTIONAL_PTR, struct raw_sim, shape),
+    TEXT("delays_file", struct raw_sim, delays_file),
+    TEXT("wake", struct raw_sim, wake),
+    TEXT("wake_spread", struct raw_sim, wake_spread),
+    TEXT("receive", struct raw_sim, receive),
+    TEXT("send", struct raw_sim, send),
+    TEXT("tokenize", struct raw_sim, tokenize),
+    TEXT("token", struct raw_sim, token),
+    TEXT("detokenize", struct raw_sim, detokenize),
+    TEXT("service", struct raw_sim, service),
+    TEXT("late_by", struct raw_sim, late_by),
+    TEXT("offset", struct raw_sim, offset),
+    CYAML_FIELD_FLOAT_PTR("work_spread", OPTIONAL_PTR, struct raw_sim, work_spread),
+    CYAML_FIELD_FLOAT_PTR("saturated", OPTIONAL_PTR, struct raw_sim, saturated),
+    CYAML_FIELD_FLOAT_PTR("late_stamps", OPTIONAL_PTR, struct raw_sim, late_stamps),
+    CYAML_FIELD_FLOAT_PTR("drift_ppm", OPTIONAL_PTR, struct raw_sim, drift_ppm),
+    CYAML_FIELD_FLOAT_PTR("wander_ppm", OPTIONAL_PTR, struct raw_sim, wander_ppm),
+    CYAML_FIELD_SEQUENCE("edges", OPTIONAL_PTR, struct raw_sim, edges, &edge_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("congestion", OPTIONAL_PTR, struct raw_sim, congestion, &congestion_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t stage_fields[] = {
     TEXT("name", struct raw_stage, name),
     TEXT("role", struct raw_stage, role),
@@ -106,6 +166,7 @@ static const cyaml_schema_field_t spec_fields[] = {
     CYAML_FIELD_MAPPING("clock", OPTIONAL, struct raw_spec, clock, clock_fields),
     CYAML_FIELD_MAPPING("experiment", OPTIONAL, struct raw_spec, experiment, experiment_fields),
     CYAML_FIELD_SEQUENCE("hosts", OPTIONAL_PTR, struct raw_spec, hosts, &host_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_MAPPING("sim", OPTIONAL, struct raw_spec, sim, sim_fields),
     CYAML_FIELD_SEQUENCE("stages", OPTIONAL_PTR, struct raw_spec, stages, &stage_entry, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,
 };

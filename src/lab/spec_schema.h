@@ -35,6 +35,13 @@ struct raw_load {
     double *rate;
     uint32_t *concurrency;
     char *prompts;
+    struct raw_phase *phases;
+    unsigned phases_count;
+};
+
+struct raw_phase {
+    char *at;
+    double *rate;
 };
 
 struct raw_link {
@@ -60,6 +67,24 @@ struct raw_experiment {
     char *health_window, *bucket;
 };
 
+struct raw_edge {
+    char *from, *to, *delay;
+};
+
+struct raw_congestion {
+    char *from, *to, *at, *length, *delay, *spread;
+};
+
+struct raw_sim {
+    char *delays, *delays_file, *wake, *wake_spread, *receive, *send, *tokenize, *token, *detokenize, *service;
+    char *late_by, *offset;
+    double *shape, *work_spread, *saturated, *late_stamps, *drift_ppm, *wander_ppm;
+    struct raw_edge *edges;
+    unsigned edges_count;
+    struct raw_congestion *congestion;
+    unsigned congestion_count;
+};
+
 struct raw_spec {
     char *name;
     char *seed, *transport, *nodes;
@@ -71,6 +96,7 @@ struct raw_spec {
     struct raw_experiment experiment;
     struct raw_host *hosts;
     unsigned hosts_count;
+    struct raw_sim sim;
     struct raw_stage *stages;
     unsigned stages_count;
 };

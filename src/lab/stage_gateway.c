@@ -106,11 +106,22 @@ static tsp_status ask(tspi_node *node, int64_t arrival_ns, tsp_error *err)
     return tspi_node_send(node, &asked->root, &head, text, len, err);
 }
 
+/* Requests per second so long after the block's start. */
+static double rate_at(const tspi_node *node, int64_t since_ns)
+{
+    const tspi_spec *spec = node->spec;
+    double rate = node->block.rate_per_s;
+
+    for (uint32_t k = 0; k < spec->load.phases_n && spec->load.phases[k].at_ns <= since_ns; k++)
+        rate = spec->load.phases[k].rate_per_s;
+    return rate;
+}
+
 /* A worker's share of all arrivals. The gap of a Poisson process is exponential; latency counts from the arrival that
  * was due, not from when this loop got round to it. */
-static int64_t next_gap_ns(tspi_node *node)
+static int64_t next_gap_ns(tspi_node *node, int64_t since_ns)
 {
-    double mean = 1e9 * node->stage->workers / node->block.rate_per_s;
+    double mean = 1e9 * node->stage->workers / rate_at(node, since_ns);
 
     if (node->block.arrival == TSPI_ARRIVAL_CONSTANT)
         return (int64_t)mean;
@@ -147,7 +158,7 @@ static tsp_status go(tspi_node *node, tsp_error *err)
     s->begun_ns = s->heard_ns = now_of(node);
     s->issuing = true;
     if (node->block.arrival != TSPI_ARRIVAL_CLOSED) {
-        s->next_ns = s->begun_ns + next_gap_ns(node);
+        s->next_ns = s->begun_ns + next_gap_ns(node, 0);
         return TSP_OK;
     }
     tsp_status rc = TSP_OK;
@@ -178,7 +189,7 @@ static tsp_status tick(tspi_node *node, int64_t now_ns, tsp_error *err)
         if (!s->in_flight)
             s->heard_ns = now_ns;
         rc = ask(node, s->next_ns, err);
-        s->next_ns += next_gap_ns(node);
+        s->next_ns += next_gap_ns(node, s->next_ns - s->begun_ns);
     }
     if (rc == TSP_OK && s->in_flight && now_ns - s->heard_ns >= answer_timeout_ns)
         rc = tsp_error_set(err, TSP_ECLOSED, "%u of %u requests got no answer within %d s", s->in_flight, s->asked_n,

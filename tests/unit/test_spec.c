@@ -121,6 +121,67 @@ static void draw_stages(tspi_random *random, tspi_spec *spec)
     }
 }
 
+/* Of the rows only what a spec's stages have names for. */
+static void draw_sim(tspi_random *random, tspi_sim_spec *sim)
+{
+    int64_t *const times[] = {&sim->wake_ns,     &sim->wake_spread_ns, &sim->receive_ns,    &sim->send_ns,
+                              &sim->tokenize_ns, &sim->token_ns,       &sim->detokenize_ns, &sim->service_ns,
+                              &sim->late_by_ns,  &sim->offset_ns};
+
+    sim->delays = (enum tspi_delays)tspi_random_below(random, TSPI_DELAYS_N);
+    sim->delays_file = sim->delays == TSPI_DELAYS_EMPIRICAL ? draw_text(random) : NULL;
+    sim->shape = tspi_random_uniform(random, 0.01, 100);
+    for (size_t k = 0; k < sizeof times / sizeof *times; k++)
+        *times[k] = draw_ns(random, 0, 60 * TSP_NS_PER_S);
+    sim->work_spread = tspi_random_unit(random);
+    sim->saturated = tspi_random_uniform(random, 1, 1000);
+    sim->late_stamps = tspi_random_unit(random);
+    sim->drift_ppb = draw_ns(random, 0, 10000000);
+    sim->wander_ppb = draw_ns(random, 0, 10000000);
+    sim->edges_n = draw_count(random, 0, 3);
+    sim->congestion_n = draw_count(random, 0, 3);
+    sim->edges = calloc(3, sizeof *sim->edges);
+    sim->congestion = calloc(3, sizeof *sim->congestion);
+    for (uint32_t k = 0; k < sim->edges_n; k++)
+        sim->edges[k] = (tspi_sim_edge){strdup("gateway"), k ? strdup("sink") : NULL, draw_ns(random, 0, 1000000)};
+    for (uint32_t k = 0; k < sim->congestion_n; k++)
+        sim->congestion[k] = (tspi_sim_congestion){
+            k ? strdup("sink") : NULL,   strdup("gateway"),           draw_ns(random, 0, INT64_C(1) << 50),
+            draw_ns(random, 1, 1000000), draw_ns(random, 0, 1000000), draw_ns(random, 0, 1000000)};
+}
+
+static void check_text(const char *what, const char *got, const char *want)
+{
+    if (!got != !want || (got && strcmp(got, want) != 0))
+        TEST_FAIL("%s: got \"%s\", want \"%s\"", what, got ? got : "(null)", want ? want : "(null)");
+}
+
+static void check_sim(const tspi_sim_spec *got, const tspi_sim_spec *want)
+{
+    tspi_sim_spec a = *got, b = *want;
+
+    CHECK_INT(got->edges_n, want->edges_n);
+    for (uint32_t k = 0; k < want->edges_n && k < got->edges_n; k++) {
+        check_text("edges.from", got->edges[k].from, want->edges[k].from);
+        check_text("edges.to", got->edges[k].to, want->edges[k].to);
+        CHECK_INT(got->edges[k].delay_ns, want->edges[k].delay_ns);
+    }
+    CHECK_INT(got->congestion_n, want->congestion_n);
+    for (uint32_t k = 0; k < want->congestion_n && k < got->congestion_n; k++) {
+        check_text("congestion.from", got->congestion[k].from, want->congestion[k].from);
+        check_text("congestion.to", got->congestion[k].to, want->congestion[k].to);
+        CHECK_INT(got->congestion[k].at_ns, want->congestion[k].at_ns);
+        CHECK_INT(got->congestion[k].for_ns, want->congestion[k].for_ns);
+        CHECK_INT(got->congestion[k].delay_ns, want->congestion[k].delay_ns);
+        CHECK_INT(got->congestion[k].spread_ns, want->congestion[k].spread_ns);
+    }
+    check_text("delays_file", got->delays_file, want->delays_file);
+    a.delays_file = b.delays_file = NULL;
+    a.edges = b.edges = NULL;
+    a.congestion = b.congestion = NULL;
+    CHECK(!memcmp(&a, &b, sizeof a));
+}
+
 static void draw_spec(tspi_random *random, tspi_spec *spec)
 {
     const int64_t day = 24 * 3600 * TSP_NS_PER_S;
@@ -138,6 +199,12 @@ static void draw_spec(tspi_random *random, tspi_spec *spec)
     spec->engine.slots = draw_count(random, 1, 256);
     spec->engine.temperature = tspi_random_uniform(random, 0, 10);
     spec->load.arrival = (enum tspi_arrival)tspi_random_below(random, 3);
+    spec->load.phases_n = draw_count(random, 0, 3);
+    for (uint32_t k = 0; k < spec->load.phases_n; k++) {
+        spec->load.phases[k].at_ns = draw_ns(random, 0, day) + k * day;
+        spec->load.phases[k].rate_per_s = 0.001 + tspi_random_exponential(random, 100);
+    }
+    draw_sim(random, &spec->sim);
     spec->load.rate_per_s = 0.001 + tspi_random_exponential(random, 100);
     spec->load.concurrency = draw_count(random, 1, 100000);
     if (tspi_random_below(random, 2))
@@ -169,15 +236,10 @@ static void draw_spec(tspi_random *random, tspi_spec *spec)
     spec->experiment.throughput_pairs = draw_count(random, 0, 1000);
     spec->experiment.throughput_requests = draw_count(random, 1, 1000000);
     spec->experiment.health_window_ns = draw_ns(random, TSP_NS_PER_S / 10, day);
+    spec->experiment.bucket_ns = draw_ns(random, 0, day);
     draw_stages(random, spec);
     free(spec->clock_stage);
     spec->clock_stage = strdup(spec->stages[tspi_random_below(random, spec->stages_n)].name);
-}
-
-static void check_text(const char *what, const char *got, const char *want)
-{
-    if (!got != !want || (got && strcmp(got, want) != 0))
-        TEST_FAIL("%s: got \"%s\", want \"%s\"", what, got ? got : "(null)", want ? want : "(null)");
 }
 
 static void check_stages(const tspi_spec *got, const tspi_spec *want)
@@ -200,6 +262,10 @@ static void check_same(const tspi_spec *got, const tspi_spec *want)
     check_text("engine.model", got->engine.model, want->engine.model);
     check_text("load.prompts", got->load.prompts, want->load.prompts);
     check_text("clock.stage", got->clock_stage, want->clock_stage);
+    check_sim(&got->sim, &want->sim);
+    CHECK_INT(got->load.phases_n, want->load.phases_n);
+    CHECK(!memcmp(got->load.phases, want->load.phases, want->load.phases_n * sizeof *want->load.phases));
+    CHECK_INT(got->experiment.bucket_ns, want->experiment.bucket_ns);
     CHECK(got->seed == want->seed);
     CHECK_INT(got->nodes, want->nodes);
     CHECK_INT(got->port, want->port);
