@@ -30,6 +30,8 @@ static tsp_status open_engine(tspi_node *node, tsp_error *err)
         .jobs = node->ops->engine_jobs,
         .max_sessions = node->spec->engine.slots,
     };
+    if (node->world->open_engine)
+        return node->world->open_engine(node->world, &config, &node->engine, err);
     return tspi_engine_open(&config, &node->engine, err);
 }
 
@@ -227,6 +229,9 @@ void tspi_node_span_begin(tspi_node *node, const tspi_lab_span *parent, const ch
 tsp_status tspi_node_span_end(tspi_node *node, tspi_lab_span *span, tsp_error *err)
 {
     span->end = tspi_node_stamp(node);
+    if (span->start.late_ns && span->end.local_ns < span->start.local_ns) /* no span ends before it is begun */
+        span->end.late_ns = span->start.local_ns - span->end.local_ns;
+    span->end.local_ns += span->end.late_ns;
     return tspi_span_writer_add(&node->spans, span, err);
 }
 
@@ -259,6 +264,13 @@ static tspi_msg *build(const tspi_lab_head *head, const tspi_lab_span *span, con
     return msg;
 }
 
+/* A start that is written late: what the span says is later than what happened. */
+static void write_late(tspi_lab_span *span, int64_t late_ns)
+{
+    span->start.local_ns += late_ns;
+    span->start.late_ns = late_ns;
+}
+
 /* The send stamp is the PRODUCER span's start, taken before the message leaves; its end is when the transport has it.
  */
 static tsp_status send_to(tspi_node *node, const tspi_lab_span *parent, uint32_t stage, const tspi_lab_head *head,
@@ -277,7 +289,11 @@ static tsp_status send_to(tspi_node *node, const tspi_lab_span *parent, uint32_t
     if (!msg)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", len);
     tsp_status rc = node->world->send(node->world, stage, worker, msg, err);
-    return rc == TSP_OK ? tspi_node_span_end(node, &span, err) : rc;
+    if (rc != TSP_OK)
+        return rc;
+    if (node->world->late_ns)
+        write_late(&span, node->world->late_ns(node->world));
+    return tspi_node_span_end(node, &span, err);
 }
 
 tsp_status tspi_node_send(tspi_node *node, const tspi_lab_span *parent, const tspi_lab_head *head, const void *body,

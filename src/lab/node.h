@@ -18,6 +18,11 @@ typedef struct tspi_world {
     /* Deliver msg to a worker of a stage; takes msg whatever happens, and queues it if need be. */
     tsp_status (*send)(struct tspi_world *world, uint32_t stage, uint32_t worker, tspi_msg *take_msg, tsp_error *err);
     const char *messaging_system; /* messaging.system of the spans */
+    /* NULL = tspi_engine_open. */
+    tsp_status (*open_engine)(struct tspi_world *world, const tspi_engine_config *config, tspi_engine **ret_engine,
+                              tsp_error *err);
+    /* By how much the sent stamp that is being taken is written late; NULL = never. */
+    int64_t (*late_ns)(struct tspi_world *world);
 } tspi_world;
 
 /* A stretch of the experiment: one clock model, one load, one folder for what it leaves. */

@@ -94,7 +94,11 @@ static void put_truth(tspi_buf *truth, const tspi_lab_span *span)
     tspi_buf_puts(truth, "\",\"end\":\"");
     put_decimal(truth, span->end.true_ns);
     tspi_buf_puts(truth, "\",\"start_offset_ns\":");
-    put_decimal(truth, span->start.local_ns - span->start.true_ns);
+    put_decimal(truth, span->start.local_ns - span->start.true_ns - span->start.late_ns);
+    if (span->start.late_ns) {
+        tspi_buf_puts(truth, ",\"start_late_ns\":");
+        put_decimal(truth, span->start.late_ns);
+    }
     tspi_buf_puts(truth, "}\n");
 }
 

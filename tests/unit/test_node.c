@@ -60,7 +60,8 @@ static void open_world(struct world *w, const tspi_spec *spec)
     char path[128];
 
     memset(w, 0, sizeof *w);
-    w->base = (tspi_world){wall_ns, monotonic_ns, world_send, "virtual"};
+    w->base = (tspi_world){
+        .wall_ns = wall_ns, .monotonic_ns = monotonic_ns, .send = world_send, .messaging_system = "virtual"};
     tspi_random_seed(&w->random, seed);
     for (uint32_t s = 0; s < spec->stages_n; s++)
         for (uint32_t worker = 0; worker < spec->stages[s].workers; worker++) {
