@@ -178,6 +178,9 @@ void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE 
     fputc('\n', out);
     print_words(spec, result, out);
     print_throughput(result, out);
+    for (size_t k = 0; k < result->gaps_n; k++)
+        fprintf(out, "GAP in %s: %s. The block was left out and repeated.\n", result->gaps[k].block,
+                result->gaps[k].why);
     fprintf(out, "\nReport: %s/report.html   Figures: %s/summary.json   Traces: %s/*/otlp   (%.0f s)\n", result->folder,
             result->folder, result->folder, result->seconds);
 }

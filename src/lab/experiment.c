@@ -10,12 +10,16 @@
 #include <unistd.h>
 
 #include "base/duration.h"
+#include "lab/gap.h"
 #include "lab/measure.h"
 #include "lab/reference.h"
 
 /* The block that warms caches, connections and TCP windows, and is not measured: so many requests, or so long. */
 enum { WARM_UP_REQUESTS = 100 };
 static const int64_t warm_up_ns = 2 * TSP_NS_PER_S;
+
+/* A block that fails as often will fail again. */
+enum { TRIES_MAX = 3 };
 
 struct planned {
     enum { WARM_UP, POINT, PAIR } kind;
@@ -35,6 +39,7 @@ struct experiment {
     uint8_t (*reference)[32];
     struct planned *plan;
     uint32_t plan_n, at;
+    uint32_t begun_n;        /* blocks so far, repeated ones too: their ids */
     uint32_t *done_blocks;   /* of each run */
     uint64_t block_requests; /* seen when the current block began */
     uint64_t block_tokens;
@@ -271,7 +276,7 @@ static tspi_block block_of(struct experiment *x, const struct planned *planned)
 {
     const tspi_spec *spec = x->spec;
     tspi_block block = {
-        .id = x->at + 1,
+        .id = ++x->begun_n,
         .clock = spec->clock,
         .arrival = TSPI_ARRIVAL_CLOSED,
         .rate_per_s = spec->load.rate_per_s,
@@ -336,6 +341,79 @@ static tsp_status run_block(struct experiment *x, tsp_error *err)
     return TSP_OK;
 }
 
+static void stop_runner(struct experiment *x)
+{
+    x->options->runner->stop(x->runner);
+    x->runner = NULL;
+}
+
+/* A new start after a failure is warmed up like the first. */
+static tsp_status start_again(struct experiment *x, const tspi_runner_config *config, tsp_error *err)
+{
+    uint32_t at = x->at;
+
+    x->progress = (tspi_progress){0};
+    tsp_status rc = x->options->runner->start(config, &x->runner, err);
+    if (rc == TSP_OK && at) {
+        x->at = 0;
+        rc = run_block(x, err);
+        x->at = at;
+    }
+    return rc;
+}
+
+/* What a block is part of, in words. */
+static void name_block(const struct experiment *x, const struct planned *planned, char *ret_name, size_t size)
+{
+    char skew[32];
+
+    if (planned->kind == WARM_UP) {
+        snprintf(ret_name, size, "the warm-up");
+        return;
+    }
+    const tspi_run_result *run = &x->result->runs[planned->run];
+    bool is_point = planned->kind == POINT;
+    tspi_duration_format(is_point ? run->skew_ns : x->result->throughput[planned->skew].skew_ns, skew, sizeof skew);
+    snprintf(ret_name, size, "%s of %s%s", is_point ? "the traces" : "the throughput", skew,
+             is_point && run->null_run ? ", saturated" : "");
+}
+
+/* The block at hand failed: cut off what it wrote, note the gap. */
+static tsp_status leave_out(struct experiment *x, const char *folder, const tspi_run_lengths *lengths,
+                            const tsp_error *why, tsp_error *err)
+{
+    struct timespec now;
+    char name[80];
+
+    stop_runner(x);
+    clock_gettime(CLOCK_REALTIME, &now);
+    name_block(x, &x->plan[x->at], name, sizeof name);
+    tsp_status rc = tspi_run_lengths_restore(x->spec, folder, lengths, err);
+    return rc == TSP_OK ? tspi_gap_add(x->result, now.tv_sec * TSP_NS_PER_S + now.tv_nsec, name, why->message, err)
+                        : rc;
+}
+
+/* A block, begun again after a failure where the spec asks for it. */
+static tsp_status run_block_to_its_end(struct experiment *x, const tspi_runner_config *config, tsp_error *err)
+{
+    const struct planned *planned = &x->plan[x->at];
+    const char *folder = planned->kind == POINT ? x->result->runs[planned->run].folder : "";
+    tspi_run_lengths lengths;
+    tsp_status rc = tspi_run_lengths_note(x->spec, folder, &lengths, err);
+
+    for (int tries = 1; rc == TSP_OK; tries++) {
+        rc = x->runner ? TSP_OK : start_again(x, config, err);
+        if (rc == TSP_OK)
+            rc = run_block(x, err);
+        if (rc == TSP_OK || rc == TSP_EINTERRUPTED || !x->spec->experiment.go_on || tries == TRIES_MAX)
+            break;
+        tsp_error why = *err;
+        rc = leave_out(x, folder, &lengths, &why, err);
+    }
+    tspi_run_lengths_release(&lengths);
+    return rc;
+}
+
 static tsp_status run_plan(struct experiment *x, tsp_error *err)
 {
     const tspi_runner_config config = {
@@ -346,13 +424,14 @@ static tsp_status run_plan(struct experiment *x, tsp_error *err)
         .ctx = x,
         .interrupted = x->options->interrupted,
     };
+    /* What cannot start the first time will hardly start the second. */
     tsp_status rc = x->options->runner->start(&config, &x->runner, err);
 
     if (rc != TSP_OK)
         return rc;
     for (x->at = 0; x->at < x->plan_n && rc == TSP_OK; x->at++)
-        rc = run_block(x, err);
-    x->options->runner->stop(x->runner);
+        rc = run_block_to_its_end(x, &config, err);
+    stop_runner(x);
     if (rc == TSP_EINTERRUPTED) {
         x->result->partial = true;
         rc = TSP_OK;

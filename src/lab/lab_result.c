@@ -27,6 +27,7 @@ void tspi_lab_result_release(tspi_lab_result *result)
     for (size_t k = 0; k < result->throughput_n; k++)
         free(result->throughput[k].rates);
     free(result->throughput);
+    free(result->gaps);
     result->runs = NULL;
     result->throughput = NULL;
     result->runs_n = result->throughput_n = 0;

@@ -53,6 +53,13 @@ typedef struct {
     tspi_ratio ratio;   /* with over without; the rows' intervals hold together with 95 % */
 } tspi_throughput_result;
 
+/* A block that failed, was left out and then repeated. */
+typedef struct {
+    int64_t at_ns;  /* when it failed, Unix ns */
+    char block[80]; /* what it was part of */
+    char why[512];
+} tspi_gap;
+
 typedef struct {
     char folder[4096];
     char how[256]; /* a sentence: how nodes were separated */
@@ -61,6 +68,8 @@ typedef struct {
     size_t runs_n;
     tspi_throughput_result *throughput; /* owned */
     size_t throughput_n;
+    tspi_gap *gaps; /* owned, in order of time */
+    size_t gaps_n;
     tspi_ratio all_skews;   /* throughput with skew over without, all rows pooled; ratio 0 = not measured */
     double seconds;         /* of the whole experiment */
     char outputs_note[160]; /* why outputs were not compared; "" = they were */

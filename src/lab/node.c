@@ -98,6 +98,10 @@ void tspi_node_release(tspi_node *node)
 
 tsp_status tspi_node_begin(tspi_node *node, const tspi_block *block, tsp_error *err)
 {
+    /* Ids of their own for every block: a node that was started anew must not repeat those of the one before it. */
+    tspi_random root;
+    tspi_random_seed(&root, node->spec->seed);
+    node->random = tspi_random_split(&root, node->name, block->id);
     node->block = *block;
     node->done = false;
     node->result = (tspi_block_result){0};

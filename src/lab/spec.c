@@ -20,6 +20,7 @@ static const char *const role_names[TSPI_ROLES_N] = {"gateway",     "preprocess"
                                                      "postprocess", "relay",      "sink"};
 static const char *const arrival_names[] = {"poisson", "constant", "closed"};
 static const char *const bool_names[] = {"false", "true"}; /* libcyaml takes any word but a few for true */
+static const char *const failure_names[] = {"stop", "gap"};
 static const char *const nodes_names[] = {"auto", "netns", "process"};
 
 const char *tspi_role_name(enum tspi_role role)
@@ -232,7 +233,7 @@ static void get_clock(tspi_spec_reader *in, const struct raw_clock *raw, tspi_sp
 
 static void get_experiment(tspi_spec_reader *in, const struct raw_experiment *raw, tspi_spec *spec)
 {
-    int null_run = spec->experiment.null_run;
+    int null_run = spec->experiment.null_run, go_on = spec->experiment.go_on;
 
     if (raw->sweep) {
         if (!raw->sweep_count || raw->sweep_count > TSPI_SWEEP_MAX)
@@ -253,6 +254,8 @@ static void get_experiment(tspi_spec_reader *in, const struct raw_experiment *ra
     tspi_spec_get_count(in, "experiment.rounds", raw->rounds, 1, 1000, &spec->experiment.rounds);
     tspi_spec_get_word(in, "experiment.null_run", raw->null_run, bool_names, 2, &null_run);
     spec->experiment.null_run = null_run;
+    tspi_spec_get_word(in, "experiment.on_failure", raw->on_failure, failure_names, 2, &go_on);
+    spec->experiment.go_on = go_on;
     tspi_spec_get_count(in, "experiment.throughput_pairs", raw->throughput_pairs, 0, 1000,
                         &spec->experiment.throughput_pairs);
     tspi_spec_get_count(in, "experiment.throughput_requests", raw->throughput_requests, 1, 1000000,

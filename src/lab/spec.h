@@ -91,6 +91,7 @@ typedef struct {
         uint32_t throughput_pairs;    /* on/off pairs a skew; 0 = no throughput comparison */
         uint32_t throughput_requests; /* in a block */
         int64_t health_window_ns;
+        bool go_on;        /* when a part fails: start again and repeat the block, with a gap that is marked */
         int64_t bucket_ns; /* of the figures over time; 0 = a twentieth of the duration, where clocks drift */
     } experiment;
 

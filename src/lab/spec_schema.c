@@ -75,6 +75,7 @@ static const cyaml_schema_field_t experiment_fields[] = {
     CYAML_FIELD_UINT_PTR("throughput_pairs", OPTIONAL_PTR, struct raw_experiment, throughput_pairs),
     CYAML_FIELD_UINT_PTR("throughput_requests", OPTIONAL_PTR, struct raw_experiment, throughput_requests),
     TEXT("health_window", struct raw_experiment, health_window),
+    TEXT("on_failure", struct raw_experiment, on_failure),
     TEXT("bucket", struct raw_experiment, bucket),
     CYAML_FIELD_SEQUENCE("sweep", OPTIONAL_PTR, struct raw_experiment, sweep, &text_entry, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,

@@ -64,7 +64,7 @@ struct raw_experiment {
     uint32_t *requests, *rounds;
     char *null_run;
     uint32_t *throughput_pairs, *throughput_requests;
-    char *health_window, *bucket;
+    char *health_window, *bucket, *on_failure;
 };
 
 struct raw_edge {

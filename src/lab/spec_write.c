@@ -61,6 +61,7 @@ static void put_experiment(tspi_buf *out, const tspi_spec *spec)
                     spec->experiment.throughput_pairs);
     tspi_buf_printf(out, "  throughput_requests: %u\n", spec->experiment.throughput_requests);
     put_duration(out, "  health_window", spec->experiment.health_window_ns);
+    tspi_buf_printf(out, "  on_failure: %s\n", spec->experiment.go_on ? "gap" : "stop");
     if (spec->experiment.bucket_ns)
         put_duration(out, "  bucket", spec->experiment.bucket_ns);
 }

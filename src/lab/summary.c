@@ -110,6 +110,15 @@ static void put_throughput(tspi_buf *out, const tspi_throughput_result *row)
     tspi_buf_puts(out, "]}");
 }
 
+static void put_gap(tspi_buf *out, const tspi_gap *gap, const char *separator)
+{
+    tspi_buf_printf(out, "%s{\"at\": \"%" PRId64 "\", ", separator, gap->at_ns);
+    put_text(out, "block", gap->block);
+    tspi_buf_puts(out, ", ");
+    put_text(out, "why", gap->why);
+    tspi_buf_putc(out, '}');
+}
+
 void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, tspi_buf *out)
 {
     tspi_buf yaml = {0};
@@ -133,7 +142,10 @@ void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, ts
         put_throughput(out, &result->throughput[k]);
         tspi_buf_puts(out, k + 1 < result->throughput_n ? ",\n" : "\n");
     }
-    tspi_buf_puts(out, "  ],\n  \"throughput_all_skews\": ");
+    tspi_buf_puts(out, "  ],\n  \"gaps\": [");
+    for (size_t k = 0; k < result->gaps_n; k++)
+        put_gap(out, &result->gaps[k], k ? ", " : "");
+    tspi_buf_puts(out, "],\n  \"throughput_all_skews\": ");
     if (result->all_skews.ratio > 0) {
         tspi_buf_puts(out, "{");
         put_estimate(out, "ratio", result->all_skews.ratio, result->all_skews.lo, result->all_skews.hi, ", ");

@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-from lab_tap import Lab, Place, Tap, root_with_namespaces  # noqa: E402
+from lab_tap import Lab, Place, Spans, Tap, read_truth, root_with_namespaces  # noqa: E402
 
 QUICK = ["--quick", "--nodes", "process", "--hop-delay", "1ms", "--jitter", "0ms"]
 LONG = ["--sweep", "0ms,5ms", "--duration", "40s", "--quick", "--hop-delay", "1ms"]
@@ -249,6 +249,32 @@ def a_node_is_killed(tap, lab, stage):
     check_end(tap, place, process, f"{stage}-0", "killed")
 
 
+def a_node_is_killed_and_it_goes_on(tap, lab):
+    """on_failure: gap. The block is repeated, the gap marked, and no half block is in any file."""
+    place = Place()
+    spec = place.write("spec.yaml", "experiment: {on_failure: gap, rounds: 3}\n")
+    process = lab.start(place, spec, "--sweep", "0ms", "--duration", "6s", "--quick", "--hop-delay", "1ms", "--nodes",
+                        "process", "--json")
+    tap.check(wait_for(lambda: blocks_done(place) == 1 and len(place.processes()) >= 6), "no block was done")
+    node, = (pid for pid, words in place.processes().items() if "inference" in words)
+    os.kill(node, signal.SIGKILL)
+    out, err = finish(tap, process, 60)
+    tap.equal(process.returncode, 0, f"exit code ({err})")
+    summary = json.loads(out)
+    tap.equal(len(summary["gaps"]), 1, "gaps")
+    tap.check("inference-0" in summary["gaps"][0]["why"], "why:", summary["gaps"])
+    tap.equal(summary["gaps"][0]["block"], "the traces of 0ms", "where")
+    run, = summary["runs"]
+    tap.check(run["outputs_match"], "outputs differ")
+    tap.equal(blocks_done(place), 3, "blocks")
+    folder = os.path.join(place.out, "zmq-0ms")
+    spans = Spans(folder)
+    orphans = [row for row in spans.rows if row["parent"] and (row["trace"], row["parent"]) not in spans.by_id]
+    tap.equal(orphans, [], "spans of half a block")
+    tap.equal(set(read_truth(folder)), {row["id"] for row in spans.rows}, "truth beside the spans")
+    place.remove()
+
+
 def the_link_is_killed(tap, lab):
     if root_with_namespaces():
         return root_with_namespaces()
@@ -308,6 +334,7 @@ def main():
     tap.run("Ctrl-C at the start", interrupted_at_once, lab)
     tap.run("the inference node is killed", a_node_is_killed, lab, "inference")
     tap.run("the gateway is killed", a_node_is_killed, lab, "gateway")
+    tap.run("a node is killed, and the run goes on with a gap", a_node_is_killed_and_it_goes_on, lab)
     tap.run("the link is killed", the_link_is_killed, lab)
     tap.run("the conductor is killed, on loopback", the_conductor_is_killed, lab, "process")
     tap.run("the conductor is killed, in network namespaces", the_conductor_is_killed, lab, "netns")

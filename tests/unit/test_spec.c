@@ -233,6 +233,7 @@ static void draw_spec(tspi_random *random, tspi_spec *spec)
     spec->experiment.requests = draw_count(random, 0, 100000000);
     spec->experiment.rounds = draw_count(random, 1, 1000);
     spec->experiment.null_run = tspi_random_below(random, 2);
+    spec->experiment.go_on = tspi_random_below(random, 2);
     spec->experiment.throughput_pairs = draw_count(random, 0, 1000);
     spec->experiment.throughput_requests = draw_count(random, 1, 1000000);
     spec->experiment.health_window_ns = draw_ns(random, TSP_NS_PER_S / 10, day);
@@ -294,6 +295,7 @@ static void check_same(const tspi_spec *got, const tspi_spec *want)
     CHECK_INT(got->experiment.requests, want->experiment.requests);
     CHECK_INT(got->experiment.rounds, want->experiment.rounds);
     CHECK_INT(got->experiment.null_run, want->experiment.null_run);
+    CHECK_INT(got->experiment.go_on, want->experiment.go_on);
     CHECK_INT(got->experiment.throughput_pairs, want->experiment.throughput_pairs);
     CHECK_INT(got->experiment.throughput_requests, want->experiment.throughput_requests);
     CHECK_INT(got->experiment.health_window_ns, want->experiment.health_window_ns);
@@ -363,6 +365,7 @@ TEST(spec, bad_specs_are_refused_by_line_and_key)
         {"engine: tiny\n", "line 1", "engine"},
         {"experiment:\n  sweep: 3ms\n", "line 2", "sweep"},
         {"experiment:\n  null_run: perhaps\n", "line 2", "null_run"},
+        {"experiment:\n  on_failure: panic\n", "line 2", "on_failure"},
         {"name:\n  - 3\n", "line 2", "name"},
         {"engine:\n  max_tokens: 0\n", "line 2", "engine.max_tokens"},
         {"engine: {slots: 1000}\n", "line 1", "engine.slots"},
