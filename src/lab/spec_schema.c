@@ -120,6 +120,7 @@ static const cyaml_schema_field_t sim_fields[] = {
     TEXT("service", struct raw_sim, service),
     TEXT("late_by", struct raw_sim, late_by),
     TEXT("offset", struct raw_sim, offset),
+    TEXT("saturated_wait", struct raw_sim, saturated_wait),
     CYAML_FIELD_FLOAT_PTR("work_spread", OPTIONAL_PTR, struct raw_sim, work_spread),
     CYAML_FIELD_FLOAT_PTR("saturated", OPTIONAL_PTR, struct raw_sim, saturated),
     CYAML_FIELD_FLOAT_PTR("late_stamps", OPTIONAL_PTR, struct raw_sim, late_stamps),

@@ -116,12 +116,13 @@ static void get_work(tspi_spec_reader *in, const struct raw_sim *raw, tspi_sim_s
         {"sim.token", raw->token, &sim->token_ns},
         {"sim.detokenize", raw->detokenize, &sim->detokenize_ns},
         {"sim.service", raw->service, &sim->service_ns},
+        {"sim.saturated_wait", raw->saturated_wait, &sim->saturated_wait_ns},
     };
 
     for (size_t k = 0; k < sizeof times / sizeof *times; k++)
         tspi_spec_get_duration(in, times[k].path, times[k].from, 0, 60 * TSP_NS_PER_S, times[k].to);
     tspi_spec_get_number(in, "sim.work_spread", raw->work_spread, 0, 1, &sim->work_spread);
-    tspi_spec_get_number(in, "sim.saturated", raw->saturated, 1, 1000, &sim->saturated);
+    tspi_spec_get_number(in, "sim.saturated", raw->saturated, 0, 1, &sim->saturated);
 }
 
 void tspi_sim_spec_get(tspi_spec_reader *in, const struct raw_sim *raw, tspi_sim_spec *sim)
@@ -199,6 +200,7 @@ void tspi_sim_spec_write(const tspi_sim_spec *sim, tspi_buf *out)
         {"  detokenize", sim->detokenize_ns},
         {"  service", sim->service_ns},
         {"  late_by", sim->late_by_ns},
+        {"  saturated_wait", sim->saturated_wait_ns},
         {"  offset", sim->offset_ns},
     };
 

@@ -41,7 +41,8 @@ typedef struct {
     int64_t tokenize_ns, token_ns;     /* a prompt; a token of one answer */
     int64_t detokenize_ns, service_ns; /* a message of tokens; a call at a service */
     double work_spread;                /* share of each of these that is exponential: 0 = always the same */
-    double saturated;                  /* how many times longer all of it takes on saturated cores */
+    double saturated;                  /* on saturated cores: share of wakings that find the core taken */
+    int64_t saturated_wait_ns;         /* and then wait so long in the mean, exponential */
     double late_stamps;                /* share of sent stamps that are written late */
     int64_t late_by_ns;                /* mean of their lateness, exponential */
     int64_t offset_ns;                 /* every clock besides those of clock.stage: standard deviations */

@@ -35,7 +35,7 @@ struct tspi_sim_world {
     tspi_answers *answers;
     tspi_due_queue turns; /* planned; to = row of nodes; one that is no longer its node's turn_ns counts for nothing */
     int64_t now_ns, block_ns;
-    double slower;  /* how many times longer work takes in this block */
+    bool saturated;
     tsp_error *err; /* of the block under way */
 };
 
@@ -54,7 +54,7 @@ static int64_t world_monotonic_ns(tspi_world *base)
 /* A piece of work that takes so long in the mean. */
 static void spend(struct sim_node *n, int64_t mean_ns)
 {
-    double spread = n->world->spec->sim.work_spread, mean = (double)mean_ns * n->world->slower;
+    double spread = n->world->spec->sim.work_spread, mean = (double)mean_ns;
 
     if (mean_ns <= 0)
         return;
@@ -170,7 +170,6 @@ tsp_status tspi_sim_world_new(const tspi_spec *spec, tspi_sim_world **ret_world,
     if (!world)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a world");
     world->spec = spec;
-    world->slower = 1;
     world->net = tspi_virtual_net_new(&(tspi_virtual_config){.ctx = world, .delay_ns = delay_of});
     tsp_status rc = world->net ? make_nodes(world, err) : tsp_error_set(err, TSP_ENOMEM, "out of memory for a network");
     if (rc != TSP_OK) {
@@ -227,7 +226,9 @@ static int64_t awake_ns(struct sim_node *n, int64_t at_ns)
 
     if (sim->wake_spread_ns)
         ns += tspi_random_exponential(&n->random, (double)sim->wake_spread_ns);
-    return at_ns + (int64_t)(ns * n->world->slower);
+    if (n->world->saturated && tspi_random_unit(&n->random) < sim->saturated)
+        ns += tspi_random_exponential(&n->random, (double)sim->saturated_wait_ns);
+    return at_ns + (int64_t)ns;
 }
 
 static tsp_status arrive(tspi_sim_world *world, tsp_error *err)
@@ -419,7 +420,7 @@ tsp_status tspi_sim_world_block(tspi_sim_world *world, const tspi_block *block, 
                                 tsp_status (*go_on)(void *ctx, const tspi_progress *progress, tsp_error *err),
                                 void *ctx, tspi_block_result *ret_result, tsp_error *err)
 {
-    world->slower = saturated ? world->spec->sim.saturated : 1;
+    world->saturated = saturated;
     tsp_status rc = begin_all(world, block, err);
     if (rc == TSP_OK)
         rc = run(world, go_on, ctx, err);

@@ -124,9 +124,9 @@ static void draw_stages(tspi_random *random, tspi_spec *spec)
 /* Of the rows only what a spec's stages have names for. */
 static void draw_sim(tspi_random *random, tspi_sim_spec *sim)
 {
-    int64_t *const times[] = {&sim->wake_ns,     &sim->wake_spread_ns, &sim->receive_ns,    &sim->send_ns,
-                              &sim->tokenize_ns, &sim->token_ns,       &sim->detokenize_ns, &sim->service_ns,
-                              &sim->late_by_ns,  &sim->offset_ns};
+    int64_t *const times[] = {&sim->wake_ns,     &sim->wake_spread_ns, &sim->receive_ns,       &sim->send_ns,
+                              &sim->tokenize_ns, &sim->token_ns,       &sim->detokenize_ns,    &sim->service_ns,
+                              &sim->late_by_ns,  &sim->offset_ns,      &sim->saturated_wait_ns};
 
     sim->delays = (enum tspi_delays)tspi_random_below(random, TSPI_DELAYS_N);
     sim->delays_file = sim->delays == TSPI_DELAYS_EMPIRICAL ? draw_text(random) : NULL;
@@ -134,7 +134,7 @@ static void draw_sim(tspi_random *random, tspi_sim_spec *sim)
     for (size_t k = 0; k < sizeof times / sizeof *times; k++)
         *times[k] = draw_ns(random, 0, 60 * TSP_NS_PER_S);
     sim->work_spread = tspi_random_unit(random);
-    sim->saturated = tspi_random_uniform(random, 1, 1000);
+    sim->saturated = tspi_random_unit(random);
     sim->late_stamps = tspi_random_unit(random);
     sim->drift_ppb = draw_ns(random, 0, 10000000);
     sim->wander_ppb = draw_ns(random, 0, 10000000);
