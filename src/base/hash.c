@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 /* Multiply to 128 bits and fold: the mixing step of wyhash (Wang Yi, public domain idea). */
 static uint64_t fold(uint64_t a, uint64_t b)
@@ -28,4 +29,13 @@ uint64_t tspi_hash64(const void *bytes, size_t len, uint64_t seed)
     memcpy(&a, tail, 8);
     memcpy(&b, tail + 8, 8);
     return fold(a ^ k0 ^ h, b ^ k1 ^ len);
+}
+
+uint64_t tspi_hash_seed(void)
+{
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) < 0)
+        seed = tspi_hash_mix((uint64_t)(uintptr_t)&seed); /* early boot: an address will do */
+    return seed;
 }

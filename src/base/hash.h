@@ -15,4 +15,7 @@ static inline uint64_t tspi_hash_mix(uint64_t x)
     return x ^ (x >> 32);
 }
 
+/* Random in each run: so that no input can be made to collide in a table keyed by it. */
+uint64_t tspi_hash_seed(void);
+
 #endif

@@ -15,7 +15,7 @@ tsp_status tspi_causal_init(tspi_causal *ret_causal, tspi_span_set *set, const t
     tspi_causal c = {0};
     tsp_status rc = tspi_clocks_identify(set, options ? options->clock_key : NULL, &c.clocks, err);
 
-    if (rc == TSP_OK && (rc = tspi_join_init(&c.join, set, err)) == TSP_OK) {
+    if (rc == TSP_OK && (rc = tspi_join_init(&c.join, set, options ? options->threads : 0, err)) == TSP_OK) {
         note_quanta(set, &c.join);
         rc = tspi_edges_measure(&c.join, c.clocks.clocks_n, options ? options->threads : 0, &c.edges, err);
     }

@@ -1,16 +1,17 @@
 #include "causal/edges.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/hash.h"
+#include "base/threads.h"
 #include "causal/quantum.h"
 
 /* Below this many spans a second thread costs more than it saves. */
 #define SPANS_A_THREAD 100000
-enum { THREADS_MAX = 64 };
+
+/* Up to so many clocks a matrix finds an edge. */
+#define FEW_CLOCKS 64
 
 /* Edges while they are measured: in the order in which they were met, found by open addressing. */
 typedef struct {
@@ -20,6 +21,7 @@ typedef struct {
     size_t n, cap;
     uint32_t *slots;
     size_t slots_n;
+    uint32_t *recent; /* owned: by (from, to) where clocks are few: 1 + the edge's row, 0 = not met */
     tspi_clock_stats *stats;
     uint32_t clocks_n;
     tsp_status rc;
@@ -57,7 +59,7 @@ static bool grow(measurer *m)
     return true;
 }
 
-static tspi_edge *edge_of(measurer *m, uint32_t from, uint32_t to)
+static tspi_edge *find_edge(measurer *m, uint32_t from, uint32_t to)
 {
     if (m->n == m->cap && !grow(m))
         return NULL;
@@ -67,6 +69,20 @@ static tspi_edge *edge_of(measurer *m, uint32_t from, uint32_t to)
         m->slots[at] = (uint32_t)m->n++;
     }
     return &m->edges[m->slots[at]];
+}
+
+static inline tspi_edge *edge_of(measurer *m, uint32_t from, uint32_t to)
+{
+    if (m->clocks_n > FEW_CLOCKS)
+        return find_edge(m, from, to);
+    uint32_t *row = &m->recent[from * m->clocks_n + to];
+    if (!*row) {
+        tspi_edge *edge = find_edge(m, from, to);
+        if (!edge)
+            return NULL;
+        *row = (uint32_t)(edge - m->edges) + 1;
+    }
+    return &m->edges[*row - 1];
 }
 
 static void add_same_clock(tspi_clock_stats *stats, const tspi_hop *hop)
@@ -111,17 +127,14 @@ static bool add_to_edge(tspi_edge *edge, const tspi_hop *hop)
 static tsp_status take_hops(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
 {
     measurer *m = ctx;
-    tspi_edge *last = NULL;
-
     for (size_t k = 0; k < n; k++) {
         const tspi_hop *hop = &hops[k];
         if (hop->same_clock) {
             add_same_clock(&m->stats[hop->from_clock], hop);
             continue;
         }
-        if (!last || last->from != hop->from_clock || last->to != hop->to_clock)
-            last = edge_of(m, hop->from_clock, hop->to_clock);
-        if (!last || !add_to_edge(last, hop))
+        tspi_edge *edge = edge_of(m, hop->from_clock, hop->to_clock);
+        if (!edge || !add_to_edge(edge, hop))
             return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by %zu edges", m->n);
     }
     return TSP_OK;
@@ -218,33 +231,8 @@ static void measurer_release(measurer *m)
     }
     free(m->edges);
     free(m->slots);
+    free(m->recent);
     free(m->stats);
-}
-
-static unsigned choose_threads(unsigned wanted, size_t spans)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t n = wanted ? wanted : cores > 0 ? (size_t)cores : 1;
-
-    if (n > spans / SPANS_A_THREAD + 1)
-        n = spans / SPANS_A_THREAD + 1;
-    return n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
-}
-
-static void run(measurer *parts, unsigned n)
-{
-    pthread_t threads[THREADS_MAX];
-    bool started[THREADS_MAX] = {false};
-
-    for (unsigned k = 1; k < n; k++)
-        started[k] = !pthread_create(&threads[k], NULL, measure, &parts[k]);
-    measure(&parts[0]);
-    for (unsigned k = 1; k < n; k++) {
-        if (started[k])
-            pthread_join(threads[k], NULL);
-        else
-            measure(&parts[k]);
-    }
 }
 
 static int by_clocks(const void *a, const void *b)
@@ -277,7 +265,7 @@ tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, unsigned
                               tsp_error *err)
 {
     size_t spans = join->set->spans_n, links = join->set->links_n;
-    unsigned n = choose_threads(threads, spans);
+    unsigned n = tspi_threads_for(threads, spans, SPANS_A_THREAD);
     measurer *parts = calloc(n, sizeof *parts);
     tsp_status rc = parts ? TSP_OK : TSP_ENOMEM;
 
@@ -286,11 +274,13 @@ tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, unsigned
         parts[k].clocks_n = clocks_n;
         parts[k].range = (tspi_hop_range){spans * k / n, spans * (k + 1) / n, links * k / n, links * (k + 1) / n};
         parts[k].stats = calloc((size_t)clocks_n + 1, sizeof *parts[k].stats);
-        if (!parts[k].stats)
+        if (clocks_n <= FEW_CLOCKS)
+            parts[k].recent = calloc((size_t)clocks_n * clocks_n + 1, sizeof *parts[k].recent);
+        if (!parts[k].stats || (clocks_n <= FEW_CLOCKS && !parts[k].recent))
             rc = TSP_ENOMEM;
     }
     if (rc == TSP_OK)
-        run(parts, n);
+        tspi_threads_run(measure, parts, sizeof *parts, n);
     for (unsigned k = 0; k < n && rc == TSP_OK; k++) {
         rc = parts[k].rc;
         if (rc == TSP_OK && k)

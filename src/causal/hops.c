@@ -9,6 +9,7 @@ typedef struct {
     const tspi_join *join;
     const tspi_span *spans;
     const tspi_process *processes;
+    const tspi_quantum *quanta;
     tspi_hop_sink sink;
     void *ctx;
     tsp_error *err;
@@ -32,18 +33,16 @@ static inline void add(scanner *s, uint32_t from, uint32_t to, int64_t sent_ns, 
 
     if (sent_ns == TSPI_NO_STAMP || received_ns == TSPI_NO_STAMP)
         return;
-    *hop = (tspi_hop){
-        .from_clock = s->processes[from_process].clock,
-        .to_clock = s->processes[to_process].clock,
-        .from_span = from,
-        .to_span = to,
-        .sent_ns = sent_ns,
-        .received_ns = received_ns,
-        .allowance_ns = tspi_quantum_allowance(&s->join->quanta[to_process], is_end),
-        .kind = kind,
-        .relation = relation,
-        .same_process = from_process == to_process,
-    };
+    hop->from_clock = s->processes[from_process].clock;
+    hop->to_clock = s->processes[to_process].clock;
+    hop->from_span = from;
+    hop->to_span = to;
+    hop->sent_ns = sent_ns;
+    hop->received_ns = received_ns;
+    hop->allowance_ns = tspi_quantum_allowance(&s->quanta[to_process], is_end);
+    hop->kind = kind;
+    hop->relation = relation;
+    hop->same_process = from_process == to_process;
     hop->same_clock = hop->from_clock == hop->to_clock;
     s->n++;
 }
@@ -141,6 +140,7 @@ tsp_status tspi_hops_scan_range(const tspi_join *join, const tspi_hop_range *ran
     s.join = join;
     s.spans = join->set->spans;
     s.processes = join->set->processes;
+    s.quanta = join->quanta;
     s.sink = sink;
     s.ctx = ctx;
     s.err = err;

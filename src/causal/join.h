@@ -1,7 +1,7 @@
 /* Who caused whom: every span's parent and every link's target as rows, over all files of a set.
  *
- * Spans of a trace are found through an open-addressing table a trace, all of them in one array of 1.5 slots of 4 bytes
- * a span; it is gone when the join is done. What stays is 4 bytes a span and 4 a link. */
+ * Rows are sorted by trace first (4 bytes a span, gone when the join is done), then each trace is joined by itself,
+ * with tables that fit the nearest cache (kin.h). What stays is 4 bytes a span and 4 a link. */
 #ifndef TSPI_CAUSAL_JOIN_H
 #define TSPI_CAUSAL_JOIN_H
 
@@ -26,11 +26,13 @@ typedef struct {
     uint64_t shared_n;        /* server halves joined to the client half of the same id */
     uint64_t missing_parents_n, missing_links_n; /* named, but not in the input */
     uint64_t cycles_n;                           /* rings of parents, each cut once */
+    uint64_t traces_n;                           /* that have spans */
 } tspi_join;
 
-/* Errors: TSP_ENOMEM; TSP_ERANGE: too many rows. On failure nothing needs releasing. Clocks must have been decided
- * (tspi_clocks_identify). */
-tsp_status tspi_join_init(tspi_join *ret_join, const tspi_span_set *set, tsp_error *err);
+/* threads: 0 = one a core; the result does not depend on it. Clocks must have been decided (tspi_clocks_identify), and
+ * no row may be added to the set before the join is released.
+ * Errors: TSP_ENOMEM; TSP_ERANGE: too many rows. On failure nothing needs releasing. */
+tsp_status tspi_join_init(tspi_join *ret_join, const tspi_span_set *set, unsigned threads, tsp_error *err);
 void tspi_join_release(tspi_join *join);
 
 static inline bool tspi_join_is_copy(const tspi_join *join, size_t span)

@@ -54,6 +54,20 @@ void tspi_quantum_add(tspi_quantum_finder *finder, const tspi_span *span, bool l
     }
 }
 
+void tspi_quantum_merge(tspi_quantum_finder *finder, const tspi_quantum_finder *other)
+{
+    for (size_t p = 0; p < finder->n; p++) {
+        tspi_quantum_grid *to = &finder->grids[p];
+        const tspi_quantum_grid *from = &other->grids[p];
+        to->stamps += from->stamps;
+        to->roots += from->roots;
+        if (from->unit_log < to->unit_log)
+            to->unit_log = from->unit_log;
+        if (from->root_log < to->root_log)
+            to->root_log = from->root_log;
+    }
+}
+
 void tspi_quantum_finish(const tspi_quantum_finder *finder, tspi_quantum *ret_quanta)
 {
     for (size_t p = 0; p < finder->n; p++) {

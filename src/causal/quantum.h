@@ -23,6 +23,9 @@ void tspi_quantum_finder_release(tspi_quantum_finder *finder);
 /* A span's stamps; local_root: its parent is in another process, or nowhere. */
 void tspi_quantum_add(tspi_quantum_finder *finder, const tspi_span *span, bool local_root);
 
+/* As if what other has seen had been added to finder; both have the same processes. */
+void tspi_quantum_merge(tspi_quantum_finder *finder, const tspi_quantum_finder *other);
+
 /* One row a process. */
 void tspi_quantum_finish(const tspi_quantum_finder *finder, tspi_quantum *ret_quanta);
 

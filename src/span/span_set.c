@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "base/big.h"
 #include "base/hash.h"
 
 /* An open-addressing table of row numbers. A slot keeps 32 bits of the row's hash beside the row, so that growing it
@@ -25,7 +25,7 @@ struct tspi_span_index {
     bool keep_apart;
 };
 
-/* Growth by half keeps address space small; realloc of large arrays moves pages, not bytes. */
+/* Growth by half keeps address space small. */
 static void *grow(void *array, size_t *cap, size_t want, size_t size)
 {
     size_t next = *cap + *cap / 2;
@@ -36,7 +36,7 @@ static void *grow(void *array, size_t *cap, size_t want, size_t size)
         next = 64;
     if (next > SIZE_MAX / 2 / size)
         return NULL;
-    void *bigger = realloc(array, next * size);
+    void *bigger = tspi_big_resize(array, *cap * size, next * size);
     if (bigger)
         *cap = next;
     return bigger;
@@ -70,10 +70,15 @@ static tspi_span_index *index_of(tspi_span_set *set)
 {
     if (!set->index) {
         set->index = calloc(1, sizeof *set->index);
-        if (set->index && getrandom(&set->index->seed, sizeof set->index->seed, GRND_NONBLOCK) < 0)
-            set->index->seed = (uint64_t)(uintptr_t)set->index; /* early boot: the address will do */
+        if (set->index)
+            set->index->seed = tspi_hash_seed();
     }
     return set->index;
+}
+
+static void table_free(struct table *table)
+{
+    tspi_big_free(table->slots, table->mask ? (table->mask + 1) * sizeof *table->slots : 0);
 }
 
 /* Keep the table at most 3/4 full with one more row. */
@@ -83,9 +88,7 @@ static bool table_room(struct table *table)
 
     if (old_n && (table->used + 1) * 4 <= old_n * 3)
         return true;
-    if (n > SIZE_MAX / sizeof(struct slot))
-        return false;
-    struct slot *slots = calloc(n, sizeof *slots);
+    struct slot *slots = tspi_big_calloc(n, sizeof *slots);
     if (!slots)
         return false;
     for (size_t k = 0; k < old_n; k++) {
@@ -96,7 +99,7 @@ static bool table_room(struct table *table)
             at = (at + 1) & (n - 1);
         slots[at] = table->slots[k];
     }
-    free(table->slots);
+    table_free(table);
     table->slots = slots;
     table->mask = n - 1;
     return true;
@@ -112,17 +115,19 @@ void tspi_span_set_release(tspi_span_set *set)
 {
     if (!set)
         return;
-    free(set->spans);
-    free(set->traces);
-    free(set->processes);
-    free(set->names);
-    free(set->links);
-    free(set->sequences);
-    free(set->events);
+#define FREE(array) tspi_big_free(set->array, set->array##_cap * sizeof *set->array)
+    FREE(spans);
+    FREE(traces);
+    FREE(processes);
+    FREE(names);
+    FREE(links);
+    FREE(sequences);
+    FREE(events);
+#undef FREE
     if (set->index) {
-        free(set->index->traces.slots);
-        free(set->index->names.slots);
-        free(set->index->processes.slots);
+        table_free(&set->index->traces);
+        table_free(&set->index->names);
+        table_free(&set->index->processes);
         free(set->index);
     }
     tspi_arena_release(&set->arena);
@@ -131,7 +136,7 @@ void tspi_span_set_release(tspi_span_set *set)
 
 static void trim(void **array, size_t *cap, size_t n, size_t size)
 {
-    void *smaller = n && n < *cap ? realloc(*array, n * size) : NULL;
+    void *smaller = n && n < *cap ? tspi_big_resize(*array, *cap * size, n * size) : NULL;
 
     if (smaller) {
         *array = smaller;

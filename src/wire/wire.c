@@ -145,8 +145,7 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
                       .keep_going = options->keep_going,
                       .err = err,
                       .set = set,
-                      .report = report,
-                      .last_trace_row = TSPI_NONE};
+                      .report = report};
     size_t first = set->spans_n;
     rc = read_all(&scan, format, options);
     tspi_scan_release(&scan);

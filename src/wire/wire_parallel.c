@@ -143,7 +143,6 @@ static void piece_work(void *ctx, size_t job)
         scan->err = &err;
         scan->set = &piece->set;
         scan->report = &piece->report;
-        scan->last_trace_row = TSPI_NONE;
         piece->rc = tspi_scan_range(scan, p->format, p->cuts->elements, p->cuts->at[job], p->cuts->at[job + 1]);
         tspi_scan_release(scan);
     }

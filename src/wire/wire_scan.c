@@ -258,15 +258,16 @@ static tsp_status name_row(tspi_scan *scan, uint32_t *ret_row)
 
 static tsp_status trace_row(tspi_scan *scan, tspi_trace_id id, uint32_t *ret_row)
 {
-    if (scan->last_trace_row == TSPI_NONE || scan->last_trace.lo != id.lo || scan->last_trace.hi != id.hi) {
-        tsp_status rc = tspi_span_set_trace(scan->set, id, &scan->last_trace_row, scan->err);
-        if (rc != TSP_OK) {
-            scan->last_trace_row = TSPI_NONE;
+    tspi_seen_trace *seen = &scan->traces[(id.lo * UINT64_C(0x9e3779b97f4a7c15)) >> 32 & (TSPI_TRACES_N - 1)];
+
+    if (!seen->row || seen->id.lo != id.lo || seen->id.hi != id.hi) {
+        uint32_t row;
+        tsp_status rc = tspi_span_set_trace(scan->set, id, &row, scan->err);
+        if (rc != TSP_OK)
             return rc;
-        }
-        scan->last_trace = id;
+        *seen = (tspi_seen_trace){id, row + 1};
     }
-    *ret_row = scan->last_trace_row;
+    *ret_row = seen->row - 1;
     return TSP_OK;
 }
 

@@ -95,6 +95,13 @@ typedef struct {
     uint32_t process;
 } tspi_seen_resource;
 
+/* Remembered traces: spans of a few hundred traces lie mixed in the input at a time. */
+enum { TSPI_TRACES_N = 512 };
+typedef struct {
+    tspi_trace_id id;
+    uint32_t row; /* plus 1; 0 = free */
+} tspi_seen_trace;
+
 typedef struct {
     const char *name;    /* of the document, for messages */
     const uint8_t *base; /* its bytes */
@@ -107,8 +114,6 @@ typedef struct {
     tspi_span_set *set;
     tspi_read_report *report;
     uint32_t process; /* row of the current process */
-    tspi_trace_id last_trace;
-    uint32_t last_trace_row; /* TSPI_NONE = none yet */
 
     /* patching */
     bool binary;             /* stamps are eight bytes, little-endian; else digits */
@@ -127,6 +132,7 @@ typedef struct {
     tspi_buf scratch; /* one unescaped piece, short-lived */
     tspi_seen_resource seen[TSPI_RESOURCES_N], last_seen;
     tspi_seen_name names[TSPI_NAMES_N];
+    tspi_seen_trace traces[TSPI_TRACES_N];
     struct tspi_jaeger_slots *slots; /* owned by jaeger_json.c while it is in a trace */
 } tspi_scan;
 

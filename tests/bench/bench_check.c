@@ -1,10 +1,12 @@
 /* How fast `truespan check` reads OTLP protobuf, joins it, and finds every violation; beside memcpy of the same bytes
- * in the same run. Prints a line a figure: name, median of five, unit. Argument: number of spans in thousands [2000].
- */
+ * in the same run. CPU time of one thread, medians of ROUNDS rounds, warm. Arguments: spans in thousands [1000], and
+ * which input: short (spans of 174 bytes), wide (800 bytes), both in batches as a Collector writes them, or apart
+ * (wide, each node's spans behind one another). Memory: resident pages at the peak beyond those before the round. */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -60,30 +62,54 @@ static void id_bytes(uint8_t *ret, uint64_t id)
         ret[k] = (uint8_t)(id >> (56 - 8 * k));
 }
 
-/* CLIENT and SERVER spans alternate down a chain over the nodes, with four attributes each, about 190 bytes. */
-static void add_span(tspi_buf *out, uint64_t trace, uint64_t id, uint64_t parent, int kind, int64_t start, int64_t end)
+/* What spans carry beside the rest: little, as hand-written instrumentation leaves it, or what an HTTP client's does.
+ */
+static void make_attributes(tspi_buf *out, bool wide)
 {
-    tspi_buf span = {0};
+    text_attribute(out, 9, "rpc.system", "grpc");
+    text_attribute(out, 9, "rpc.service", "shop.Cart");
+    text_attribute(out, 9, "net.peer.name", "cart.shop.svc.cluster.local");
+    if (!wide)
+        return;
+    text_attribute(out, 9, "http.request.method", "POST");
+    text_attribute(out, 9, "url.full",
+                   "http://checkout.shop.svc.cluster.local:8080/api/v2/carts/3fd1e6/items?currency=EUR&page=2");
+    text_attribute(out, 9, "server.address", "checkout.shop.svc.cluster.local");
+    text_attribute(out, 9, "network.protocol.version", "1.1");
+    text_attribute(out, 9, "user_agent.original",
+                   "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)");
+    text_attribute(out, 9, "client.address", "10.244.3.17");
+    text_attribute(out, 9, "url.scheme", "http");
+    text_attribute(out, 9, "http.route", "/api/v2/carts/{cart}/items");
+    text_attribute(out, 9, "session.id", "0f8f3c7e-9d2f-4a58-8a34-6b1d1c8f2e55");
+    text_attribute(out, 9, "app.feature_flags", "new-checkout,fast-search");
+    text_attribute(out, 9, "k8s.namespace.name", "shop-production");
+    text_attribute(out, 9, "telemetry.pipeline", "otel-collector-gateway-7d9c5b7c4-xk2lp");
+}
+
+/* CLIENT and SERVER spans alternate down a chain over the nodes. */
+static void add_span(tspi_buf *out, const tspi_buf *attributes, const uint64_t *ids, int kind, int64_t start,
+                     int64_t end)
+{
+    static tspi_buf span;
     uint8_t trace_id[16], span_id[8], parent_id[8];
 
-    id_bytes(trace_id, trace * UINT64_C(0x9e3779b97f4a7c15));
-    id_bytes(trace_id + 8, trace + 1);
-    id_bytes(span_id, id);
-    id_bytes(parent_id, parent);
+    tspi_buf_clear(&span);
+    id_bytes(trace_id, ids[0] * UINT64_C(0x9e3779b97f4a7c15));
+    id_bytes(trace_id + 8, ids[0] + 1);
+    id_bytes(span_id, ids[1]);
+    id_bytes(parent_id, ids[2]);
     bytes_field(&span, 1, trace_id, 16);
     bytes_field(&span, 2, span_id, 8);
-    if (parent)
+    if (ids[2])
         bytes_field(&span, 4, parent_id, 8);
     bytes_field(&span, 5, kind == 2 ? "shop.Cart/Add" : "shop.Stock/Get", kind == 2 ? 13 : 14);
     varint(&span, 6 << 3);
     varint(&span, (uint64_t)kind);
     fixed_field(&span, 7, start);
     fixed_field(&span, 8, end);
-    text_attribute(&span, 9, "rpc.system", "grpc");
-    text_attribute(&span, 9, "rpc.service", "shop.Cart");
-    text_attribute(&span, 9, "net.peer.name", "cart.shop.svc.cluster.local");
+    tspi_buf_append(&span, attributes->data, attributes->len);
     bytes_field(out, 2, span.data, span.len);
-    tspi_buf_release(&span);
 }
 
 /* A batch of one node's spans, as an exporter sends them: a resource, a scope, 100 traces' worth. */
@@ -103,31 +129,33 @@ static void flush_batch(tspi_buf *out, unsigned node, tspi_buf *spans)
     tspi_buf_release(&body);
 }
 
-static void generate(tspi_buf *out, size_t spans_n)
+/* A batch holds the spans that one node had in traces_a_batch traces. */
+static void generate(tspi_buf *out, size_t spans_n, bool wide, size_t traces_a_batch)
 {
-    tspi_buf batch[NODES] = {{0}};
+    tspi_buf batch[NODES] = {{0}}, attributes = {0};
     tspi_random random;
     int64_t at = INT64_C(1700000000123456789);
 
+    make_attributes(&attributes, wide);
     tspi_random_seed(&random, 1);
     for (size_t k = 0, trace = 0; k < spans_n; k += SPANS_A_TRACE, trace++) {
-        uint64_t parent = 0;
+        uint64_t ids[3] = {trace, 0, 0};
         unsigned node = (unsigned)tspi_random_below(&random, NODES);
         int64_t start = at, end = at + 40000000;
         for (unsigned s = 0; s < SPANS_A_TRACE; s++) {
-            uint64_t id = tspi_random_u64(&random);
+            ids[1] = tspi_random_u64(&random);
             int kind = s % 2 ? 3 : 2; /* server, client, server, ... */
             if (s && kind == 2)
                 node = (node + 1 + (unsigned)tspi_random_below(&random, NODES - 1)) % NODES;
             int64_t skew = node == 3 ? 1500000 : 0;
-            add_span(&batch[node], trace, id, parent, kind, start + skew, end + skew);
-            parent = id;
+            add_span(&batch[node], &attributes, ids, kind, start + skew, end + skew);
+            ids[2] = ids[1];
             int64_t step = 200000 + (int64_t)tspi_random_exponential(&random, 800000);
             start += step;
             end -= 200000 + (int64_t)tspi_random_exponential(&random, 800000);
         }
         at += 1000000;
-        if (trace % 100 == 99)
+        if (trace % traces_a_batch == traces_a_batch - 1)
             for (unsigned n = 0; n < NODES; n++)
                 flush_batch(out, n, &batch[n]);
     }
@@ -135,6 +163,7 @@ static void generate(tspi_buf *out, size_t spans_n)
         flush_batch(out, n, &batch[n]);
         tspi_buf_release(&batch[n]);
     }
+    tspi_buf_release(&attributes);
 }
 
 static int ascending(const void *a, const void *b)
@@ -149,67 +178,136 @@ static double median(double *values)
     return values[ROUNDS / 2];
 }
 
-static size_t heap_bytes(void)
+/* A line of /proc/self/status, in bytes. */
+static double status_bytes(const char *key)
 {
-    struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
+    char line[200];
+    double kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+
+    while (file && fgets(line, sizeof line, file))
+        if (!strncmp(line, key, strlen(key)))
+            kib = strtod(line + strlen(key), NULL);
+    if (file)
+        fclose(file);
+    return kib * 1024;
+}
+
+/* From here on VmHWM is the peak since now. */
+static void forget_peak(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+
+    if (file) {
+        fputs("5", file);
+        fclose(file);
+    }
+}
+
+static long faults(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
+enum { COPY, READ, JOIN, CAUSES, FIGURES };
+typedef struct {
+    double s[FIGURES][ROUNDS], spans, hops, peak, held;
+    long faults[FIGURES];
+} figures;
+
+static void run_once(const tspi_buf *input, void *aside, int round, figures *f)
+{
+    tspi_span_set set = {0};
+    tspi_read_report report = {0};
+    tspi_causal causal = {0};
+    tspi_evidence evidence = {0};
+    tspi_wire_options wire = {.threads = 1};
+    tspi_causal_options options = {.threads = 1};
+    tsp_error err = {0};
+    double t[FIGURES + 1];
+    long n[FIGURES + 1];
+
+    malloc_trim(0);
+    forget_peak();
+    double before = status_bytes("VmRSS:");
+    t[0] = now_s(), n[0] = faults();
+    memcpy(aside, input->data, input->len);
+    t[1] = now_s(), n[1] = faults();
+    tsp_status rc = tspi_wire_read("bench", input->data, input->len, &wire, &set, &report, &err);
+    t[2] = now_s(), n[2] = faults();
+    if (rc == TSP_OK)
+        rc = tspi_causal_init(&causal, &set, &options, &err);
+    t[3] = now_s(), n[3] = faults();
+    f->held = status_bytes("VmRSS:") - before;
+    f->peak = status_bytes("VmHWM:") - before;
+    double later = now_s();
+    if (rc == TSP_OK)
+        rc = tspi_evidence_init(&evidence, &causal.join, &causal.edges, 100, &err);
+    t[4] = t[3] + now_s() - later, n[4] = faults();
+    if (rc != TSP_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    for (int k = 0; k < FIGURES; k++) {
+        f->s[k][round] = t[k + 1] - t[k];
+        f->faults[k] = n[k + 1] - n[k];
+    }
+    f->hops = (double)causal.edges.hops;
+    f->spans = (double)set.spans_n;
+    tspi_evidence_release(&evidence);
+    tspi_causal_release(&causal);
+    tspi_read_report_release(&report);
+    tspi_span_set_release(&set);
+}
+
+static void line(const char *what, double gb, double spans, double s, double copy)
+{
+    printf("  %-26s %6.2f GB/s = %.2f memcpy  %6.2f M spans/s\n", what, gb / s, copy / s, spans / s * 1e-6);
+}
+
+static void bench(const char *name, size_t spans, bool wide, size_t traces_a_batch)
+{
+    static figures f;
+    double sum[2][ROUNDS];
+    tspi_buf input = {0};
+
+    generate(&input, spans, wide, traces_a_batch);
+    void *aside = malloc(input.len);
+    if (!tspi_buf_ok(&input) || !aside)
+        exit(1);
+    memset(aside, 1, input.len);
+    for (int k = 0; k < ROUNDS; k++) {
+        run_once(&input, aside, k, &f);
+        sum[0][k] = f.s[READ][k] + f.s[JOIN][k];
+        sum[1][k] = sum[0][k] + f.s[CAUSES][k];
+    }
+    double gb = (double)input.len * 1e-9, copy = median(f.s[COPY]);
+    printf("%s: %.0f spans of %.0f bytes, %.0f hops\n", name, f.spans, (double)input.len / f.spans, f.hops);
+    line("memcpy", gb, f.spans, copy, copy);
+    line("read", gb, f.spans, median(f.s[READ]), copy);
+    line("join, hops, violations", gb, f.spans, median(f.s[JOIN]), copy);
+    line("evidence for causes", gb, f.spans, median(f.s[CAUSES]), copy);
+    line("read + hops + violations", gb, f.spans, median(sum[0]), copy);
+    line("with causes", gb, f.spans, median(sum[1]), copy);
+    printf("  memory beyond the input    %6.1f bytes a span at the peak, %.1f once joined; faults %ld + %ld\n",
+           f.peak / f.spans, f.held / f.spans, f.faults[READ], f.faults[JOIN]);
+    free(aside);
+    tspi_buf_release(&input);
 }
 
 int main(int argc, char **argv)
 {
-    size_t wanted = (argc > 1 ? strtoul(argv[1], NULL, 10) : 2000) * 1000;
-    static double copy[ROUNDS], read[ROUNDS], join[ROUNDS], causes[ROUNDS];
-    double heap = 0, hops = 0, spans = 0;
-    tspi_buf input = {0};
-    tsp_error err = {0};
+    size_t spans = (argc > 1 ? strtoul(argv[1], NULL, 10) : 1000) * 1000;
+    const char *only = argc > 2 ? argv[2] : "";
 
-    generate(&input, wanted);
-    void *aside = malloc(input.len);
-    if (!tspi_buf_ok(&input) || !aside)
-        return 1;
-    memset(aside, 1, input.len);
-    for (int k = 0; k < ROUNDS; k++) {
-        tspi_span_set set = {0};
-        tspi_read_report report = {0};
-        tspi_causal causal = {0};
-        tspi_evidence evidence = {0};
-        tspi_wire_options wire = {.threads = 1};
-        tspi_causal_options options = {.threads = 1};
-        size_t before = heap_bytes();
-        double t0 = now_s();
-        memcpy(aside, input.data, input.len);
-        double t1 = now_s();
-        if (tspi_wire_read("bench", input.data, input.len, &wire, &set, &report, &err) != TSP_OK)
-            return 1;
-        double t2 = now_s();
-        if (tspi_causal_init(&causal, &set, &options, &err) != TSP_OK)
-            return 1;
-        double t3 = now_s();
-        heap = (double)(heap_bytes() - before);
-        if (tspi_evidence_init(&evidence, &causal.join, &causal.edges, 100, &err) != TSP_OK)
-            return 1;
-        double t4 = now_s();
-        copy[k] = t1 - t0;
-        read[k] = t2 - t1;
-        join[k] = t3 - t2;
-        causes[k] = t4 - t3;
-        hops = (double)causal.edges.hops;
-        spans = (double)set.spans_n;
-        tspi_evidence_release(&evidence);
-        tspi_causal_release(&causal);
-        tspi_read_report_release(&report);
-        tspi_span_set_release(&set);
-    }
-    double gb = (double)input.len * 1e-9, r = median(read), j = median(join), c = median(causes), m = median(copy);
-    printf("spans %.0f, hops %.0f, %.0f bytes a span\n", spans, hops, (double)input.len / spans);
-    printf("memcpy                    %8.2f GB/s\n", gb / m);
-    printf("read                      %8.2f GB/s  %6.2f M spans/s\n", gb / r, spans / r * 1e-6);
-    printf("join, hops, violations    %8.2f GB/s  %6.2f M spans/s\n", gb / j, spans / j * 1e-6);
-    printf("evidence for causes       %8.2f GB/s  %6.2f M spans/s\n", gb / c, spans / c * 1e-6);
-    printf("read + hops + violations  %8.2f GB/s  %6.2f M spans/s\n", gb / (r + j), spans / (r + j) * 1e-6);
-    printf("with causes               %8.2f GB/s  %6.2f M spans/s\n", gb / (r + j + c), spans / (r + j + c) * 1e-6);
-    printf("memory when joined        %8.1f bytes a span\n", heap / spans);
-    free(aside);
-    tspi_buf_release(&input);
+    if (!*only || !strcmp(only, "short"))
+        bench("short", spans, false, 100);
+    if (!*only || !strcmp(only, "wide"))
+        bench("wide", spans, true, 100);
+    if (!*only || !strcmp(only, "apart"))
+        bench("apart", spans, true, SIZE_MAX);
     return 0;
 }

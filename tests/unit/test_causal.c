@@ -198,7 +198,7 @@ TEST(causal, cycles_of_parents_are_cut_once_each)
             rings += at && colour[at] == k;
         }
         REQUIRE(tspi_clocks_identify(&set, NULL, &clocks, NULL) == TSP_OK);
-        REQUIRE(tspi_join_init(&join, &set, NULL) == TSP_OK);
+        REQUIRE(tspi_join_init(&join, &set, 1, NULL) == TSP_OK);
         CHECK_INT(join.cycles_n, rings);
         for (uint32_t k = 0; k < N; k++) {
             unsigned steps = 0;
