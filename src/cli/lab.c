@@ -54,7 +54,7 @@ static tsp_status check_transport(const tspi_spec *spec, tsp_error *err)
 
 static int run_node(int argc, char **argv)
 {
-    const char *spec = NULL, *stage = NULL, *host = "127.0.0.1";
+    const char *spec = NULL, *stage = NULL, *host = "127.0.0.1", *media_driver = NULL;
     uint64_t worker = 0, port = 0, control = UINT64_MAX;
     bool delay_line = false, remote = false;
     const struct option_spec node_options[] = {
@@ -65,6 +65,8 @@ static int run_node(int argc, char **argv)
         {"port", 0, OPTION_COUNT, &port, "P", "Port of the inbox; 0 = any free one", NULL, NULL},
         {"control", 0, OPTION_COUNT, &control, "FD",
          "Descriptor of the stream of commands; standard input and output when left out", NULL, NULL},
+        {"media-driver", 0, OPTION_FOLDER, &media_driver, "DIR",
+         "Folder of the media driver that all nodes share (Aeron); without one the node starts its own", NULL, NULL},
         {"remote", 0, OPTION_FLAG, &remote, NULL,
          "The conductor is on another machine: it sends the spec, and what blocks leave is sent back", NULL, NULL},
         {"delay-line", 0, OPTION_FLAG, &delay_line, NULL, "Make the link's delay in the transport's wrapper", NULL,
@@ -95,6 +97,7 @@ static int run_node(int argc, char **argv)
         .worker = (uint32_t)worker,
         .host = host,
         .port = (uint16_t)port,
+        .media_driver = media_driver,
         .delay_line = delay_line,
         .control_in_fd = control == UINT64_MAX ? STDIN_FILENO : (int)control,
         .control_out_fd = control == UINT64_MAX ? STDOUT_FILENO : (int)control,

@@ -69,7 +69,7 @@ tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret
     *ret_netns = rc == TSP_OK;
     if (*ret_netns)
         snprintf(ret_why, size,
-                 "a network namespace a node, joined by a userspace link: real TCP over the link's delay");
+                 "a network namespace a node, joined by a userspace link: real sockets over the link's delay");
     else
         snprintf(ret_why, size, "%s, because this user %s", process_mode, tried.message);
     return TSP_OK;
@@ -220,7 +220,8 @@ static tsp_status listen_once(tspi_conductor *conductor, int64_t deadline_ns, ts
         if (rc != TSP_OK)
             return rc;
     }
-    return check_link(conductor, err);
+    tsp_status rc = check_link(conductor, err);
+    return rc == TSP_OK ? tspi_media_driver_check(&conductor->media, err) : rc;
 }
 
 static const tspi_member *who_owes(const tspi_conductor *conductor)
@@ -288,12 +289,22 @@ static void exec_node(const tspi_conductor *conductor, const tspi_member *member
     if (conductor->netns)
         snprintf(host, sizeof host, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255,
                  address & 255);
+    else if (conductor->media.pid)
+        snprintf(host, sizeof host, "ipc");
     else
         snprintf(host, sizeof host, "%s", spec->hosts_n ? spec->hosts[stage->host].address : "127.0.0.1");
     snprintf(port, sizeof port, "%u", own_port);
     fcntl(control_fd, F_SETFD, 0);
-    execl("/proc/self/exe", "truespan", "lab", "node", "--spec", spec_path, "--stage", stage->name, "--worker", worker,
-          "--host", host, "--port", port, "--control", fd, conductor->netns ? NULL : "--delay-line", NULL);
+    const char *argv[24] = {"truespan", "lab",    "node", "--spec", spec_path, "--stage",   stage->name, "--worker",
+                            worker,     "--host", host,   "--port", port,      "--control", fd};
+    size_t n = 15;
+    if (!conductor->netns)
+        argv[n++] = "--delay-line";
+    if (conductor->media.pid) {
+        argv[n++] = "--media-driver";
+        argv[n++] = conductor->media.folder;
+    }
+    execv("/proc/self/exe", (char **)argv);
 }
 
 /* In the child, up to exec: die with the conductor, leave Ctrl-C to it, enter the namespace. */
@@ -415,11 +426,23 @@ static tsp_status introduce(tspi_conductor *conductor, tsp_error *err)
     return ask_all(conductor, "connect", "connected", err);
 }
 
+/* Nodes that are processes of one network share a media driver, and its memory. */
+static tsp_status start_media(tspi_conductor *conductor, tsp_error *err)
+{
+    const tspi_spec *spec = conductor->spec;
+    const tspi_media_driver_config config = {
+        .idle_ns = spec->aeron.idle_ns, .term_bytes = spec->aeron.term_bytes, .log_fd = conductor->log_fd};
+
+    if (strcmp(spec->transport, "aeron") != 0 || conductor->netns || spec->hosts_n)
+        return TSP_OK;
+    return tspi_media_driver_start(&conductor->media, &config, err);
+}
+
 static tsp_status start_all(tspi_conductor *conductor, const char *folder, tsp_error *err)
 {
     int tun_fds[TSPI_LINK_NODES_MAX];
     uint32_t started = 0;
-    tsp_status rc = TSP_OK;
+    tsp_status rc = start_media(conductor, err);
 
     for (; started < conductor->members_n && rc == TSP_OK; started++) {
         tun_fds[started] = -1;
@@ -559,6 +582,7 @@ void tspi_conductor_stop(tspi_conductor *conductor)
         reap_or_kill(&conductor->members[k].pid, deadline_ns);
         tspi_control_close(&conductor->members[k].control);
     }
+    tspi_media_driver_stop(&conductor->media);
     if (conductor->link_stop_fd >= 0)
         close(conductor->link_stop_fd);
     conductor->link_stop_fd = -1;

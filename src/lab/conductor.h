@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "lab/control.h"
+#include "lab/media_driver.h"
 #include "lab/runner.h"
 
 typedef struct {
@@ -24,6 +25,7 @@ typedef struct {
     bool netns;
     tspi_member *members;
     uint32_t members_n;
+    tspi_media_driver media; /* shared by all nodes; not running = there is none, or each node has its own */
     pid_t link_pid;
     int link_stop_fd, log_fd;
     tspi_block_result result; /* of the block under way */

@@ -11,11 +11,13 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "lab/media_driver.h"
 #include "lab/remote.h"
 #include "transport/fault.h"
 
 /* How often the gateway tells how far it is. */
 static const int64_t progress_every_ns = 100 * TSP_NS_PER_MS;
+static const int64_t media_check_every_ns = 100 * TSP_NS_PER_MS;
 /* Messages taken in one go before timers, work and commands get their turn. */
 enum { RECEIVE_BURST = 64 };
 
@@ -30,6 +32,8 @@ struct process {
     tspi_spec spec;
     tspi_node node;
     tspi_transport *transport;
+    tspi_media_driver media; /* of this node alone, where the transport wants one */
+    int64_t media_checked_ns;
     tspi_control control;
     struct peer *peers;
     size_t peers_n;
@@ -247,7 +251,8 @@ static void sleep_until(struct process *p, int64_t due_ns, int64_t now_ns)
         {.fd = -1, .events = POLLIN},
     };
     /* Queued messages wait for room, which no descriptor announces. */
-    int64_t wait_ns = p->queued ? TSP_NS_PER_MS : due_ns == INT64_MAX ? TSP_NS_PER_S : due_ns - now_ns;
+    int64_t longest_ns = p->queued ? TSP_NS_PER_MS : p->media.pid ? media_check_every_ns : TSP_NS_PER_S;
+    int64_t wait_ns = due_ns < now_ns + longest_ns ? due_ns - now_ns : longest_ns;
 
     if (p->node.engine && p->node.engine->ops->wait_fd)
         fds[2].fd = p->node.engine->ops->wait_fd(p->node.engine);
@@ -255,6 +260,15 @@ static void sleep_until(struct process *p, int64_t due_ns, int64_t now_ns)
         return;
     struct timespec timeout = {wait_ns / TSP_NS_PER_S, wait_ns % TSP_NS_PER_S};
     ppoll(fds, 3, &timeout, NULL);
+}
+
+/* A media driver of this node's own says nothing when it dies. */
+static tsp_status check_media(struct process *p, int64_t now_ns, tsp_error *err)
+{
+    if (!p->media.pid || now_ns - p->media_checked_ns < media_check_every_ns)
+        return TSP_OK;
+    p->media_checked_ns = now_ns;
+    return tspi_media_driver_check(&p->media, err);
 }
 
 static tsp_status turn(struct process *p, tsp_error *err)
@@ -273,6 +287,8 @@ static tsp_status turn(struct process *p, tsp_error *err)
     if (rc == TSP_OK && p->queued)
         rc = send_queued(p, err);
     if (rc == TSP_OK)
+        rc = check_media(p, now_ns, err);
+    if (rc == TSP_OK)
         rc = tell(p, now_ns, err);
     if (rc == TSP_OK)
         rc = obey_all(p, err);
@@ -283,15 +299,35 @@ static tsp_status turn(struct process *p, tsp_error *err)
 
 /* ------------------------------------------------------------------ start and end */
 
+static tsp_status open_media(struct process *p, const tspi_node_process_config *config, const char **ret_folder,
+                             tsp_error *err)
+{
+    const tspi_media_driver_config media = {
+        .idle_ns = p->spec.aeron.idle_ns, .term_bytes = p->spec.aeron.term_bytes, .log_fd = STDERR_FILENO};
+
+    *ret_folder = config->media_driver;
+    if (config->media_driver || strcmp(p->spec.transport, "aeron") != 0)
+        return TSP_OK;
+    *ret_folder = p->media.folder;
+    return tspi_media_driver_start(&p->media, &media, err);
+}
+
 static tsp_status open_transport(struct process *p, const tspi_node_process_config *config, tsp_error *err)
 {
     const struct tspi_transport_ops *ops = tspi_transport_find(p->spec.transport);
-    const tspi_transport_config transport = {.host = config->host, .port = config->port, .inbox = p->node.name};
+    tspi_transport_config transport = {
+        .host = config->host,
+        .port = config->port,
+        .inbox = p->node.name,
+        .aeron = {.idle_ns = p->spec.aeron.idle_ns, .term_bytes = p->spec.aeron.term_bytes},
+    };
     char address[512];
 
     if (!ops)
         return tsp_error_set(err, TSP_EUNSUPPORTED, "this build has no transport '%s'", p->spec.transport);
-    tsp_status rc = ops->open(&transport, &p->transport, err);
+    tsp_status rc = open_media(p, config, &transport.folder, err);
+    if (rc == TSP_OK)
+        rc = ops->open(&transport, &p->transport, err);
     if (rc == TSP_OK && config->delay_line) {
         const tspi_fault_config fault = {
             .delay_ns = p->spec.link.delay_ns, .jitter_ns = p->spec.link.jitter_ns, .loss = p->spec.link.loss};
@@ -367,6 +403,7 @@ static void stop(struct process *p)
         tspi_node_release(&p->node);
     if (p->transport)
         p->transport->ops->close(p->transport);
+    tspi_media_driver_stop(&p->media);
     for (size_t k = 0; k < p->peers_n; k++)
         for (tspi_msg *msg = p->peers[k].queue, *next; msg; msg = next) {
             next = msg->next;

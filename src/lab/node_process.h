@@ -8,9 +8,10 @@ typedef struct {
     const char *spec_path; /* NULL = another machine's conductor sends it (remote.h) */
     const char *stage;
     uint32_t worker;
-    const char *host; /* address of this node's inbox */
-    uint16_t port;    /* 0 = any free */
-    bool delay_line;  /* process mode: the link's delay is made by the transport's fault wrapper */
+    const char *host;         /* address of this node's inbox */
+    uint16_t port;            /* 0 = any free */
+    const char *media_driver; /* transport aeron: folder of the one to share; NULL = this node starts its own */
+    bool delay_line;          /* process mode: the link's delay is made by the transport's fault wrapper */
     int control_in_fd, control_out_fd;
 } tspi_node_process_config;
 

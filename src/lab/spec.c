@@ -193,6 +193,15 @@ static void get_link(tspi_spec_reader *in, const struct raw_link *raw, tspi_spec
     tspi_spec_get_number(in, "link.rate_mbit", raw->rate_mbit, 0, 1e6, &spec->link.rate_mbit);
 }
 
+static void get_aeron(tspi_spec_reader *in, const struct raw_aeron *raw, tspi_spec *spec)
+{
+    tspi_spec_get_duration(in, "aeron.idle", raw->idle, 10000, 100 * TSP_NS_PER_MS, &spec->aeron.idle_ns);
+    tspi_spec_get_count(in, "aeron.term_bytes", raw->term_bytes, 64 * 1024, 1024 * 1024 * 1024,
+                        &spec->aeron.term_bytes);
+    if (spec->aeron.term_bytes & (spec->aeron.term_bytes - 1))
+        tspi_spec_bad(in, "aeron.term_bytes", "%u is no power of two", spec->aeron.term_bytes);
+}
+
 static void get_clock(tspi_spec_reader *in, const struct raw_clock *raw, tspi_spec *spec)
 {
     double drift_ppm = (double)spec->clock.drift_ppb / 1000, wander_ppm = (double)spec->clock.wander_ppb / 1000;
@@ -442,6 +451,7 @@ static void get_all(tspi_spec_reader *in, const struct raw_spec *raw, tspi_spec 
     get_engine(in, &raw->engine, spec);
     get_load(in, &raw->load, spec);
     get_link(in, &raw->link, spec);
+    get_aeron(in, &raw->aeron, spec);
     get_clock(in, &raw->clock, spec);
     get_experiment(in, &raw->experiment, spec);
     tspi_sim_spec_get(in, &raw->sim, &spec->sim);

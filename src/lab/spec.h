@@ -78,6 +78,11 @@ typedef struct {
         double rate_mbit;            /* 0 = unlimited; netns only */
     } link;
 
+    struct {
+        int64_t idle_ns;     /* the longest sleep of nodes and media drivers between two looks for a message */
+        uint32_t term_bytes; /* of each of a stream's three buffers: a power of two */
+    } aeron;
+
     char *clock_stage; /* whose clocks the model applies to */
     tspi_clock_model clock;
 

@@ -45,6 +45,12 @@ static const cyaml_schema_field_t link_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t aeron_fields[] = {
+    TEXT("idle", struct raw_aeron, idle),
+    CYAML_FIELD_UINT_PTR("term_bytes", OPTIONAL_PTR, struct raw_aeron, term_bytes),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t step_fields[] = {
     TEXT("at", struct raw_step, at),
     TEXT("size", struct raw_step, size),
@@ -165,6 +171,7 @@ static const cyaml_schema_field_t spec_fields[] = {
     CYAML_FIELD_MAPPING("engine", OPTIONAL, struct raw_spec, engine, engine_fields),
     CYAML_FIELD_MAPPING("load", OPTIONAL, struct raw_spec, load, load_fields),
     CYAML_FIELD_MAPPING("link", OPTIONAL, struct raw_spec, link, link_fields),
+    CYAML_FIELD_MAPPING("aeron", OPTIONAL, struct raw_spec, aeron, aeron_fields),
     CYAML_FIELD_MAPPING("clock", OPTIONAL, struct raw_spec, clock, clock_fields),
     CYAML_FIELD_MAPPING("experiment", OPTIONAL, struct raw_spec, experiment, experiment_fields),
     CYAML_FIELD_SEQUENCE("hosts", OPTIONAL_PTR, struct raw_spec, hosts, &host_entry, 0, CYAML_UNLIMITED),

@@ -49,6 +49,11 @@ struct raw_link {
     double *loss, *rate_mbit;
 };
 
+struct raw_aeron {
+    char *idle;
+    uint32_t *term_bytes;
+};
+
 struct raw_clock {
     char *stage, *offset;
     double *drift_ppm, *wander_ppm;
@@ -92,6 +97,7 @@ struct raw_spec {
     struct raw_engine engine;
     struct raw_load load;
     struct raw_link link;
+    struct raw_aeron aeron;
     struct raw_clock clock;
     struct raw_experiment experiment;
     struct raw_host *hosts;

@@ -122,6 +122,9 @@ void tspi_spec_write(const tspi_spec *spec, tspi_buf *out)
     put_duration(out, "  jitter", spec->link.jitter_ns);
     tspi_spec_put_real(out, "  loss", spec->link.loss);
     tspi_spec_put_real(out, "  rate_mbit", spec->link.rate_mbit);
+    tspi_buf_puts(out, "aeron:\n");
+    put_duration(out, "  idle", spec->aeron.idle_ns);
+    tspi_buf_printf(out, "  term_bytes: %u\n", spec->aeron.term_bytes);
     put_clock(out, spec);
     put_experiment(out, spec);
     tspi_sim_spec_write(&spec->sim, out);

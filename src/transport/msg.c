@@ -136,7 +136,7 @@ static bool headers_fit(const uint8_t *frame, size_t end)
     return true;
 }
 
-tsp_status tspi_msg_parse(const void *frame, size_t len, tspi_msg **ret_msg, tsp_error *err)
+static tsp_status check_frame(const uint8_t *frame, size_t len, size_t *ret_payload_at, tsp_error *err)
 {
     if (len > TSPI_MSG_MAX_BYTES)
         return tsp_error_set(err, TSP_EPARSE, "a message of %zu bytes is over the limit of %d", len,
@@ -146,12 +146,36 @@ tsp_status tspi_msg_parse(const void *frame, size_t len, tspi_msg **ret_msg, tsp
     size_t headers = get_u32(frame);
     if (headers > len - LENGTH_BYTES || !headers_fit(frame, LENGTH_BYTES + headers))
         return tsp_error_set(err, TSP_EPARSE, "a message's headers do not fit its frame of %zu bytes", len);
-    tspi_msg *msg = msg_alloc(len);
+    *ret_payload_at = LENGTH_BYTES + headers;
+    return TSP_OK;
+}
+
+tspi_msg *tspi_msg_for_frame(size_t len)
+{
+    tspi_msg *msg = len <= TSPI_MSG_MAX_BYTES ? msg_alloc(len) : NULL;
+
+    if (msg)
+        msg->len = len;
+    return msg;
+}
+
+tsp_status tspi_msg_check(tspi_msg *msg, tsp_error *err)
+{
+    return check_frame(msg->frame, msg->len, &msg->payload_at, err);
+}
+
+tsp_status tspi_msg_parse(const void *frame, size_t len, tspi_msg **ret_msg, tsp_error *err)
+{
+    size_t payload_at;
+    tsp_status rc = check_frame(frame, len, &payload_at, err);
+
+    if (rc != TSP_OK)
+        return rc;
+    tspi_msg *msg = tspi_msg_for_frame(len);
     if (!msg)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", len);
     memcpy(msg->frame, frame, len);
-    msg->len = len;
-    msg->payload_at = LENGTH_BYTES + headers;
+    msg->payload_at = payload_at;
     *ret_msg = msg;
     return TSP_OK;
 }

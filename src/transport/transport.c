@@ -5,6 +5,9 @@
 /* A driver that this build lacks has no row; the spec's reader says how to have it. */
 static const struct tspi_transport_ops *const drivers[] = {
     &tspi_transport_zmq,
+#ifdef HAVE_AERON
+    &tspi_transport_aeron,
+#endif
 };
 
 const struct tspi_transport_ops *tspi_transport_find(const char *scheme)

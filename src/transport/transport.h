@@ -38,14 +38,22 @@ static inline const uint8_t *tspi_msg_payload(const tspi_msg *msg, size_t *ret_l
 }
 /* A message from a frame that arrived; frame is copied. TSP_EPARSE when it is no frame. */
 tsp_status tspi_msg_parse(const void *frame, size_t len, tspi_msg **ret_msg, tsp_error *err);
+/* The same in two steps, for a driver that gets a frame in pieces: a message whose frame of len bytes the caller fills
+ * (NULL: no memory, or over the limit), then the check. */
+tspi_msg *tspi_msg_for_frame(size_t len);
+tsp_status tspi_msg_check(tspi_msg *msg, tsp_error *err);
 
 typedef struct tspi_transport tspi_transport;
 
 typedef struct {
-    const char *host;   /* address of this node that others reach, "10.77.0.3" */
+    const char *host;   /* address of this node that others reach, "10.77.0.3"; "ipc" = Aeron's shared memory */
     uint16_t port;      /* of the inbox; 0 = any free one */
     const char *inbox;  /* name of the inbox, unique in the run: "inference-0" */
-    const char *folder; /* for the driver's own files; may be NULL */
+    const char *folder; /* for the driver's own files; may be NULL. Aeron: the folder of the media driver */
+    struct {
+        int64_t idle_ns;     /* the longest sleep between two looks for a message; 0 = 100 us */
+        uint32_t term_bytes; /* of each of a stream's three buffers; 0 = the media driver's own choice */
+    } aeron;
 } tspi_transport_config;
 
 struct tspi_transport_ops {
@@ -62,10 +70,12 @@ struct tspi_transport_ops {
     tsp_status (*send)(tspi_transport *t, uint32_t peer, tspi_msg *msg, tsp_error *err);
     /* TSP_EAGAIN: nothing there. The message belongs to the caller. */
     tsp_status (*recv)(tspi_transport *t, tspi_msg **ret_msg, tsp_error *err);
-    /* A descriptor that turns readable when there may be something to receive or to do. Sleep on it only after recv
-     * said TSP_EAGAIN: it may be edge-triggered. */
+    /* A descriptor that turns readable when there may be something to receive or to do; -1 = there is none, only
+     * due_ns. Sleep on it only after recv said TSP_EAGAIN: it may be edge-triggered. */
     int (*wait_fd)(tspi_transport *t);
-    /* When poll must be called again (CLOCK_MONOTONIC ns); INT64_MAX = only when wait_fd says so. NULL = never. */
+    /* When recv and poll must be called again (CLOCK_MONOTONIC ns); INT64_MAX = only when wait_fd says so. NULL =
+     * never.
+     */
     int64_t (*due_ns)(tspi_transport *t);
     tsp_status (*poll)(tspi_transport *t, int64_t now_ns, tsp_error *err); /* NULL = nothing to do */
     void (*close)(tspi_transport *t);                                      /* half-open is fine */
@@ -80,5 +90,6 @@ struct tspi_transport {
 const struct tspi_transport_ops *tspi_transport_find(const char *scheme);
 
 extern const struct tspi_transport_ops tspi_transport_zmq;
+extern const struct tspi_transport_ops tspi_transport_aeron; /* where the build has Aeron */
 
 #endif
