@@ -304,6 +304,38 @@ static tsp_status make_unique(tspi_clock_table *table, clock_index *index, tsp_e
     return TSP_OK;
 }
 
+static int by_final_name(const void *a, const void *b)
+{
+    return strcmp(((const nickname *)a)->name, ((const nickname *)b)->name);
+}
+
+/* Rows in the order of the names, so that no answer depends on the order of the input. */
+static tsp_status sort_by_name(tspi_span_set *set, tspi_clock_table *table, tsp_error *err)
+{
+    uint32_t n = table->clocks_n;
+    nickname *names = malloc(((size_t)n + 1) * sizeof *names);
+    uint32_t *row_of = malloc(((size_t)n + 1) * sizeof *row_of);
+    tspi_clock *sorted = malloc(((size_t)n + 1) * sizeof *sorted);
+    bool ok = names && row_of && sorted;
+
+    for (uint32_t c = 0; ok && c < n; c++)
+        names[c] = (nickname){.name = table->clocks[c].name, .row = c};
+    if (ok)
+        qsort(names, n, sizeof *names, by_final_name);
+    for (uint32_t k = 0; ok && k < n; k++) {
+        sorted[k] = table->clocks[names[k].row];
+        row_of[names[k].row] = k;
+    }
+    if (ok && n)
+        memcpy(table->clocks, sorted, n * sizeof *sorted);
+    for (size_t p = 0; ok && p < set->processes_n; p++)
+        set->processes[p].clock = row_of[set->processes[p].clock];
+    free(names);
+    free(row_of);
+    free(sorted);
+    return ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by clocks");
+}
+
 /* The clock of one process; TSPI_NONE when memory is exhausted. *ret_wanted: the wanted key named it. */
 static uint32_t identify_one(clock_index *index, const wanted_key *wanted, const tspi_process *process, size_t row,
                              bool *ret_wanted)
@@ -378,6 +410,8 @@ tsp_status tspi_clocks_identify(tspi_span_set *set, const char *key, tspi_clock_
     rc = wanted.whole ? TSP_OK : use_readable_names(set, ret_table, err);
     if (rc == TSP_OK)
         rc = make_unique(ret_table, &index, err);
+    if (rc == TSP_OK)
+        rc = sort_by_name(set, ret_table, err);
 out:
     free(index.slots);
     return rc;

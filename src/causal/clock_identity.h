@@ -22,7 +22,7 @@ typedef struct {
 /* Text and rows are in the arena. Zero it to initialise. */
 typedef struct {
     tspi_arena arena;
-    tspi_clock *clocks; /* in the order in which their processes were first seen */
+    tspi_clock *clocks; /* in the order of their names */
     uint32_t clocks_n;
 } tspi_clock_table;
 

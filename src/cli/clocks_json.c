@@ -35,6 +35,8 @@ static void one_clock(tspi_buf *buf, const char *name, const tsp_clock_result *c
     tspi_buf_printf(buf, ", \"verdict\": \"%s\", ", tsp_clock_verdict_name(clock->verdict));
     offset_and_bounds(buf, clock->offset_ns, clock->lo_ns, clock->hi_ns);
     tspi_buf_puts(buf, ", ");
+    value(buf, "sigma_ns", clock->sigma_ns ? clock->sigma_ns : TSP_NO_VALUE);
+    tspi_buf_puts(buf, ", ");
     value(buf, "drift_ppb", clock->drift_ppb);
     tspi_buf_printf(buf, ", \"hops_in\": %" PRIu64 ", \"hops_out\": %" PRIu64 ",\n   \"knots\": [", clock->hops_in,
                     clock->hops_out);
@@ -52,14 +54,16 @@ static void one_clock(tspi_buf *buf, const char *name, const tsp_clock_result *c
 
 static void one_link(tspi_buf *buf, const tspi_mend *m, const tsp_proof_link *link)
 {
-    const tspi_clock *clocks = m->causal.clocks.clocks;
+    const tspi_utc_bound *bound = tspi_mend_bound_of(m, link);
     char trace[33], from[17], to[17];
 
     tspi_buf_puts(buf, "{\"from\": ");
-    string(buf, clocks[link->from].name);
+    string(buf, tspi_mend_clock_name(m, link->from));
     tspi_buf_puts(buf, ", \"to\": ");
-    string(buf, clocks[link->to].name);
-    if (link->hop == TSP_NO_HOP)
+    string(buf, tspi_mend_clock_name(m, link->to));
+    if (bound)
+        tspi_buf_printf(buf, ", \"bound_line\": %u", bound->line);
+    else if (link->hop == TSP_NO_HOP)
         tspi_buf_puts(buf, ", \"trace_id\": null, \"sent_span_id\": null, \"received_span_id\": null");
     else {
         clocks_format_span(m, tspi_mend_to_span(link->tag), trace, to);

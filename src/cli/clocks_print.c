@@ -11,6 +11,8 @@
 
 const char *clocks_reference(const tspi_mend *m)
 {
+    if (m->bounds_used)
+        return "UTC";
     return m->answer.summary.reference == TSP_NO_CLOCK ? NULL
                                                        : m->causal.clocks.clocks[m->answer.summary.reference].name;
 }
@@ -68,6 +70,8 @@ static void add_clock(table *t, const tspi_mend *m, uint32_t c, const sparkline_
                                                                        : tsp_clock_verdict_name(clock->verdict));
     format_signed(clock->offset_ns, text, sizeof text);
     table_add(t, clock->offset_ns == TSP_NO_VALUE ? "unknown" : text);
+    format_ns(clock->sigma_ns, text, sizeof text);
+    table_add(t, clock->offset_ns == TSP_NO_VALUE || !clock->sigma_ns ? "" : text);
     format_bound(clock->lo_ns, text, sizeof text);
     table_add(t, text);
     format_bound(clock->hi_ns, text, sizeof text);
@@ -80,8 +84,8 @@ static void add_clock(table *t, const tspi_mend *m, uint32_t c, const sparkline_
     table_add(t, text);
     format_count(clock->hops_out, text, sizeof text);
     table_add(t, text);
-    sparkline_draw(axis, clock->knots, clock->knots_n,
-                   sparkline_scale_ns(clock->sigma_ns, clock->lo_ns, clock->hi_ns), utf8, text);
+    sparkline_draw(axis, clock->knots, clock->knots_n, sparkline_scale_ns(clock->sigma_ns, clock->lo_ns, clock->hi_ns),
+                   utf8, text);
     table_add(t, text);
 }
 
@@ -120,7 +124,11 @@ static void print_verdicts(const tspi_mend *m, FILE *out)
         bool ahead = known ? clock->offset_ns > 0 : clock->at_least_ns > 0;
         format_ns(known ? llabs(clock->offset_ns) : llabs(clock->at_least_ns), offset, sizeof offset);
         format_ns(llabs(clock->at_least_ns), least, sizeof least);
-        snprintf(whom, sizeof whom, others == 1 ? "the reference" : "the %u clocks that agree", others);
+        snprintf(whom, sizeof whom,
+                 m->bounds_used ? "UTC"
+                 : others == 1  ? "the reference"
+                                : "the %u clocks that agree",
+                 others);
         fprintf(out, "%s runs %s %s %s %s: ", m->causal.clocks.clocks[c].name, known ? "about" : "at least", offset,
                 ahead ? "ahead of" : "behind", whom);
         if (clock->verdict == TSP_CLOCK_PROVEN)
@@ -159,8 +167,8 @@ static void print_notes(const tspi_mend *m, FILE *out)
 
 void clocks_print_table(const tspi_mend *m, bool utf8, FILE *out)
 {
-    static const char *const heads[] = {"clock", "verdict", "offset",   "at least",        "at most",
-                                        "drift", "hops in", "hops out", "offset over time"};
+    static const char *const heads[] = {"clock",   "verdict", "offset",  "+-",       "at least",
+                                        "at most", "drift",   "hops in", "hops out", "offset over time"};
     uint32_t n = m->causal.clocks.clocks_n;
     const char *reference = clocks_reference(m);
     char spans[32], traces[32];
@@ -175,12 +183,12 @@ void clocks_print_table(const tspi_mend *m, bool utf8, FILE *out)
         fprintf(out, ", told apart by %s", m->causal.clocks.clocks[0].key);
     if (reference)
         fprintf(out, "; against %s%s", reference,
-                m->options.reference ? "" : ", in whose time most clocks need no correction");
+                m->options.reference || m->bounds_used ? "" : ", in whose time most clocks need no correction");
     fputs("\n\n", out);
     sparkline_axis_init(&axis);
     for (uint32_t c = 0; c < n; c++)
         sparkline_axis_add(&axis, m->answer.clocks[c].knots, m->answer.clocks[c].knots_n);
-    table_init(&t, "llrrrrrrl");
+    table_init(&t, "llrrrrrrrl");
     for (size_t k = 0; k < sizeof heads / sizeof *heads; k++)
         table_add(&t, heads[k]);
     for (uint32_t c = 0; c < n; c++)

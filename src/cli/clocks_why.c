@@ -56,21 +56,26 @@ static void format_exact(int64_t ns, char *ret, size_t size)
 
 static void add_link(table *t, const tspi_mend *m, const tsp_proof_link *link)
 {
-    const tspi_clock *clocks = m->causal.clocks.clocks;
+    const tspi_utc_bound *bound = tspi_mend_bound_of(m, link);
     char trace[33], from[17], to[17], text[48];
-    bool tie = link->hop == TSP_NO_HOP;
+    bool tie = link->hop == TSP_NO_HOP && !bound;
 
-    if (tie) {
+    if (bound) {
+        table_addf(t, "%s -> %s", tspi_mend_clock_name(m, link->from), tspi_mend_clock_name(m, link->to));
+        table_addf(t, "%s, line %u: offset %+" PRId64 " to %+" PRId64 " ns", m->options.bounds, bound->line,
+                   bound->lo_ns, bound->hi_ns);
+    } else if (tie) {
         char by[32];
         format_ns(llabs(link->to_ns - link->from_ns), by, sizeof by);
-        table_addf(t, "%s, %s %s", clocks[link->to].name, by, link->to_ns < link->from_ns ? "earlier" : "later");
+        table_addf(t, "%s, %s %s", tspi_mend_clock_name(m, link->to), by,
+                   link->to_ns < link->from_ns ? "earlier" : "later");
         table_addf(t, "drift, at most %g ppm", m->answer.summary.max_drift_ppm);
     } else {
         uint32_t a = tspi_mend_from_span(link->tag), b = tspi_mend_to_span(link->tag);
         const tspi_span *spans = m->set.spans;
         clocks_format_span(m, b, trace, to);
         clocks_format_span(m, a, trace, from);
-        table_addf(t, "%s -> %s", clocks[link->from].name, clocks[link->to].name);
+        table_addf(t, "%s -> %s", tspi_mend_clock_name(m, link->from), tspi_mend_clock_name(m, link->to));
         table_addf(t, "trace %s span %s (%.40s) -> %s (%.40s)", trace, from, m->set.names[spans[a].name], to,
                    m->set.names[spans[b].name]);
     }

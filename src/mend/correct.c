@@ -101,6 +101,18 @@ static tsp_status look_at_hop(void *ctx, const tspi_hop *hop, size_t index, tsp_
     return ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
 }
 
+/* As they are stamped, clocks are at UTC: a bound that says otherwise is broken. */
+static void look_at_bounds(correction *c)
+{
+    tspi_mend *m = c->mend;
+
+    for (size_t k = 0; k < m->bounds.n; k++) {
+        const tspi_utc_bound *b = &m->bounds.rows[k];
+        if (b->row != TSPI_NONE && (b->lo_ns > 0 || b->hi_ns < 0))
+            c->broken_groups[m->answer.clocks[b->row].group] = 1;
+    }
+}
+
 static int by_number(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -433,6 +445,7 @@ static tsp_status correct_once(tspi_mend *m, bool with_clamp, int64_t *events, t
         if (c.sides_n)
             qsort(c.sides, c.sides_n, sizeof *c.sides, by_span);
         rc = keep_lies(&c, err);
+        look_at_bounds(&c);
         find_moves(&c);
         correct_spans(&c);
         outcome->clamped = with_clamp ? clamp(&c) : 0;

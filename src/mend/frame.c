@@ -75,7 +75,7 @@ tsp_status tspi_mend_choose_frame(tspi_mend *m, tsp_error *err)
     election e = {.mend = m};
     tsp_status rc;
 
-    if (m->reference != TSP_NO_CLOCK || m->answer.summary.contradictory ||
+    if (m->reference != TSP_NO_CLOCK || m->bounds_used || m->answer.summary.contradictory ||
         !count_verdicts(&m->answer, n, TSP_CLOCK_SUSPECTED))
         return TSP_OK;
     e.score = calloc((size_t)n + 1, sizeof *e.score);

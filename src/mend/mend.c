@@ -71,6 +71,52 @@ tsp_status tspi_mend_each_hop(const tspi_mend *mend, tspi_mend_visit visit, void
     return tspi_hops_scan(&mend->causal.join, visit_run, &v, err);
 }
 
+const char *tspi_mend_clock_name(const tspi_mend *mend, uint32_t clock)
+{
+    return clock < mend->causal.clocks.clocks_n ? mend->causal.clocks.clocks[clock].name : "UTC";
+}
+
+const tspi_utc_bound *tspi_mend_bound_of(const tspi_mend *mend, const tsp_proof_link *link)
+{
+    return link->hop == TSP_NO_HOP && link->from != link->to ? &mend->bounds.rows[link->tag] : NULL;
+}
+
+static tsp_status read_bounds(tspi_mend *m, tsp_error *err)
+{
+    tsp_status rc;
+
+    if (!m->options.bounds)
+        return TSP_OK;
+    if (m->options.reference)
+        return tsp_error_set(err, TSP_EINVAL, "bounds make UTC the reference: no clock can be it, too");
+    rc = tspi_utc_bounds_read(m->options.bounds, &m->bounds, err);
+    for (size_t k = 0; k < m->bounds.n && rc == TSP_OK; k++) {
+        tspi_utc_bound *b = &m->bounds.rows[k];
+        bool same = k && !strcmp(b[-1].clock, b->clock);
+        b->row = same ? b[-1].row : tspi_clock_find(&m->causal.clocks, b->clock);
+        m->bounds_used += b->row != TSPI_NONE;
+    }
+    if (rc == TSP_OK && m->bounds.n && !m->bounds_used)
+        rc = tsp_error_set(err, TSP_EINVAL,
+                           "%s: line %u: there is no clock '%.60s' in the input, nor any other of the file",
+                           m->options.bounds, m->bounds.rows[0].line, m->bounds.rows[0].clock);
+    return rc;
+}
+
+static tsp_status feed_bounds(const tspi_mend *m, tsp_solver *solver, tsp_error *err)
+{
+    tsp_status rc = TSP_OK;
+
+    for (size_t k = 0; k < m->bounds.n && rc == TSP_OK; k++) {
+        const tspi_utc_bound *b = &m->bounds.rows[k];
+        if (b->row != TSPI_NONE)
+            rc = tsp_solver_add_bound(solver, b->row, b->at_ns, b->lo_ns, b->hi_ns, k, err);
+        if (rc != TSP_OK)
+            tsp_error_note(err, "%s: line %u", m->options.bounds, b->line);
+    }
+    return rc;
+}
+
 typedef struct {
     const tspi_mend *mend;
     tsp_solver *solver;
@@ -145,9 +191,16 @@ tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp
     if (rc == TSP_OK)
         rc = tspi_hops_scan(&m->causal.join, feed, &f, err);
     if (rc == TSP_OK)
+        rc = feed_bounds(m, a.solver, err);
+    if (rc == TSP_OK)
         rc = tsp_solver_run(a.solver, err);
     for (uint32_t c = 0; c < n && rc == TSP_OK; c++)
         rc = tsp_solver_clock(a.solver, c, &a.clocks[c], err);
+    for (size_t k = 0; k < m->bounds.n && rc == TSP_OK; k++)
+        if (m->bounds.rows[k].row != TSPI_NONE) { /* each is a pair of edges to UTC, but no message */
+            a.clocks[m->bounds.rows[k].row].hops_in--;
+            a.clocks[m->bounds.rows[k].row].hops_out--;
+        }
     if (rc == TSP_OK) {
         tsp_solver_summary(a.solver, &a.summary);
         if (m->needs_n && a.summary.contradictory)
@@ -175,6 +228,8 @@ tsp_status tspi_mend_open(tspi_mend *ret_mend, const tspi_mend_options *options,
     if (rc == TSP_OK)
         rc = find_reference(m, err);
     if (rc == TSP_OK)
+        rc = read_bounds(m, err);
+    if (rc == TSP_OK)
         rc = tspi_mend_solve(m, &m->answer, err);
     if (rc == TSP_OK)
         rc = tspi_mend_choose_frame(m, err);
@@ -188,6 +243,7 @@ void tspi_mend_release(tspi_mend *m)
     if (!m)
         return;
     tspi_mend_answer_release(&m->answer);
+    tspi_utc_bounds_release(&m->bounds);
     free(m->raw);
     free(m->quanta);
     free(m->needs);

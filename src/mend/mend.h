@@ -8,16 +8,18 @@
 #define TSPI_MEND_MEND_H
 
 #include "causal/causal.h"
+#include "mend/utc_bounds.h"
 #include "truespan/clocks.h"
 #include "wire/wire.h"
 
 /* Zero means the default of every field but paths. Borrowed until the mend is released.
+ * bounds       file of bounds against UTC, which is the reference then; NULL = none
  * quorum       as in tsp_solver_config
  * keep_stdin   standard input is going to be written back */
 typedef struct {
     const char *const *paths;
     size_t paths_n;
-    const char *format, *clock_key, *reference;
+    const char *format, *clock_key, *reference, *bounds;
     double max_drift_ppm;
     uint32_t quorum;
     unsigned threads; /* 0 = one a core */
@@ -65,7 +67,9 @@ typedef struct {
     tspi_span_set set; /* after tspi_mend_correct: with corrected stamps */
     tspi_read_report report;
     tspi_causal causal;
-    uint32_t reference; /* clock asked for or found best, or TSP_NO_CLOCK: the solver chooses */
+    uint32_t reference; /* clock asked for or found best, or TSP_NO_CLOCK: the solver chooses, or it is UTC */
+    tspi_utc_bounds bounds;
+    uint64_t bounds_used; /* of them, those of clocks that are in the input; any: UTC is the reference */
     tspi_mend_answer answer;
     /* Of tspi_mend_correct. */
     tspi_mend_stamps *raw; /* owned; a row a span */
@@ -94,9 +98,16 @@ static inline uint32_t tspi_mend_to_span(uint64_t tag)
     return (uint32_t)tag;
 }
 
-/* Correct all stamps in mend->set. Clocks move only in groups of which a truthful hop is violated; a clock that nothing
- * contradicts stays where it is. clamp: stamps that lie are moved to the latest time that their hops allow.
- * The result stands for the bytes to be written, in whole microseconds where the format has no more. TSP_ENOMEM. */
+/* A clock's name; of the one behind the last: "UTC", which links of proofs may name. */
+const char *tspi_mend_clock_name(const tspi_mend *mend, uint32_t clock);
+
+/* Where a link of a proof is a bound from outside: its row; else NULL. */
+const tspi_utc_bound *tspi_mend_bound_of(const tspi_mend *mend, const tsp_proof_link *link);
+
+/* Correct all stamps in mend->set. Clocks move only in groups of which a truthful hop is violated, or a bound from
+ * outside; a clock that nothing contradicts stays where it is. clamp: stamps that lie are moved to the latest time that
+ * their hops allow. The result stands for the bytes to be written, in whole microseconds where the format has no more.
+ * TSP_ENOMEM. */
 tsp_status tspi_mend_correct(tspi_mend *mend, bool clamp, tspi_mend_outcome *ret_outcome, tsp_error *err);
 
 /* A tspi_stamp_edit for after the correction; ctx is the mend. */

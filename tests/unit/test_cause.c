@@ -314,7 +314,7 @@ TEST(cause, z3_services_without_addresses_are_two_clocks)
     span(&a, t, id, q, TSPI_KIND_SERVER, 960, 1040);
     analyse(&a, p);
     CHECK_INT(violations(&a), 1);
-    CHECK_INT(tspi_edges_find(&a.causal.edges, 0, 1)->worst_ns, 40 * MS);
+    CHECK_INT(tspi_edges_find(&a.causal.edges, a.set.processes[p].clock, a.set.processes[q].clock)->worst_ns, 40 * MS);
     check_contains(&a, q, -50);
     release(&a);
 }
