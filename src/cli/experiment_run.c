@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/experiment_options.h"
 #include "cli/lab_table.h"
+#include "lab/all_transports.h"
 #include "lab/summary.h"
 #include "report/lab_html.h"
 
@@ -127,7 +128,7 @@ static int run_experiment(const char *name, const tspi_spec *spec, const struct 
     tsp_error err = {0};
     int code = EXIT_FAILED;
 
-    tsp_status rc = tspi_experiment_run(spec, &experiment, &result, &err);
+    tsp_status rc = tspi_experiment_run_all(spec, &experiment, &result, &err);
     if (tty)
         fputs("\r\033[K", stderr);
     if (rc == TSP_OK && !result.runs_n)

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/experiment_options.h"
 #include "cli/experiment_run.h"
+#include "lab/all_transports.h"
 #include "lab/node_process.h"
 #include "transport/transport.h"
 
@@ -43,11 +44,7 @@ static const struct command_spec spec_of_command = {
 
 static tsp_status check_transport(const tspi_spec *spec, tsp_error *err)
 {
-    if (!strcmp(spec->transport, "all"))
-        return tsp_error_set(err, TSP_EUNSUPPORTED,
-                             "--transport all wants kafka and aeron too, and this build has only "
-                             "zmq");
-    if (!tspi_transport_find(spec->transport))
+    if (strcmp(spec->transport, TSPI_TRANSPORT_ALL) != 0 && !tspi_transport_find(spec->transport))
         return tsp_error_set(err, TSP_EUNSUPPORTED, "this build has no transport '%s'; it has zmq", spec->transport);
     return TSP_OK;
 }

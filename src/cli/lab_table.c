@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "cli/table.h"
+#include "lab/all_transports.h"
 
 static void add_share(table *t, double share)
 {
@@ -24,11 +25,27 @@ static const tspi_throughput_result *throughput_of(const tspi_lab_result *result
     return NULL;
 }
 
+static bool first_of_transport(const tspi_lab_result *result, size_t k)
+{
+    return !k || strcmp(result->runs[k].transport, result->runs[k - 1].transport) != 0;
+}
+
+static bool has_several_transports(const tspi_lab_result *result)
+{
+    for (size_t k = 1; k < result->runs_n; k++)
+        if (first_of_transport(result, k))
+            return true;
+    return false;
+}
+
 static void print_causality(const tspi_lab_result *result, FILE *out)
 {
     table t;
 
-    table_init(&t, "lrrrrrrrl");
+    bool several = has_several_transports(result);
+    table_init(&t, several ? "llrrrrrrrl" : "lrrrrrrrl");
+    if (several)
+        table_add(&t, "transport");
     const char *const head[] = {"skew",      "hops",  "negative",    "rate",  "95 % interval",
                                 "predicted", "worst", "token order", "health"};
     for (size_t k = 0; k < sizeof head / sizeof *head; k++)
@@ -40,6 +57,8 @@ static void print_causality(const tspi_lab_result *result, FILE *out)
         for (size_t e = 0; e < run->edges_n; e++)
             if (run->edges[e].worst_ns > worst_ns)
                 worst_ns = run->edges[e].worst_ns;
+        if (several)
+            table_add(&t, first_of_transport(result, k) ? run->transport : "");
         tspi_duration_format(run->skew_ns, text, sizeof text);
         table_addf(&t, "%s%s", text, run->null_run ? " saturated" : "");
         format_count(run->hops, text, sizeof text);
@@ -67,7 +86,10 @@ static void print_service(const tspi_lab_result *result, FILE *out)
 {
     table t;
 
-    table_init(&t, "lrrrrrrl");
+    bool several = has_several_transports(result);
+    table_init(&t, several ? "llrrrrrrl" : "lrrrrrrl");
+    if (several)
+        table_add(&t, "transport");
     const char *const head[] = {"skew", "requests/s",  "tokens/s",          "latency p50",
                                 "p99",  "first token", "throughput on/off", "outputs"};
     for (size_t k = 0; k < sizeof head / sizeof *head; k++)
@@ -76,6 +98,8 @@ static void print_service(const tspi_lab_result *result, FILE *out)
         const tspi_run_result *run = &result->runs[k];
         const tspi_throughput_result *throughput = throughput_of(result, run);
         char text[64];
+        if (several)
+            table_add(&t, first_of_transport(result, k) ? run->transport : "");
         tspi_duration_format(run->skew_ns, text, sizeof text);
         table_addf(&t, "%s%s", text, run->null_run ? " saturated" : "");
         table_addf(&t, "%.1f", run->requests_per_s);
@@ -95,13 +119,14 @@ static void print_service(const tspi_lab_result *result, FILE *out)
     table_release(&t);
 }
 
-/* The edge on which the skew shows: the one with the largest rate in any run. */
-static const tspi_edge_result *worst_edge(const tspi_lab_result *result, const tspi_run_result **ret_run)
+/* The edge on which a transport's skew shows: the one with the largest rate in any of its runs. */
+static const tspi_edge_result *worst_edge(const tspi_lab_result *result, const char *transport,
+                                          const tspi_run_result **ret_run)
 {
     const tspi_edge_result *worst = NULL;
 
     for (size_t k = 0; k < result->runs_n; k++)
-        for (size_t e = 0; e < result->runs[k].edges_n; e++) {
+        for (size_t e = 0; !strcmp(result->runs[k].transport, transport) && e < result->runs[k].edges_n; e++) {
             const tspi_edge_result *edge = &result->runs[k].edges[e];
             if (edge->negative && (!worst || edge->rate > worst->rate)) {
                 worst = edge;
@@ -135,18 +160,18 @@ static void print_throughput(const tspi_lab_result *result, FILE *out)
                 all->lo <= 1 && all->hi >= 1 ? "no difference shows" : "a difference that skew alone does not explain");
 }
 
-static void print_words(const tspi_spec *spec, const tspi_lab_result *result, FILE *out)
+static void print_words(const tspi_lab_result *result, const char *transport, const char *over, FILE *out)
 {
-    const tspi_run_result *run = NULL, *base = tspi_lab_baseline(result, spec->transport);
-    const tspi_edge_result *worst = worst_edge(result, &run);
+    const tspi_run_result *run = NULL, *base = tspi_lab_baseline(result, transport);
+    const tspi_edge_result *worst = worst_edge(result, transport, &run);
     char skew[32], p50[32], margin[32];
 
     if (!worst) {
-        fprintf(out, "No negative span anywhere.\n");
+        fprintf(out, "No negative span anywhere%s.\n", over);
         return;
     }
     tspi_duration_format(run->skew_ns, skew, sizeof skew);
-    fprintf(out, "The skew shows on %s -> %s: at %s, %.1f %% of its hops are received before they were sent.\n",
+    fprintf(out, "The skew shows%s on %s -> %s: at %s, %.1f %% of its hops are received before they were sent.\n", over,
             worst->from, worst->to, skew, 100 * worst->rate);
     for (size_t e = 0; base && e < base->edges_n; e++) {
         const tspi_edge_result *edge = &base->edges[e];
@@ -157,7 +182,23 @@ static void print_words(const tspi_spec *spec, const tspi_lab_result *result, FI
         fprintf(out, "Without skew that hop takes %s in the median and %s at the least: a smaller skew hides in it.\n",
                 p50, margin);
     }
-    print_agreement(result, out);
+}
+
+static void print_all_words(const tspi_lab_result *result, FILE *out)
+{
+    char verdict[512], over[32];
+    bool several = has_several_transports(result);
+
+    for (size_t k = 0; k < result->runs_n; k++)
+        if (first_of_transport(result, k)) {
+            snprintf(over, sizeof over, "%s%s", several ? " over " : "", several ? result->runs[k].transport : "");
+            print_words(result, result->runs[k].transport, over, out);
+        }
+    tspi_transports_verdict(result, verdict, sizeof verdict);
+    if (*verdict)
+        fprintf(out, "%s\n", verdict);
+    else
+        print_agreement(result, out);
 }
 
 void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE *out)
@@ -166,8 +207,9 @@ void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE 
 
     tspi_duration_format(spec->link.delay_ns, delay, sizeof delay);
     tspi_duration_format(spec->link.jitter_ns, jitter, sizeof jitter);
-    fprintf(out, "%s over %s, engine %s, skew on the stamps of '%s'%s\n", spec->name, spec->transport,
-            spec->engine.name, spec->clock_stage, result->partial ? " -- PARTIAL: interrupted" : "");
+    fprintf(out, "%s over %s, engine %s, skew on the stamps of '%s'%s\n", spec->name,
+            strcmp(spec->transport, TSPI_TRANSPORT_ALL) ? spec->transport : "all transports", spec->engine.name,
+            spec->clock_stage, result->partial ? " -- PARTIAL: interrupted" : "");
     fprintf(out, "Nodes: %s; hop delay %s +- %s.\n\n", result->how, delay, jitter);
     fputs("What the traces say\n", out);
     print_causality(result, out);
@@ -176,8 +218,10 @@ void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE 
     if (result->outputs_note[0])
         fprintf(out, "  (%s)\n", result->outputs_note);
     fputc('\n', out);
-    print_words(spec, result, out);
+    print_all_words(result, out);
     print_throughput(result, out);
+    for (size_t k = 0; k < result->left_out_n; k++)
+        fprintf(out, "LEFT OUT: %s: %s.\n", result->left_out[k].transport, result->left_out[k].why);
     for (size_t k = 0; k < result->gaps_n; k++)
         fprintf(out, "GAP in %s: %s. The block was left out and repeated.\n", result->gaps[k].block,
                 result->gaps[k].why);

@@ -13,6 +13,7 @@
 #include "lab/gap.h"
 #include "lab/measure.h"
 #include "lab/reference.h"
+#include "lab/throughput.h"
 
 /* The block that warms caches, connections and TCP windows, and is not measured: so many requests, or so long. */
 enum { WARM_UP_REQUESTS = 100 };
@@ -441,62 +442,6 @@ static tsp_status run_plan(struct experiment *x, tsp_error *err)
 
 /* ------------------------------------------------------------------ figures */
 
-/* The pairs of which both blocks ran, moved to the front; their log ratios. */
-static uint32_t log_ratios(tspi_throughput_result *row, uint32_t planned, double *ret_logs)
-{
-    uint32_t n = 0;
-
-    for (uint32_t k = 0; k < planned; k++) {
-        double off = row->rates[k][0], on = row->rates[k][1];
-        if (off <= 0 || on <= 0)
-            continue;
-        row->rates[n][0] = off;
-        row->rates[n][1] = on;
-        ret_logs[n++] = log(on / off);
-    }
-    return n;
-}
-
-/* A pair's noise is taken to be the same at every skew, so that few pairs a skew give a usable interval. The rows'
- * intervals hold together with 95 % (Bonferroni): one of eight would otherwise often exclude 1 by chance. */
-static tsp_status measure_throughput(struct experiment *x, tsp_error *err)
-{
-    tspi_lab_result *result = x->result;
-    uint32_t planned = x->spec->experiment.throughput_pairs, df = 0;
-    double squares = 0, *logs = calloc(result->throughput_n * planned + 1, sizeof *logs);
-    size_t kept = 0, all_n = 0, rows_n = 0;
-
-    if (!logs)
-        return tsp_error_set(err, TSP_ENOMEM, "out of memory for the throughput's figures");
-    for (size_t k = 0; k < result->throughput_n; k++) {
-        tspi_throughput_result *row = &result->throughput[k];
-        double mean = 0, *mine = logs + k * planned;
-        row->pairs = log_ratios(row, planned, mine);
-        for (uint32_t p = 0; p < row->pairs; p++)
-            mean += mine[p] / row->pairs;
-        for (uint32_t p = 0; p < row->pairs; p++)
-            squares += (mine[p] - mean) * (mine[p] - mean);
-        df += row->pairs ? row->pairs - 1 : 0;
-        rows_n += row->pairs > 0;
-    }
-    for (size_t k = 0; k < result->throughput_n; k++) {
-        tspi_throughput_result row = result->throughput[k];
-        if (!row.pairs || !df) {
-            free(row.rates);
-            continue;
-        }
-        row.ratio = tspi_ratio_of(logs + k * planned, row.pairs, sqrt(squares / df), df, 0.05 / (double)rows_n);
-        memmove(logs + all_n, logs + k * planned, row.pairs * sizeof *logs);
-        all_n += row.pairs;
-        result->throughput[kept++] = row;
-    }
-    if (all_n)
-        result->all_skews = tspi_ratio_of(logs, all_n, sqrt(squares / df), df, 0.05);
-    result->throughput_n = kept;
-    free(logs);
-    return TSP_OK;
-}
-
 static tsp_status measure_runs(struct experiment *x, tsp_error *err)
 {
     tspi_lab_result *result = x->result;
@@ -522,7 +467,7 @@ static tsp_status measure_runs(struct experiment *x, tsp_error *err)
     result->runs_n = kept;
     for (size_t k = 0; k < kept && rc == TSP_OK; k++)
         rc = tspi_measure_predict(x->spec, tspi_lab_baseline(result, x->spec->transport), &result->runs[k], err);
-    return rc == TSP_OK ? measure_throughput(x, err) : rc;
+    return rc == TSP_OK ? tspi_throughput_measure(result, x->spec->experiment.throughput_pairs, err) : rc;
 }
 
 static void experiment_release(struct experiment *x)

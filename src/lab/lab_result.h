@@ -60,6 +60,14 @@ typedef struct {
     char why[512];
 } tspi_gap;
 
+/* A transport whose parts were not here. */
+typedef struct {
+    char transport[16];
+    char why[256];
+} tspi_left_out;
+
+enum { TSPI_LEFT_OUT_MAX = 3 };
+
 typedef struct {
     char folder[4096];
     char how[256]; /* a sentence: how nodes were separated */
@@ -70,6 +78,8 @@ typedef struct {
     size_t throughput_n;
     tspi_gap *gaps; /* owned, in order of time */
     size_t gaps_n;
+    tspi_left_out left_out[TSPI_LEFT_OUT_MAX];
+    size_t left_out_n;
     tspi_ratio all_skews;   /* throughput with skew over without, all rows pooled; ratio 0 = not measured */
     double seconds;         /* of the whole experiment */
     char outputs_note[160]; /* why outputs were not compared; "" = they were */

@@ -119,6 +119,15 @@ static void put_gap(tspi_buf *out, const tspi_gap *gap, const char *separator)
     tspi_buf_putc(out, '}');
 }
 
+static void put_left_out(tspi_buf *out, const tspi_left_out *left, const char *separator)
+{
+    tspi_buf_printf(out, "%s{", separator);
+    put_text(out, "transport", left->transport);
+    tspi_buf_puts(out, ", ");
+    put_text(out, "why", left->why);
+    tspi_buf_putc(out, '}');
+}
+
 void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, tspi_buf *out)
 {
     tspi_buf yaml = {0};
@@ -145,6 +154,9 @@ void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, ts
     tspi_buf_puts(out, "  ],\n  \"gaps\": [");
     for (size_t k = 0; k < result->gaps_n; k++)
         put_gap(out, &result->gaps[k], k ? ", " : "");
+    tspi_buf_puts(out, "],\n  \"left_out\": [");
+    for (size_t k = 0; k < result->left_out_n; k++)
+        put_left_out(out, &result->left_out[k], k ? ", " : "");
     tspi_buf_puts(out, "],\n  \"throughput_all_skews\": ");
     if (result->all_skews.ratio > 0) {
         tspi_buf_puts(out, "{");
