@@ -1,9 +1,11 @@
 #include "lab/all_transports.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "lab/throughput.h"
 #include "transport/transport.h"
 
@@ -146,10 +148,20 @@ static size_t tally_all(const tspi_lab_result *result, struct tally *ret_tallies
     return n;
 }
 
+TSP_PRINTF(4, 5) static size_t put(char *text, size_t size, size_t at, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    int n = vsnprintf(text + at, size - at, format, args);
+    va_end(args);
+    return n > 0 && (size_t)n < size - at ? at + (size_t)n : size - 1;
+}
+
 void tspi_transports_verdict(const tspi_lab_result *result, char *ret_text, size_t size)
 {
     struct tally tallies[NAMES_N] = {0};
-    size_t n = tally_all(result, tallies), at = 0;
+    size_t n = tally_all(result, tallies), at;
     unsigned predicted = 0, agree = 0;
 
     ret_text[0] = '\0';
@@ -161,16 +173,22 @@ void tspi_transports_verdict(const tspi_lab_result *result, char *ret_text, size
     }
     if (!predicted)
         return;
-    at = (size_t)snprintf(ret_text, size,
-                          agree == predicted ? "The transports agree: at %u of %u points"
-                                             : "The transports do not all agree: at %u of %u points",
-                          agree, predicted);
-    for (size_t k = 0; k < n && at < size; k++)
-        at += (size_t)snprintf(ret_text + at, size - at, "%s%s %u of %u", k ? ", " : " (", tallies[k].name,
-                               tallies[k].agree, tallies[k].predicted);
-    if (at < size)
-        snprintf(
-            ret_text + at, size - at,
-            ") the negative rate is the one that the transport's own hop delays predict; what differs between them "
-            "is the delay.");
+    at = put(ret_text, size, 0, "%s: at %u of %u points (",
+             agree == predicted ? "The transports agree" : "The transports do not all agree", agree, predicted);
+    for (size_t k = 0; k < n; k++)
+        at = put(ret_text, size, at, "%s%s %u of %u", k ? ", " : "", tallies[k].name, tallies[k].agree,
+                 tallies[k].predicted);
+    at = put(ret_text, size, at, ") the negative rate is the one that the transport's own hop delays predict");
+    if (agree == predicted)
+        at = put(ret_text, size, at, "; what differs between them is the delay");
+    for (size_t k = 0; k < n; k++) {
+        const tspi_run_result *off = tallies[k].off;
+        char skew[32];
+        if (!off)
+            continue;
+        tspi_duration_format(off->skew_ns, skew, sizeof skew);
+        at = put(ret_text, size, at, "; %s at %s shows %.1f %% where %.1f %% were predicted", off->transport, skew,
+                 100 * off->rate, 100 * off->predicted);
+    }
+    put(ret_text, size, at, ".");
 }
