@@ -1,15 +1,17 @@
 #include "truespan/check.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/check_print.h"
 #include "cli/command.h"
+#include "cli/report_make.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 
 static bool json, keep_going;
-static const char *format, *clock_key, *reference, *trace;
+static const char *format, *clock_key, *reference, *trace, *html;
 static double max_drift_ppm = 100;
 static uint64_t examples = 5, edges_shown = 12, jobs;
 static bool examples_given;
@@ -32,6 +34,7 @@ static const struct option_spec options[] = {
      &examples_given},
     {"trace", 't', OPTION_STRING, &trace, "ID", "show one trace as a tree, with the offending pairs marked", NULL,
      NULL},
+    {"html", 0, OPTION_FILE, &html, "FILE", "write a page that shows it, too, as `truespan report` does", NULL, NULL},
     {"keep-going", 0, OPTION_FLAG, &keep_going, NULL, "read past what is broken and say what was left out", NULL, NULL},
     {"edges", 0, OPTION_COUNT, &edges_shown, "N", "how many edges the table shows, the worst first; 0 = all", NULL,
      NULL},
@@ -236,6 +239,38 @@ static void print_answer(const tsp_check *check)
     print_advice(check, stdout);
 }
 
+static bool write_page(char **operands, int operands_n)
+{
+    const report_request request = {.read = {.paths = (const char *const *)operands,
+                                             .paths_n = (size_t)operands_n,
+                                             .format = format,
+                                             .clock_key = clock_key,
+                                             .reference = reference,
+                                             .max_drift_ppm = max_drift_ppm > 0 ? fmin(max_drift_ppm, 1e5) : 100,
+                                             .threads = (unsigned)jobs,
+                                             .keep_going = keep_going},
+                                    .spans = REPORT_SPANS};
+    tsp_error err = {0};
+
+    if (report_write(&request, html, &err) == TSP_OK)
+        return true;
+    fprintf(stderr, "truespan check: --html: %s\n", err.message);
+    return false;
+}
+
+/* What the command line asks for that cannot be; NULL = all is well. */
+static const char *refuse(char **operands, int operands_n)
+{
+    if (!operands_n)
+        return "want files, folders or - to read. See 'truespan check --help'.";
+    if (max_drift_ppm < 0 || max_drift_ppm > 1e6)
+        return "--max-drift: want 0 to 1000000 ppm";
+    for (int k = 0; html && k < operands_n; k++)
+        if (!strcmp(operands[k], "-"))
+            return "--html reads its input twice: use 'truespan report - -o FILE' for standard input";
+    return NULL;
+}
+
 static int run(int argc, char **argv)
 {
     char **operands = calloc((size_t)argc + 1, sizeof *operands);
@@ -245,10 +280,8 @@ static int run(int argc, char **argv)
 
     if (rc >= 0)
         goto out;
-    if (!operands_n || max_drift_ppm < 0 || max_drift_ppm > 1e6) {
-        fputs(operands_n ? "truespan check: --max-drift: want 0 to 1000000 ppm\n"
-                         : "truespan check: want files, folders or - to read. See 'truespan check --help'.\n",
-              stderr);
+    if (refuse(operands, operands_n)) {
+        fprintf(stderr, "truespan check: %s\n", refuse(operands, operands_n));
         rc = EXIT_FAILED;
         goto out;
     }
@@ -269,6 +302,8 @@ static int run(int argc, char **argv)
     }
     print_answer(check);
     rc = tsp_check_totals_of(check)->violations ? EXIT_FOUND : EXIT_CLEAN;
+    if (html && !write_page(operands, operands_n))
+        rc = EXIT_FAILED;
 out:
     tsp_check_free(check);
     free(operands);

@@ -13,9 +13,9 @@
 #include "cli/command.h"
 #include "cli/experiment_options.h"
 #include "cli/lab_table.h"
+#include "cli/report_make.h"
 #include "lab/all_transports.h"
 #include "lab/summary.h"
-#include "report/lab_html.h"
 
 static volatile sig_atomic_t interrupted;
 
@@ -94,18 +94,14 @@ static void show_progress(void *ctx, const tspi_experiment_progress *progress)
 static tsp_status write_results(const tspi_spec *spec, const tspi_lab_result *result, tspi_buf *json, tsp_error *err)
 {
     char path[4200];
-    tspi_buf html = {0};
 
     tspi_summary_write(spec, result, json);
-    tspi_lab_html(spec, result, &html);
     snprintf(path, sizeof path, "%s/summary.json", result->folder);
-    tsp_status rc = tspi_buf_ok(json) && tspi_buf_ok(&html) ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    tsp_status rc = tspi_buf_ok(json) ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
     if (rc == TSP_OK)
         rc = tspi_file_replace(path, json->data, json->len, err);
-    snprintf(path, sizeof path, "%s/report.html", result->folder);
     if (rc == TSP_OK)
-        rc = tspi_file_replace(path, html.data, html.len, err);
-    tspi_buf_release(&html);
+        rc = report_write_run(result->folder, err);
     return rc;
 }
 

@@ -1,0 +1,35 @@
+/* From inputs to a page: what `report`, `lab`, `sim` and `check --html` share. */
+#ifndef TSPI_CLI_REPORT_MAKE_H
+#define TSPI_CLI_REPORT_MAKE_H
+
+#include "base/buf.h"
+#include "mend/mend.h"
+
+/* read: as for `truespan clocks`; its paths may also be folders that a lab left, or "-".
+ * spans: that the page carries at most, shared by the points of a sweep; 0 = all
+ * title: NULL = the names of the paths */
+typedef struct {
+    tspi_mend_options read;
+    uint64_t spans;
+    const char *title;
+} report_request;
+
+enum { REPORT_SPANS = 60000, REPORT_TRACK_SPANS = 200000 };
+
+/* Read everything and append the page. ret_found: a violation was found.
+ * Errors: those of reading; TSP_EPARSE: a run's summary or truth is none; TSP_ENOMEM. */
+tsp_status report_make_page(const report_request *request, tspi_buf *out, bool *ret_found, tsp_error *err);
+
+/* The same as tracks for Perfetto; of a lab's folder all its points. */
+tsp_status report_make_tracks(const report_request *request, tspi_buf *out, bool *ret_found, tsp_error *err);
+
+/* Bytes into a file; "-" = standard output. */
+tsp_status report_put(const tspi_buf *bytes, const char *path, tsp_error *err);
+
+/* The page, into a file; "-" = standard output. */
+tsp_status report_write(const report_request *request, const char *path, tsp_error *err);
+
+/* The page of a lab's folder, into FOLDER/report.html. */
+tsp_status report_write_run(const char *folder, tsp_error *err);
+
+#endif

@@ -1,0 +1,63 @@
+/* What every part of the page uses: elements made without markup, and one tooltip. */
+
+const byId = (id) => document.getElementById(id);
+
+/* An element with attributes, listeners (onX) and children. Text stays text: nothing is ever parsed as HTML. */
+function el(name, attributes, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key === "class") node.className = value;
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  for (const child of children.flat(Infinity))
+    if (child !== null && child !== undefined && child !== false) node.append(child);
+  return node;
+}
+
+/* A name from the input: its writing direction must not turn round what stands beside it. */
+const named = (text) => el("span", { class: "bidi", title: text.length > 40 ? text : null }, text);
+
+const clip = (text, length) => ([...text].length > length ? [...text].slice(0, length - 1).join("") + "…" : text);
+
+/* For SVG and canvas: the same isolation by characters (FSI ... PDI). */
+const isolate = (text) => "\u2068" + text + "\u2069";
+
+const haveD3 = typeof d3 !== "undefined";
+
+const tip = {
+  show(text, x, y) {
+    const box = byId("tip");
+    box.textContent = text;
+    box.hidden = false;
+    const width = box.offsetWidth, height = box.offsetHeight;
+    const left = Math.min(Math.max(8, x + 14), document.documentElement.clientWidth - width - 8);
+    const above = y - height - 12 > 0;
+    box.style.left = left + window.scrollX + "px";
+    box.style.top = (above ? y - height - 12 : y + 18) + window.scrollY + "px";
+  },
+  hide() { byId("tip").hidden = true; },
+};
+
+/* Show text on hover and on focus. */
+function attachTip(node, text) {
+  const say = () => (typeof text === "function" ? text() : text);
+  node.addEventListener("pointermove", (event) => tip.show(say(), event.clientX, event.clientY));
+  node.addEventListener("pointerleave", tip.hide);
+  node.addEventListener("focus", () => {
+    const box = node.getBoundingClientRect();
+    tip.show(say(), box.left + box.width / 2, box.top);
+  });
+  node.addEventListener("blur", tip.hide);
+}
+
+/* Colours of the theme, for what is drawn on a canvas. */
+function themeColours() {
+  const style = getComputedStyle(document.documentElement);
+  const get = (name) => style.getPropertyValue("--" + name).trim();
+  const colours = {};
+  for (const name of ["paper", "panel", "ink", "soft", "faint", "line", "hair", "bad", "cool", "cool-wash", "good", "span"])
+    colours[name] = get(name);
+  return colours;
+}

@@ -1,0 +1,61 @@
+/* What all charts share: a figure that is drawn anew at every width, axes, legends. */
+
+/* draw(svg, width) fills a d3 selection and returns the height. label: what the chart shows, for those who do not see
+ * it; the figures themselves are in the table behind it. */
+function makeFigure({ label, caption, legend, draw, table, tableLabel }) {
+  const plot = el("div", { class: "plot" });
+  const figure = el("figure", null, legend || null, plot, caption ? el("figcaption", null, caption) : null,
+    table ? behind(tableLabel || "The same as a table", table) : null);
+  if (!haveD3) {
+    plot.append(el("p", { class: "note" }, "The chart is left out: truespan was built without d3. The table has every figure."));
+    figure.querySelectorAll("details").forEach((d) => { d.open = true; });
+    return figure;
+  }
+  redrawn(plot, (width) => {
+    const svg = d3.create("svg").attr("role", "img").attr("aria-label", label);
+    const height = draw(svg, width);
+    svg.attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);
+    plot.replaceChildren(svg.node());
+  });
+  return figure;
+}
+
+/* Call draw(width) once the place has a width, and whenever that changes. */
+function redrawn(place, draw) {
+  let last = 0;
+  new ResizeObserver(() => {
+    const width = Math.floor(place.clientWidth);
+    if (width > 0 && width !== last) {
+      last = width;
+      draw(width);
+    }
+  }).observe(place);
+}
+
+function legendOf(items) {
+  return el("ul", { class: "legend" }, items.map(([mark, text]) => {
+    const svg = d3.create("svg").attr("viewBox", "0 0 28 12").attr("aria-hidden", "true");
+    mark(svg);
+    return el("li", null, svg.node(), text);
+  }));
+}
+const legendLine = (css, colour) => (svg) => svg.append("path").attr("d", "M1 6H27").attr("class", css).style("stroke", colour || null);
+const legendBox = (css, colour) => (svg) => svg.append("rect").attr("x", 1).attr("y", 1).attr("width", 26).attr("height", 10)
+  .attr("class", css).style("fill", colour || null).style("opacity", colour ? 0.18 : null);
+
+function axisBottom(g, scale, y, ticks, format) {
+  return g.append("g").attr("class", "axis axis-x").attr("transform", `translate(0,${y})`)
+    .call(d3.axisBottom(scale).ticks(ticks).tickFormat(format).tickSizeOuter(0).tickPadding(6));
+}
+function axisLeft(g, scale, x, ticks, format, width) {
+  g.append("g").attr("class", "grid").attr("transform", `translate(${x},0)`)
+    .call(d3.axisLeft(scale).ticks(ticks).tickSize(-width).tickFormat(""));
+  return g.append("g").attr("class", "axis").attr("transform", `translate(${x},0)`)
+    .call(d3.axisLeft(scale).ticks(ticks).tickFormat(format).tickSize(0).tickPadding(8));
+}
+function axisTitle(svg, text, x, y, anchor) {
+  return svg.append("text").attr("x", x).attr("y", y).attr("text-anchor", anchor || "middle").text(text);
+}
+
+const symbols = [() => d3.symbolCircle, () => d3.symbolSquare, () => d3.symbolTriangle, () => d3.symbolDiamond];
+const tick = (value) => minus(String(+value.toPrecision(6)));

@@ -1,0 +1,66 @@
+/* causality_health: whether any hop of the last half minute contradicts causality, and how many do. */
+
+function healthTable(points) {
+  return makeTable({
+    caption: "causality_health over time.",
+    rows: points,
+    columns: [
+      { label: "at", text: true, value: (p) => p.at, show: (p) => instant(p.at) },
+      { label: "health", value: (p) => (p.healthy ? 1 : 0), show: (p) => (p.healthy ? "healthy" : "unhealthy"), bad: (p) => !p.healthy },
+      { label: "rate", value: (p) => p.rate, show: (p) => percent(p.rate), bad: (p) => p.rate > 0 },
+    ],
+  });
+}
+
+/* As many points as there are pixels: of those that share one the worst. */
+function thin(points, most) {
+  if (points.length <= most) return points;
+  const out = [], size = points.length / most;
+  for (let k = 0; k < most; k++) {
+    const part = points.slice(Math.floor(k * size), Math.max(Math.floor(k * size) + 1, Math.floor((k + 1) * size)));
+    out.push(part.reduce((worst, p) => (p.rate > worst.rate ? p : worst)));
+  }
+  return out;
+}
+
+function drawHealth(svg, width, rows) {
+  const height = 190, left = 58, right = 10, top = 34, bottom = 44, origin = rows[0].at;
+  const points = thin(rows.map((p) => ({ ...p, t: since(p.at, origin) })), Math.max(50, width - left - right));
+  const last = points[points.length - 1].t || 1e9, [unit, name] = unitFor(last);
+  const x = d3.scaleLinear([0, last], [left, width - right]), most = Math.max(0.02, d3.max(points, (p) => p.rate));
+  const y = d3.scaleLinear([0, most * 1.1], [height - bottom, top]);
+
+  axisLeft(svg, y, left, 3, (v) => `${tick(100 * v)}\u00a0%`, width - left - right);
+  points.forEach((p, k) => {
+    const from = k ? x((points[k - 1].t + p.t) / 2) : left, to = k + 1 < points.length ? x((p.t + points[k + 1].t) / 2) : width - right;
+    svg.append("rect").attr("x", from).attr("width", Math.max(0.6, to - from + 0.4)).attr("y", 8).attr("height", 12).style("fill", p.healthy ? "var(--cool-wash)" : "var(--bad)");
+  });
+  svg.append("path").datum(points).style("fill", "var(--bad-wash)").attr("d", d3.area().curve(d3.curveStepAfter).x((p) => x(p.t)).y0(y(0)).y1((p) => y(p.rate)));
+  svg.append("path").datum(points).attr("class", "line").style("stroke", "var(--bad)").style("stroke-width", 1.6)
+    .attr("d", d3.line().curve(d3.curveStepAfter).x((p) => x(p.t)).y((p) => y(p.rate)));
+  const ticks = d3.scaleLinear([0, last / unit], [left, width - right]);
+  axisBottom(svg, ticks, height - bottom, width < 500 ? 4 : 8, (v) => `${tick(v)}\u00a0${name}`);
+  axisTitle(svg, `after ${instant(origin)}`, (left + width - right) / 2, height - 6);
+  const rule = svg.append("line").attr("class", "mark").attr("y1", 4).attr("y2", height - bottom).style("display", "none");
+  svg.append("rect").attr("x", left).attr("width", Math.max(0, width - left - right)).attr("height", height - bottom).style("fill", "transparent").on("pointermove", () => {
+    const event = d3.event, t = x.invert(event.clientX - svg.node().getBoundingClientRect().left);
+    const p = points.reduce((best, q) => (Math.abs(q.t - t) < Math.abs(best.t - t) ? q : best));
+    rule.attr("x1", x(p.t)).attr("x2", x(p.t)).style("display", null);
+    tip.show(`${instant(p.at)}\n${p.healthy ? "healthy" : "unhealthy"}: ${percent(p.rate)} of the hops in the window violated`, event.clientX, event.clientY);
+  }).on("pointerleave", () => { rule.style("display", "none"); tip.hide(); });
+  return height;
+}
+
+function healthSection(audit) {
+  const rows = audit.healthRows, legend = haveD3 && legendOf([
+    [(svg) => svg.append("rect").attr("x", 1).attr("y", 2).attr("width", 26).attr("height", 8).style("fill", "var(--cool-wash)"), "healthy: no violation in the window"],
+    [(svg) => svg.append("rect").attr("x", 1).attr("y", 2).attr("width", 26).attr("height", 8).style("fill", "var(--bad)"), "unhealthy"],
+    [legendLine("line", "var(--bad)"), "share of hops violated"],
+  ]);
+  return [
+    el("h2", null, "Health over time"),
+    el("p", { class: "note" }, "causality_health over a rolling window, of the stamps as they are. It falls back to healthy when a clock drifts back inside what the hops hide: that does not mean that the clock is right."),
+    rows.length ? makeFigure({ label: "causality_health over time", legend, draw: (svg, width) => drawHealth(svg, width, rows), table: healthTable(rows) })
+      : el("p", { class: "note" }, "There are no hops between clocks."),
+  ];
+}
