@@ -9,7 +9,11 @@
  * balanced is.
  *
  * A vertex below stands for a group of the caller's vertices, kept as a linked list; `shift` is a member's offset
- * within its group. A distance is cost - lambda * count. */
+ * within its group. A distance is cost - lambda * count.
+ *
+ * In a well-connected graph one group soon swallows most vertices, and looking through its edges at every contraction
+ * is what takes the time. So edges that have become inner ones are dropped from the lists when they are met, and
+ * members without edges left from the lists of members that are walked for them. */
 #include "solve/balance.h"
 
 #include <math.h>
@@ -20,6 +24,19 @@
 
 #define NONE UINT32_MAX
 
+/* An edge as one of its ends sees it. */
+typedef struct {
+    uint32_t other, edge;
+    double w;
+} arc;
+
+/* The edges into (or out of) each of the caller's vertices, and the members of each group that have any. */
+typedef struct {
+    arc *arcs;
+    uint32_t *first, *end; /* of a vertex; first: n + 1 */
+    uint32_t *head, *next; /* of a group, of a member */
+} arc_lists;
+
 typedef struct {
     uint32_t n;
     const tspi_balance_edge *edges;
@@ -27,7 +44,7 @@ typedef struct {
     uint32_t *group;       /* the vertex that stands for it */
     uint32_t *next_member; /* within its group */
     double *shift;
-    uint32_t *out_first, *out_edges, *in_first, *in_edges; /* edges by tail and by head */
+    arc_lists in, out;
     /* Groups. */
     uint32_t *first_member, *members_n;
     uint32_t *parent, *first_child, *next_child, *prev_child;
@@ -60,8 +77,8 @@ static void *carve(char **at, size_t bytes)
 
 static bool state_init(state *s, tspi_balancer *balancer, uint32_t n, const tspi_balance_edge *edges, size_t m)
 {
-    size_t u32 = sizeof(uint32_t),
-           need = 18 * (n * u32 + 32) + 2 * (m * u32 + 16) + 3 * (n * sizeof(double) + 16) + 2 * ((size_t)n + 16);
+    size_t u32 = sizeof(uint32_t), need = 22 * (n * u32 + 32) + 2 * (m * sizeof(arc) + 16) +
+                                          3 * (n * sizeof(double) + 16) + 2 * ((size_t)n + 16);
     char *at;
 
     if (balancer->cap < need) {
@@ -75,14 +92,15 @@ static bool state_init(state *s, tspi_balancer *balancer, uint32_t n, const tspi
     *s = (state){.n = n, .edges = edges, .lambda = -INFINITY};
     uint32_t **arrays[] = {&s->group,       &s->next_member, &s->first_member, &s->members_n, &s->parent,
                            &s->first_child, &s->next_child,  &s->prev_child,   &s->best_edge, &s->heap,
-                           &s->heap_at,     &s->list,        &s->cycle};
+                           &s->heap_at,     &s->list,        &s->cycle,        &s->in.end,    &s->in.head,
+                           &s->in.next,     &s->out.end,     &s->out.head,     &s->out.next};
     for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
         *arrays[k] = carve(&at, n * u32);
     s->count = carve(&at, n * sizeof *s->count);
-    s->out_first = carve(&at, (n + 1) * u32);
-    s->in_first = carve(&at, (n + 1) * u32);
-    s->out_edges = carve(&at, m * u32);
-    s->in_edges = carve(&at, m * u32);
+    s->in.first = carve(&at, (n + 1) * u32);
+    s->out.first = carve(&at, (n + 1) * u32);
+    s->in.arcs = carve(&at, m * sizeof(arc));
+    s->out.arcs = carve(&at, m * sizeof(arc));
     s->shift = carve(&at, n * sizeof(double));
     s->cost = carve(&at, n * sizeof(double));
     s->key = carve(&at, n * sizeof(double));
@@ -91,24 +109,36 @@ static bool state_init(state *s, tspi_balancer *balancer, uint32_t n, const tspi
     return true;
 }
 
-static void index_edges(state *s, size_t m)
+/* Lists by head (in) or by tail. */
+static void list_arcs(arc_lists *lists, uint32_t n, const tspi_balance_edge *edges, size_t m, bool in)
 {
-    memset(s->out_first, 0, (s->n + 1) * sizeof *s->out_first);
-    memset(s->in_first, 0, (s->n + 1) * sizeof *s->in_first);
-    for (size_t e = 0; e < m; e++) {
-        s->out_first[s->edges[e].from + 1]++;
-        s->in_first[s->edges[e].to + 1]++;
-    }
-    for (uint32_t v = 0; v < s->n; v++) {
-        s->out_first[v + 1] += s->out_first[v];
-        s->in_first[v + 1] += s->in_first[v];
-        s->list[v] = s->out_first[v];
-        s->heap[v] = s->in_first[v];
+    memset(lists->first, 0, (n + 1) * sizeof *lists->first);
+    for (size_t e = 0; e < m; e++)
+        lists->first[(in ? edges[e].to : edges[e].from) + 1]++;
+    for (uint32_t v = 0; v < n; v++) {
+        lists->first[v + 1] += lists->first[v];
+        lists->end[v] = lists->first[v];
+        lists->head[v] = lists->first[v + 1] > lists->first[v] ? v : NONE;
+        lists->next[v] = NONE;
     }
     for (uint32_t e = 0; e < m; e++) {
-        s->out_edges[s->list[s->edges[e].from]++] = e;
-        s->in_edges[s->heap[s->edges[e].to]++] = e;
+        uint32_t at = in ? edges[e].to : edges[e].from, other = in ? edges[e].from : edges[e].to;
+        lists->arcs[lists->end[at]++] = (arc){other, e, edges[e].w};
     }
+}
+
+/* The members of b that have arcs, in front of those of a. */
+static void join_lists(arc_lists *lists, uint32_t a, uint32_t b)
+{
+    uint32_t last = lists->head[b];
+
+    if (last == NONE)
+        return;
+    while (lists->next[last] != NONE)
+        last = lists->next[last];
+    lists->next[last] = lists->head[a];
+    lists->head[a] = lists->head[b];
+    lists->head[b] = NONE;
 }
 
 /* A binary heap of groups by key; ties go to the lower number, so that the result depends on the input alone. */
@@ -155,33 +185,56 @@ static void heap_remove(state *s, uint32_t v)
     heap_fix(s, last);
 }
 
-/* The lambda at which edge e begins to shorten the way to group b from group a; INFINITY: never. */
-static double edge_key(const state *s, uint32_t e, uint32_t a, uint32_t b)
+/* The lambda at which an edge of length w, member shifts counted, begins to shorten the way to group b from group a;
+ * INFINITY: never. */
+static inline double arc_key(const state *s, double w, uint32_t a, uint32_t b)
 {
-    const tspi_balance_edge *edge = &s->edges[e];
     int32_t gain = s->count[a] + 1 - s->count[b];
     double key;
 
     if (gain <= 0)
         return INFINITY;
-    key = (s->cost[a] + edge->w + s->shift[edge->from] - s->shift[edge->to] - s->cost[b]) / gain;
+    key = (s->cost[a] + w - s->cost[b]) / gain;
     return key > s->lambda ? key : s->lambda;
+}
+
+static inline void offer_key(state *s, uint32_t b, double key, uint32_t e)
+{
+    if (key < s->key[b] || (key == s->key[b] && e < s->best_edge[b] && key < INFINITY)) {
+        s->key[b] = key;
+        s->best_edge[b] = e;
+    }
+}
+
+/* Offer group b the edges into it. */
+static void offer_arcs(state *s, uint32_t b)
+{
+    for (uint32_t *link = &s->in.head[b], v = *link; v != NONE; v = *link) {
+        uint32_t k = s->in.first[v], end = s->in.end[v];
+        s->work += end - k + 1;
+        while (k < end) {
+            const arc *at = &s->in.arcs[k];
+            uint32_t a = s->group[at->other];
+            if (a == b) {
+                s->in.arcs[k] = s->in.arcs[--end];
+                continue;
+            }
+            offer_key(s, b, arc_key(s, at->w + s->shift[at->other] - s->shift[v], a, b), at->edge);
+            k++;
+        }
+        s->in.end[v] = end;
+        if (end == s->in.first[v])
+            *link = s->in.next[v];
+        else
+            link = &s->in.next[v];
+    }
 }
 
 static void renew_key(state *s, uint32_t b)
 {
     s->key[b] = INFINITY;
     s->best_edge[b] = NONE;
-    for (uint32_t v = s->first_member[b]; v != NONE; v = s->next_member[v], s->work++)
-        for (uint32_t k = s->in_first[v]; k < s->in_first[v + 1]; k++) {
-            uint32_t e = s->in_edges[k], a = s->group[s->edges[e].from];
-            s->work++;
-            double key = a == b ? INFINITY : edge_key(s, e, a, b);
-            if (key < s->key[b] || (key == s->key[b] && e < s->best_edge[b] && key < INFINITY)) {
-                s->key[b] = key;
-                s->best_edge[b] = e;
-            }
-        }
+    offer_arcs(s, b);
     heap_fix(s, b);
 }
 
@@ -229,29 +282,47 @@ static uint32_t move_subtree(state *s, uint32_t v, uint32_t list_n, double cost,
     return list_n;
 }
 
-/* After the first list_n groups of list moved: their keys, and those of the heads of their edges. fewer: counts may
- * have fallen, so that a head's old best edge may have become worse. */
+/* Group a moved: offer its edges to their heads. fewer: counts may have fallen, so that a head's old best edge may have
+ * become worse. */
+static void offer_from(state *s, uint32_t a, bool fewer)
+{
+    for (uint32_t *link = &s->out.head[a], v = *link; v != NONE; v = *link) {
+        uint32_t k = s->out.first[v], end = s->out.end[v];
+        s->work += end - k + 1;
+        while (k < end) {
+            const arc *at = &s->out.arcs[k];
+            uint32_t b = s->group[at->other];
+            if (b == a) {
+                s->out.arcs[k] = s->out.arcs[--end];
+                continue;
+            }
+            k++;
+            if (s->moved[b])
+                continue;
+            if (fewer && s->best_edge[b] != NONE && s->moved[s->group[s->edges[s->best_edge[b]].from]]) {
+                renew_key(s, b);
+                continue;
+            }
+            double key = arc_key(s, at->w + s->shift[v] - s->shift[at->other], a, b);
+            if (key <= s->key[b]) {
+                offer_key(s, b, key, at->edge);
+                heap_fix(s, b);
+            }
+        }
+        s->out.end[v] = end;
+        if (end == s->out.first[v])
+            *link = s->out.next[v];
+        else
+            link = &s->out.next[v];
+    }
+}
+
+/* After the first list_n groups of list moved: their keys, and those of the heads of their edges. */
 static void renew_moved(state *s, uint32_t list_n, bool fewer)
 {
     for (uint32_t k = 0; k < list_n; k++) {
-        uint32_t a = s->list[k];
-        renew_key(s, a);
-        for (uint32_t v = s->first_member[a]; v != NONE; v = s->next_member[v])
-            for (uint32_t q = s->out_first[v]; q < s->out_first[v + 1]; q++) {
-                uint32_t e = s->out_edges[q], b = s->group[s->edges[e].to];
-                if (s->moved[b])
-                    continue;
-                if (fewer && s->best_edge[b] != NONE && s->moved[s->group[s->edges[s->best_edge[b]].from]]) {
-                    renew_key(s, b);
-                    continue;
-                }
-                double key = edge_key(s, e, a, b);
-                if (key < s->key[b] || (key == s->key[b] && e < s->best_edge[b] && key < INFINITY)) {
-                    s->key[b] = key;
-                    s->best_edge[b] = e;
-                    heap_fix(s, b);
-                }
-            }
+        renew_key(s, s->list[k]);
+        offer_from(s, s->list[k], fewer);
     }
     for (uint32_t k = 0; k < list_n; k++)
         s->moved[s->list[k]] = 0;
@@ -276,6 +347,8 @@ static void absorb(state *s, uint32_t a, uint32_t b)
     }
     s->next_member[last] = s->first_member[a];
     s->first_member[a] = s->first_member[b];
+    join_lists(&s->in, a, b);
+    join_lists(&s->out, a, b);
     s->members_n[a] += s->members_n[b];
     s->rooted[a] |= s->rooted[b];
     heap_remove(s, b);
@@ -303,7 +376,8 @@ static void contract(state *s, uint32_t top, uint32_t bottom, double *level)
         while (s->first_child[v] != NONE) { /* off the cycle: those on it were unhung before */
             uint32_t child = s->first_child[v];
             unhang(s, child);
-            list_n = move_subtree(s, child, list_n, cost + shift - s->cost[v], count - s->count[v]);
+            if (v != top) /* those of top keep their distance */
+                list_n = move_subtree(s, child, list_n, cost + shift - s->cost[v], count - s->count[v]);
             s->next_child[child] = orphans;
             orphans = child;
         }
@@ -342,7 +416,8 @@ bool tspi_balance(tspi_balancer *balancer, uint32_t n, const tspi_balance_edge *
 
     if (edges_n >= NONE || !state_init(&s, balancer, n, edges, edges_n))
         return false;
-    index_edges(&s, edges_n);
+    list_arcs(&s.in, n, edges, edges_n, true);
+    list_arcs(&s.out, n, edges, edges_n, false);
     s.heap_n = n;
     for (uint32_t v = 0; v < n; v++) {
         s.group[v] = s.first_member[v] = v;

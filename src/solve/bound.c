@@ -1,4 +1,4 @@
-/* Dijkstra with potentials (Johnson 1977) over hops and drift ties, both ways. */
+/* Dijkstra with potentials (Johnson 1977) over hops and drift ties, both ways; for the bounds, sweeps go before it. */
 #include "solve/bound.h"
 
 #include <pthread.h>
@@ -7,6 +7,7 @@
 
 #include "solve/constants.h"
 #include "solve/drift.h"
+#include "solve/sweep.h"
 
 #define UNREACHED INT64_MAX
 
@@ -109,21 +110,18 @@ static void shift_labels(const run *r, bool reduce)
     }
 }
 
-bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_t *label, uint32_t *ret_via)
+bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_t *label, uint32_t *via)
 {
     uint32_t n = graph->vertices_n;
-    run r = {.graph = graph, .pi = pi, .forward = forward, .via = ret_via};
+    run r = {.graph = graph, .pi = pi, .forward = forward, .via = via};
     bool ok;
 
     r.heap.key = label;
     r.heap.at = malloc(((size_t)n + 1) * sizeof *r.heap.at);
     r.heap.heap = malloc(((size_t)n + 1) * sizeof *r.heap.heap);
     ok = r.heap.at && r.heap.heap;
-    for (uint32_t v = 0; ok && v < n; v++) {
+    for (uint32_t v = 0; ok && v < n; v++)
         r.heap.at[v] = UINT32_MAX;
-        if (ret_via)
-            ret_via[v] = TSPI_VIA_NONE;
-    }
     if (ok) {
         shift_labels(&r, true);
         /* Where labels are given everywhere and little has to change, little enters the heap. */
@@ -140,6 +138,7 @@ bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_
 }
 
 typedef struct {
+    const tspi_timeline *line; /* NULL: no sweeps */
     const tspi_graph *graph;
     const int64_t *pi;
     bool forward;
@@ -152,11 +151,37 @@ static void *reach_roots(void *way_)
 {
     one_way *way = way_;
     const tspi_graph *graph = way->graph;
+    bool done = false;
 
-    for (uint32_t v = 0; v < graph->vertices_n; v++)
+    for (uint32_t v = 0; !way->line && v < graph->vertices_n; v++) {
         way->label[v] = graph->is_root[graph->node[v]] ? 0 : UNREACHED;
-    way->ok = tspi_reach(graph, way->pi, way->forward, way->label, way->via);
+        way->via[v] = TSPI_VIA_NONE;
+    }
+    way->ok = (!way->line || tspi_sweep(way->line, way->forward, way->label, way->via, &done)) &&
+              (done || tspi_reach(graph, way->pi, way->forward, way->label, way->via));
     return NULL;
+}
+
+static void reach_both(one_way *up, one_way *down, unsigned threads)
+{
+    pthread_t other;
+    bool started = threads > 1 && pthread_create(&other, NULL, reach_roots, down) == 0;
+
+    reach_roots(up);
+    if (started)
+        pthread_join(other, NULL);
+    else
+        reach_roots(down);
+}
+
+/* Sweeps count from the roots. */
+static bool roots_are_zero(const tspi_graph *graph, const int64_t *pi)
+{
+    for (uint32_t node = 0; node < graph->nodes_n; node++)
+        for (uint32_t v = graph->first[node]; graph->is_root[node] && v < graph->first[node + 1]; v++)
+            if (pi[v] != 0)
+                return false;
+    return true;
 }
 
 bool tspi_bounds_find(const tspi_graph *graph, const int64_t *pi, unsigned threads, tspi_bounds *ret_bounds)
@@ -164,18 +189,15 @@ bool tspi_bounds_find(const tspi_graph *graph, const int64_t *pi, unsigned threa
     size_t n = (size_t)graph->vertices_n + 1;
     tspi_bounds b = {malloc(n * sizeof(int64_t)), malloc(n * sizeof(int64_t)), malloc(n * sizeof(uint32_t)),
                      malloc(n * sizeof(uint32_t))};
-    one_way up = {graph, pi, true, b.hi, b.via_hi, false}, down = {graph, pi, false, b.lo, b.via_lo, false};
-    pthread_t other;
+    tspi_timeline line;
+    bool swept = roots_are_zero(graph, pi), ready = !swept || tspi_timeline_init(&line, graph, pi);
+    one_way up = {swept ? &line : NULL, graph, pi, true, b.hi, b.via_hi, false};
+    one_way down = {swept ? &line : NULL, graph, pi, false, b.lo, b.via_lo, false};
 
-    if (b.hi && b.lo && b.via_hi && b.via_lo) {
-        if (threads > 1 && pthread_create(&other, NULL, reach_roots, &down) == 0) {
-            reach_roots(&up);
-            pthread_join(other, NULL);
-        } else {
-            reach_roots(&up);
-            reach_roots(&down);
-        }
-    }
+    if (ready && b.hi && b.lo && b.via_hi && b.via_lo)
+        reach_both(&up, &down, threads);
+    if (swept && ready)
+        tspi_timeline_release(&line);
     if (!up.ok || !down.ok) {
         tspi_bounds_release(&b);
         return false;

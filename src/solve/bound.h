@@ -30,11 +30,11 @@ tspi_feasibility tspi_potential(const tspi_graph *graph, int64_t *pi, tspi_link 
  *           largest x that the sources' values allow; for backward, minus the smallest. INT64_MAX: unreachable.
  *           forward: label[v] = min over u of label[u] + d(u, v); backward: min over u of label[u] + d(v, u)
  * pi        a potential
- * ret_via   how each vertex was reached, or NULL
+ * via       how each vertex was reached (TSPI_VIA_NONE where a way may begin), kept up to date; or NULL
  * False: out of memory. Sums that would overflow count as unreachable, which only widens. */
-bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_t *label, uint32_t *ret_via);
+bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_t *label, uint32_t *via);
 
-/* Bounds of every vertex against the roots. */
+/* Bounds of every vertex against the roots. Quickest when pi is 0 there. */
 typedef struct {
     int64_t *hi, *lo;          /* owned: TSP_UNBOUNDED_HI and _LO where nothing bounds */
     uint32_t *via_hi, *via_lo; /* owned */

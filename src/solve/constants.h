@@ -16,6 +16,10 @@
  * be off by one at each end, and each of the two drift ties by one. */
 #define PRUNE_MARGIN_NS 4
 
+/* Sweeps along time (sweep.c), some fifteen as a rule; what is not done after so many is left to Dijkstra. It changes
+ * the time taken and nothing else. */
+#define SWEEPS_MOST 40
+
 /* Estimates. */
 
 /* An edge's lowest slack is dropped when it stands apart from the next by this many times their own spacing (and by a

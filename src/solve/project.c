@@ -186,6 +186,7 @@ static bool clip_to_pinned(projection *p)
             bool fixed = p->pinned[clock_of(p, v)];
             p->up[v] = fixed ? p->aim[v] : INT64_MAX;
             p->down[v] = fixed ? -p->aim[v] : INT64_MAX;
+            p->via[v] = p->via_down[v] = TSPI_VIA_NONE;
         }
         if (!tspi_reach(&p->graph, p->pi, true, p->up, p->via) ||
             !tspi_reach(&p->graph, p->pi, false, p->down, p->via_down))

@@ -94,6 +94,26 @@ static outcome find_potential(tsp_solver *solver, uint16_t without, uint32_t *as
     }
 }
 
+/* A potential may be shifted by group: make it 0 at the roots. */
+static bool count_from_roots(const tsp_solver *solver, const tspi_graph *graph, int64_t *pi)
+{
+    int64_t *shift = calloc((size_t)solver->groups_n + 1, sizeof *shift);
+
+    if (!shift)
+        return false;
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t v = 0; v < graph->vertices_n; v++) {
+            uint32_t node = graph->node[v];
+            int64_t *of_group = &shift[solver->group[solver->fit.node_clock[node]]];
+            if (pass == 0 && graph->is_root[node])
+                *of_group = pi[v];
+            else if (pass == 1)
+                pi[v] -= *of_group;
+        }
+    free(shift);
+    return true;
+}
+
 tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasible, tsp_error *err)
 {
     const uint16_t without = TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS;
@@ -124,7 +144,8 @@ tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasib
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
     if (result == INFEASIBLE)
         return TSP_OK; /* no bounds: said in the summary */
-    ok = tspi_bounds_find(&solver->graph, pi, solver->fit.threads, &solver->bounds);
+    ok = count_from_roots(solver, &solver->graph, pi) &&
+         tspi_bounds_find(&solver->graph, pi, solver->fit.threads, &solver->bounds);
     free(pi);
     if (!ok)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");

@@ -299,13 +299,15 @@ static bool build_all(pass *p, double quantile)
 {
     tspi_fit *fit = p->fit;
     double *lengths = malloc((fit->nodes + 1) * sizeof *lengths);
+    uint32_t n = 0;
     bool ok = lengths != NULL;
 
-    if (ok) {
-        memcpy(lengths, fit->window_of, fit->nodes * sizeof *lengths);
-        qsort(lengths, fit->nodes, sizeof *lengths, by_number);
-    }
-    for (uint32_t k = 0; ok && k < fit->nodes; k++) {
+    for (uint32_t node = 0; ok && node < fit->nodes; node++)
+        if (!fit->root[fit->node_clock[node]])
+            lengths[n++] = fit->window_of[node];
+    if (ok)
+        qsort(lengths, n, sizeof *lengths, by_number);
+    for (uint32_t k = 0; ok && k < n; k++) {
         tspi_windows windows;
         if (k > 0 && lengths[k] == lengths[k - 1])
             continue;
@@ -347,6 +349,7 @@ bool tspi_relax(tspi_fit *fit, double quantile)
 void tspi_relax_windows(tspi_fit *fit)
 {
     const double base = fit->base_window, least = base / 2;
+    double longest = 0;
 
     for (uint32_t node = 0; node < fit->nodes; node++) {
         const tspi_series *s = &fit->series[node];
@@ -356,5 +359,10 @@ void tspi_relax_windows(tspi_fit *fit)
         double most = s->windows * s->window / (s->stiff > STIFF ? WINDOW_STIFF_PARTS : WINDOW_LEAST_PARTS);
         double want = fmin(fmax(s->window * grow, least), fmax(most, least));
         fit->window_of[node] = base * exp2(floor(log2(want / base) + 0.5));
+        longest = fmax(longest, fit->window_of[node]);
     }
+    /* A clock without sights is likeliest to close a cycle in the longest window that is balanced anyhow. */
+    for (uint32_t node = 0; longest > 0 && node < fit->nodes; node++)
+        if (isnan(fit->series[node].sigma))
+            fit->window_of[node] = longest;
 }

@@ -257,6 +257,66 @@ TEST(bounds, contain_the_truth_and_add_up)
     }
 }
 
+/* Sweeps along time and the heap alone: the same labels. */
+static void check_sweeps(const tspi_graph *graph, const int64_t *pi, const tspi_bounds *bounds)
+{
+    size_t n = (size_t)graph->vertices_n + 1;
+    int64_t *label = malloc(n * sizeof *label);
+
+    REQUIRE(label);
+    for (int forward = 0; forward < 2; forward++) {
+        for (uint32_t v = 0; v < graph->vertices_n; v++)
+            label[v] = graph->is_root[graph->node[v]] ? 0 : INT64_MAX;
+        REQUIRE(tspi_reach(graph, pi, forward, label, NULL));
+        for (uint32_t v = 0; v < graph->vertices_n; v++) {
+            int64_t extra = graph->is_root[graph->node[v]] ? 0 : TELESCOPE_NS;
+            if (forward)
+                CHECK(bounds->hi[v] == (label[v] == INT64_MAX ? TSP_UNBOUNDED_HI : label[v] + extra));
+            else
+                CHECK(bounds->lo[v] == (label[v] == INT64_MAX ? TSP_UNBOUNDED_LO : -(label[v] + extra)));
+        }
+    }
+    free(label);
+}
+
+/* With a hop decades away, and hours of silence, which the sweeps' 32 bits leave to Dijkstra. */
+TEST(bounds, by_sweeps_are_dijkstras)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed + 9);
+    for (int round = 0; round < 60; round++) {
+        world w;
+        make_world(&w, &random, 2 + (uint32_t)tspi_random_below(&random, CLOCKS - 1),
+                   5 + (int)tspi_random_below(&random, MOST - 5));
+        for (size_t k = 0; k < w.hops.n; k++)
+            if (round % 3 == 1 && tspi_random_below(&random, 10) == 0) {
+                int64_t late = (int64_t)(tspi_random_below(&random, 2) ? 1000000 : 1000) * 3600 * TSP_NS_PER_S;
+                w.hops.hops[k].sent += late;
+                w.hops.hops[k].received += late + 1000 * TSP_NS_PER_S;
+            }
+        w.hops.sorted = false;
+        REQUIRE(tspi_hop_store_sort(&w.hops));
+        REQUIRE(tspi_graph_build(&w.graph, &w.hops, &w.sides, w.root, w.rho_ppb, 0, 3, round % 2));
+        int64_t *pi = calloc((size_t)w.graph.vertices_n + 1, sizeof *pi);
+        tspi_link *links = NULL;
+        size_t n;
+        tspi_bounds bounds;
+        REQUIRE(pi);
+        if (tspi_potential(&w.graph, pi, &links, &n) == TSPI_FEASIBLE) {
+            int64_t root_pi = pi[w.graph.first[0]];
+            for (uint32_t v = 0; v < w.graph.vertices_n; v++)
+                pi[v] -= root_pi;
+            REQUIRE(tspi_bounds_find(&w.graph, pi, 1, &bounds));
+            check_sweeps(&w.graph, pi, &bounds);
+            tspi_bounds_release(&bounds);
+        }
+        free(links);
+        free(pi);
+        drop_world(&w);
+    }
+}
+
 TEST(bounds, name_the_negative_cycle)
 {
     tspi_random random;
