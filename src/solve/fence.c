@@ -6,6 +6,7 @@
 #include "solve/constants.h"
 #include "solve/estimate.h"
 #include "solve/order.h"
+#include "solve/parallel.h"
 
 /* External bounds are not traffic and are believed. */
 static bool is_judged(const tspi_fit *fit, size_t row, bool soft)
@@ -46,131 +47,162 @@ static size_t drop_gross(double *values, size_t n)
     return kept;
 }
 
+static bool fence_edge(void *fit_, size_t e, unsigned worker)
+{
+    tspi_fit *fit = fit_;
+    const tspi_stored_edge *edge = &fit->hops->edges[e];
+    double part = fit->quantile, next = fmin(0.5, FENCE_STEP * part);
+
+    (void)worker;
+    if (edge->n < FENCE_LEAST)
+        return true;
+    double *values = malloc(edge->n * sizeof *values);
+    for (int soft = 0; values && soft < 2; soft++) {
+        size_t n = gather(fit, edge, soft, values);
+        if (n < FENCE_LEAST)
+            continue;
+        n = drop_gross(values, n);
+        double low = tspi_quantile(values, n, part), high = tspi_quantile(values, n, next);
+        flag_below(fit, edge, soft, low - FENCE_REACH * (high - low));
+    }
+    free(values);
+    return values != NULL;
+}
+
 bool tspi_fence(tspi_fit *fit)
 {
-    size_t most = 0;
-    double *values, part = fit->quantile, next = fmin(0.5, FENCE_STEP * part);
-
     for (size_t row = 0; row < fit->hops->n; row++)
         fit->hops->hops[row].flags &= (uint16_t)~TSPI_STORED_LATE;
     if (fit->believe_all)
         return true;
-    for (size_t e = 0; e < fit->hops->edges_n; e++)
-        most = fit->hops->edges[e].n > most ? fit->hops->edges[e].n : most;
-    values = malloc((most + 1) * sizeof *values);
-    if (!values)
-        return false;
-    for (size_t e = 0; e < fit->hops->edges_n; e++)
-        for (int soft = 0; soft < 2; soft++) {
-            const tspi_stored_edge *edge = &fit->hops->edges[e];
-            size_t n = gather(fit, edge, soft, values);
-            if (n < FENCE_LEAST)
-                continue;
-            n = drop_gross(values, n);
-            double low = tspi_quantile(values, n, part), high = tspi_quantile(values, n, next);
-            flag_below(fit, edge, soft, low - FENCE_REACH * (high - low));
-        }
-    free(values);
-    return tspi_fence_sparse(fit, TSPI_STORED_LATE, true);
+    return tspi_parallel(fit->threads, fit->hops->edges_n, fence_edge, fit) &&
+           tspi_fence_sparse(fit, TSPI_STORED_LATE, true);
 }
+
+/* What a hop of an edge is compared with: the median of its pair of clocks, both ways, when that has three hops or
+ * more; else the median of all such medians. */
+typedef struct {
+    bool pooled, own;
+    double median;
+} edge_level;
 
 typedef struct {
-    uint64_t pair;
-    double u;
-    size_t row;
-    double deviation;
-} pooled;
+    tspi_fit *fit;
+    uint16_t flag;
+    bool only_small_edges, soft;
+    edge_level *levels; /* owned, edges */
+    double *values;     /* owned, hops; scratch */
+} pool;
 
-static int by_pair(const void *a_, const void *b_)
+static bool is_pooled(const pool *p, size_t row)
 {
-    const pooled *a = a_, *b = b_;
-
-    if (a->pair != b->pair)
-        return a->pair < b->pair ? -1 : 1;
-    if (a->u != b->u)
-        return a->u < b->u ? -1 : 1;
-    return a->row < b->row ? -1 : a->row > b->row;
+    return is_judged(p->fit, row, p->soft) &&
+           (p->only_small_edges || !(p->fit->hops->hops[row].flags & p->fit->without));
 }
 
-/* Deviations from the pair's median, of pairs with three hops or more; pairs with fewer against the median of medians
- * (NAN until it is known). Returns how many deviate from a median of their own. */
-static size_t deviate(pooled *all, size_t n, double *medians, size_t *ret_medians_n)
+static size_t gather_pooled(const pool *p, size_t e, double *values)
 {
+    const tspi_stored_edge *edge = &p->fit->hops->edges[e];
+    size_t n = 0;
+
+    for (size_t row = edge->first; p->levels[e].pooled && row < edge->first + edge->n; row++)
+        if (is_pooled(p, row))
+            values[n++] = p->fit->u[row];
+    return n;
+}
+
+static int by_ends(const void *a_, const void *b_)
+{
+    const tspi_stored_edge *a = a_, *b = b_;
+
+    if (a->from != b->from)
+        return a->from < b->from ? -1 : 1;
+    return a->to < b->to ? -1 : a->to > b->to;
+}
+
+/* Levels of all pairs that have hops in the pool. Returns how many hops deviate from a median of their own. */
+static size_t find_levels(pool *p, double *ret_middle)
+{
+    const tspi_hop_store *hops = p->fit->hops;
+    double *medians = p->values + hops->n;
     size_t own = 0, medians_n = 0;
 
-    qsort(all, n, sizeof *all, by_pair);
-    for (size_t first = 0, end; first < n; first = end) {
-        for (end = first; end < n && all[end].pair == all[first].pair; end++)
-            ;
-        double median = all[first + (end - first) / 2].u;
-        medians[medians_n++] = median;
-        for (size_t k = first; k < end; k++)
-            all[k].deviation = end - first >= 3 ? all[k].u - median : NAN;
-        own += end - first >= 3 ? end - first : 0;
+    for (size_t e = 0; e < hops->edges_n; e++) {
+        const tspi_stored_edge *edge = &hops->edges[e], key = {.from = edge->to, .to = edge->from};
+        const tspi_stored_edge *back = bsearch(&key, hops->edges, hops->edges_n, sizeof key, by_ends);
+        if (back && back < edge)
+            continue; /* the pair was met on its way there */
+        size_t n = gather_pooled(p, e, p->values);
+        n += back ? gather_pooled(p, (size_t)(back - hops->edges), p->values + n) : 0;
+        if (!n)
+            continue;
+        tspi_select(p->values, n, n / 2);
+        medians[medians_n++] = p->values[n / 2];
+        for (int way = 0; way < (back ? 2 : 1); way++) {
+            edge_level *level = &p->levels[way ? (size_t)(back - hops->edges) : e];
+            level->own = n >= 3;
+            level->median = p->values[n / 2];
+        }
+        own += n >= 3 ? n : 0;
     }
-    *ret_medians_n = medians_n;
+    *ret_middle = medians_n ? tspi_median(medians, medians_n) : 0;
     return own;
 }
 
-static void judge_pool(tspi_fit *fit, pooled *all, size_t n, double *values, uint16_t flag)
+static void judge_pool(pool *p)
 {
-    size_t medians_n, own = deviate(all, n, values, &medians_n), q = 0;
-    double middle = tspi_median(values, medians_n), low, median;
+    const tspi_hop_store *hops = p->fit->hops;
+    double middle;
+    size_t own = find_levels(p, &middle), n = 0;
 
-    for (size_t k = 0; k < n; k++)
-        if (own < FENCE_LEAST || !isnan(all[k].deviation))
-            values[q++] = isnan(all[k].deviation) ? all[k].u - middle : all[k].deviation;
-    low = tspi_quantile(values, q, fit->quantile);
-    median = tspi_median(values, q);
-    for (size_t k = 0; k < n; k++) {
-        double v = isnan(all[k].deviation) ? all[k].u - middle : all[k].deviation;
-        if (v < low - FENCE_SPARSE_REACH * (median - low))
-            fit->hops->hops[all[k].row].flags |= flag;
+    for (size_t e = 0; e < hops->edges_n; e++) {
+        const edge_level *level = &p->levels[e];
+        if (own >= FENCE_LEAST && !level->own)
+            continue;
+        size_t first = n;
+        n += gather_pooled(p, e, p->values + n);
+        for (size_t k = first; k < n; k++)
+            p->values[k] -= level->own ? level->median : middle;
+    }
+    if (!n)
+        return;
+    double low = tspi_quantile(p->values, n, p->fit->quantile), median = tspi_median(p->values, n);
+    double least = low - FENCE_SPARSE_REACH * (median - low);
+    for (size_t e = 0; e < hops->edges_n; e++) {
+        const edge_level *level = &p->levels[e];
+        const tspi_stored_edge *edge = &hops->edges[e];
+        for (size_t row = edge->first; level->pooled && row < edge->first + edge->n; row++)
+            if (is_pooled(p, row) && p->fit->u[row] - (level->own ? level->median : middle) < least)
+                hops->hops[row].flags |= p->flag;
     }
 }
 
 bool tspi_fence_sparse(tspi_fit *fit, uint16_t flag, bool only_small_edges)
 {
     const tspi_hop_store *hops = fit->hops;
-    pooled *all = NULL;
-    double *values = NULL;
-    bool ok = true;
+    pool p = {.fit = fit, .flag = flag, .only_small_edges = only_small_edges};
+    bool ok;
 
+    p.levels = malloc((hops->edges_n + 1) * sizeof *p.levels);
+    p.values = malloc((hops->n + hops->edges_n + 1) * sizeof *p.values);
+    ok = p.levels && p.values;
     for (int soft = 0; ok && soft < 2; soft++) {
-        size_t n = 0, cap = 0;
-        for (int fill = 0; ok && fill < 2; fill++) { /* count, then fill */
-            n = 0;
-            for (size_t e = 0; e < hops->edges_n; e++) {
-                const tspi_stored_edge *edge = &hops->edges[e];
-                size_t judged = 0;
-                for (size_t row = edge->first; only_small_edges && row < edge->first + edge->n; row++)
-                    judged += is_judged(fit, row, soft);
-                if (judged >= FENCE_LEAST)
-                    continue;
-                uint64_t pair = edge->from < edge->to ? (uint64_t)edge->from << 32 | edge->to
-                                                      : (uint64_t)edge->to << 32 | edge->from;
-                for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-                    if (!is_judged(fit, row, soft) || (!only_small_edges && hops->hops[row].flags & fit->without))
-                        continue;
-                    if (fill)
-                        all[n] = (pooled){pair, fit->u[row], row, 0};
-                    n++;
-                }
+        size_t total = 0;
+        p.soft = soft;
+        for (size_t e = 0; e < hops->edges_n; e++) {
+            const tspi_stored_edge *edge = &hops->edges[e];
+            size_t judged = 0, pooled = 0;
+            for (size_t row = edge->first; row < edge->first + edge->n; row++) {
+                judged += is_judged(fit, row, soft);
+                pooled += is_pooled(&p, row);
             }
-            if (!fill && n >= FENCE_LEAST) {
-                cap = n;
-                all = malloc(cap * sizeof *all);
-                values = malloc(cap * sizeof *values);
-                ok = all && values;
-            } else if (!fill)
-                break;
+            p.levels[e] = (edge_level){.pooled = !only_small_edges || judged < FENCE_LEAST};
+            total += p.levels[e].pooled ? pooled : 0;
         }
-        if (ok && cap)
-            judge_pool(fit, all, n, values, flag);
-        free(all);
-        free(values);
-        all = NULL;
-        values = NULL;
+        if (total >= FENCE_LEAST)
+            judge_pool(&p);
     }
+    free(p.levels);
+    free(p.values);
     return ok;
 }

@@ -5,6 +5,7 @@
 
 #include "solve/constants.h"
 #include "solve/drift.h"
+#include "solve/parallel.h"
 
 void tspi_graph_release(tspi_graph *graph)
 {
@@ -45,6 +46,22 @@ static void sort_ends(arc_end *ends, size_t n)
         in_order = ends[k - 1].at <= ends[k].at;
     if (!in_order)
         qsort(ends, n, sizeof *ends, by_instant);
+}
+
+typedef struct {
+    const uint32_t *first; /* of a node's ends */
+    const uint8_t *is_root;
+    arc_end *ends;
+} sorting;
+
+static bool sort_node(void *sorting_, size_t node, unsigned worker)
+{
+    const sorting *s = sorting_;
+
+    (void)worker;
+    if (!s->is_root[node])
+        sort_ends(s->ends + s->first[node], s->first[node + 1] - s->first[node]);
+    return true;
 }
 
 /* Arcs with their nodes in from and to. */
@@ -160,9 +177,8 @@ static bool build(tspi_graph *graph, const tspi_hop_store *hops, const tspi_side
     }
     memmove(ends_first + 1, ends_first, nodes_n * sizeof *ends_first);
     ends_first[0] = 0;
-    for (uint32_t node = 0; node < nodes_n; node++)
-        if (!graph->is_root[node])
-            sort_ends(ends + ends_first[node], ends_first[node + 1] - ends_first[node]);
+    sorting each = {ends_first, graph->is_root, ends};
+    tspi_parallel(hops->threads, nodes_n, sort_node, &each);
     make_vertices(graph, ends_first, ends);
     ok = index_arcs(graph);
 out:

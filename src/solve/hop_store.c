@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "solve/parallel.h"
 
 void tspi_hop_store_release(tspi_hop_store *hops)
 {
@@ -169,6 +170,20 @@ static void sort_edge(tspi_stored_hop *hops, size_t n)
         qsort(hops, n, sizeof *hops, by_sent);
 }
 
+typedef struct {
+    tspi_stored_hop *hops;
+    const tspi_stored_edge *edges;
+} sorting;
+
+static bool sort_one(void *sorting_, size_t e, unsigned worker)
+{
+    const sorting *s = sorting_;
+
+    (void)worker;
+    sort_edge(s->hops + s->edges[e].first, s->edges[e].n);
+    return true;
+}
+
 bool tspi_hop_store_sort(tspi_hop_store *hops)
 {
     size_t cap = 0, n = 0, at = 0;
@@ -202,8 +217,8 @@ bool tspi_hop_store_sort(tspi_hop_store *hops)
         tspi_stored_edge *edge = &hops->edges[pair_slot(table, cap, (uint64_t)hop->from << 32 | hop->to)->n - 1];
         sorted[edge->first + edge->n++] = *hop;
     }
-    for (size_t e = 0; e < n; e++)
-        sort_edge(sorted + hops->edges[e].first, hops->edges[e].n);
+    sorting each = {sorted, hops->edges};
+    tspi_parallel(hops->threads, n, sort_one, &each);
     free(hops->hops);
     hops->hops = sorted;
     hops->cap = hops->n + 1;

@@ -55,6 +55,7 @@ typedef struct {
     tspi_stored_edge *edges; /* owned; after tspi_hop_store_sort */
     size_t edges_n;
     bool sorted;
+    unsigned threads; /* for passes over the edges; 0 means 1 */
 } tspi_hop_store;
 
 void tspi_hop_store_release(tspi_hop_store *hops);

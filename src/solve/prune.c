@@ -6,6 +6,7 @@
  * (triangle inequality), so dropped hops need not be remembered. A root's side does not drift and is left out. */
 #include "solve/constants.h"
 #include "solve/graph.h"
+#include "solve/parallel.h"
 
 typedef __int128 wide;
 
@@ -29,11 +30,26 @@ static bool step(walk *state, uint32_t from_node, uint32_t to_node, wide key)
     return false;
 }
 
-static void prune_edge(const tspi_hop_store *hops, const tspi_sides *sides, const tspi_stored_edge *edge,
-                       const uint8_t *root, int64_t rho_ppb, uint8_t *keep)
+typedef struct {
+    const tspi_hop_store *hops;
+    const tspi_sides *sides;
+    const uint8_t *root;
+    int64_t rho_ppb;
+    uint8_t *keep;
+} pruning;
+
+static bool prune_edge(void *pruning_, size_t e, unsigned worker)
 {
+    const pruning *p = pruning_;
+    const tspi_hop_store *hops = p->hops;
+    const tspi_sides *sides = p->sides;
+    const tspi_stored_edge *edge = &hops->edges[e];
+    const uint8_t *root = p->root;
+    int64_t rho_ppb = p->rho_ppb;
+    uint8_t *keep = p->keep;
     const wide rho_sent = root[edge->from] ? 0 : rho_ppb, rho_received = root[edge->to] ? 0 : rho_ppb;
 
+    (void)worker;
     for (int back = 0; back < 2; back++) {
         walk state = {0};
         for (size_t k = 0; k < edge->n; k++) {
@@ -47,6 +63,7 @@ static void prune_edge(const tspi_hop_store *hops, const tspi_sides *sides, cons
                 keep[row] = 0;
         }
     }
+    return true;
 }
 
 void tspi_prune(const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root, int64_t rho_ppb,
@@ -54,6 +71,6 @@ void tspi_prune(const tspi_hop_store *hops, const tspi_sides *sides, const uint8
 {
     for (size_t k = 0; k < hops->n; k++)
         keep[k] = !(hops->hops[k].flags & without) && (!only || only[k]);
-    for (size_t e = 0; prune && e < hops->edges_n; e++)
-        prune_edge(hops, sides, &hops->edges[e], root, rho_ppb, keep);
+    pruning each = {hops, sides, root, rho_ppb, keep};
+    tspi_parallel(hops->threads, prune ? hops->edges_n : 0, prune_edge, &each);
 }

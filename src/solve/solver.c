@@ -27,6 +27,7 @@ tsp_status tsp_solver_new(const tsp_solver_config *config, tsp_solver **ret_solv
     solver->config.max_drift_ppm = ppm;
     solver->clocks = config->clocks;
     solver->rho_ppb = (int64_t)ceil(ppm * 1000);
+    solver->hops.threads = config->threads;
     *ret_solver = solver;
     return TSP_OK;
 }
