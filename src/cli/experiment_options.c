@@ -114,6 +114,8 @@ static tsp_status override(tspi_spec *spec, tsp_error *err)
         spec->clock.drift_ppb = llround(chosen.drift_ppm * 1000);
     if (chosen.wander_seen)
         spec->clock.wander_ppb = llround(chosen.wander_ppm * 1000);
+    if (chosen.drift_seen || chosen.wander_seen || chosen.step || chosen.ntp)
+        spec->experiment.rounds = 1;
     if (chosen.duration_seen) {
         spec->experiment.duration_ns = chosen.duration_ns;
         spec->experiment.requests = 0;

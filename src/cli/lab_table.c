@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "cli/table.h"
 #include "lab/all_transports.h"
+#include "lab/timeline.h"
 
 static void add_share(table *t, double share)
 {
@@ -38,6 +39,11 @@ static bool has_several_transports(const tspi_lab_result *result)
     return false;
 }
 
+static const char *what_run(const tspi_run_result *run)
+{
+    return run->null_run ? " saturated" : run->true_clock ? " true clocks" : "";
+}
+
 static void print_causality(const tspi_lab_result *result, FILE *out)
 {
     table t;
@@ -60,7 +66,7 @@ static void print_causality(const tspi_lab_result *result, FILE *out)
         if (several)
             table_add(&t, first_of_transport(result, k) ? run->transport : "");
         tspi_duration_format(run->skew_ns, text, sizeof text);
-        table_addf(&t, "%s%s", text, run->null_run ? " saturated" : "");
+        table_addf(&t, "%s%s", text, what_run(run));
         format_count(run->hops, text, sizeof text);
         table_add(&t, text);
         format_count(run->negative, text, sizeof text);
@@ -82,6 +88,74 @@ static void print_causality(const tspi_lab_result *result, FILE *out)
     table_release(&t);
 }
 
+static void print_timeline(const tspi_run_result *run, FILE *out)
+{
+    const char *const head[] = {"until",         "true offset", "hops",    "negative", "rate",
+                                "95 % interval", "predicted",   "hop p50", "health"};
+    char text[64];
+    table t;
+
+    table_init(&t, "rrrrrrrrl");
+    for (size_t k = 0; k < sizeof head / sizeof *head; k++)
+        table_add(&t, head[k]);
+    for (size_t k = 0; k < run->timeline_n; k++) {
+        const tspi_timeline_point *point = &run->timeline[k];
+        tspi_duration_format(point->since_ns / TSP_NS_PER_MS * TSP_NS_PER_MS, text, sizeof text);
+        table_add(&t, text);
+        format_ns(point->offset_ns, text, sizeof text);
+        table_add(&t, text);
+        format_count(point->hops, text, sizeof text);
+        table_add(&t, text);
+        format_count(point->negative, text, sizeof text);
+        table_add(&t, text);
+        add_share(&t, point->rate);
+        table_addf(&t, "%.2f .. %.2f %%", 100 * point->rate_lo, 100 * point->rate_hi);
+        if (isfinite(point->predicted))
+            table_addf(&t, "%.1f (%.1f .. %.1f) %%", 100 * point->predicted, 100 * point->predicted_lo,
+                       100 * point->predicted_hi);
+        else
+            table_add(&t, "-");
+        format_ns(point->hop_p50_ns, text, sizeof text);
+        table_add(&t, point->hop_p50_ns ? text : "-");
+        if (point->healthy >= 1)
+            table_add(&t, "healthy");
+        else
+            table_addf(&t, point->healthy > 0 ? "UNHEALTHY %.0f %% of the time" : "UNHEALTHY",
+                       100 * (1 - point->healthy));
+    }
+    table_print(&t, 2, out);
+    table_release(&t);
+}
+
+/* Each run over time: figures, how far the prediction holds, and what happened. */
+static void print_over_time(const tspi_lab_result *result, FILE *out)
+{
+    for (size_t k = 0; k < result->runs_n; k++) {
+        const tspi_run_result *run = &result->runs[k];
+        unsigned predicted = 0, agree = 0;
+        tspi_buf words = {0};
+        char skew[32];
+        if (!run->timeline_n)
+            continue;
+        tspi_duration_format(run->skew_ns, skew, sizeof skew);
+        fprintf(out, "\n%s over time\n", skew);
+        print_timeline(run, out);
+        for (size_t p = 0; p < run->timeline_n; p++) {
+            const tspi_timeline_point *point = &run->timeline[p];
+            predicted += isfinite(point->predicted);
+            agree += isfinite(point->predicted) && point->predicted_lo <= point->rate_hi &&
+                     point->rate_lo <= point->predicted_hi;
+        }
+        if (predicted)
+            fprintf(out, "The true offset and the delays with true clocks predict the rate in %u of %u stretches.\n",
+                    agree, predicted);
+        tspi_timeline_explain(run, &words);
+        if (words.len)
+            fwrite(words.data, 1, words.len, out);
+        tspi_buf_release(&words);
+    }
+}
+
 static void print_service(const tspi_lab_result *result, FILE *out)
 {
     table t;
@@ -101,7 +175,7 @@ static void print_service(const tspi_lab_result *result, FILE *out)
         if (several)
             table_add(&t, first_of_transport(result, k) ? run->transport : "");
         tspi_duration_format(run->skew_ns, text, sizeof text);
-        table_addf(&t, "%s%s", text, run->null_run ? " saturated" : "");
+        table_addf(&t, "%s%s", text, what_run(run));
         table_addf(&t, "%.1f", run->requests_per_s);
         table_addf(&t, "%.0f", run->tokens_per_s);
         const int64_t times_ns[] = {run->latency_p50_ns, run->latency_p99_ns, run->ttft_p50_ns};
@@ -213,6 +287,7 @@ void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE 
     fprintf(out, "Nodes: %s; hop delay %s +- %s.\n\n", result->how, delay, jitter);
     fputs("What the traces say\n", out);
     print_causality(result, out);
+    print_over_time(result, out);
     fputs("\nWhat the service does\n", out);
     print_service(result, out);
     if (result->outputs_note[0])

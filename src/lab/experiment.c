@@ -14,6 +14,7 @@
 #include "lab/measure.h"
 #include "lab/reference.h"
 #include "lab/throughput.h"
+#include "lab/timeline.h"
 
 /* The block that warms caches, connections and TCP windows, and is not measured: so many requests, or so long. */
 enum { WARM_UP_REQUESTS = 100 };
@@ -21,6 +22,9 @@ static const int64_t warm_up_ns = 2 * TSP_NS_PER_S;
 
 /* A block that fails as often will fail again. */
 enum { TRIES_MAX = 3 };
+
+/* How long the run with true clocks takes beside long ones. */
+static const int64_t true_run_ns = 120 * TSP_NS_PER_S;
 
 struct planned {
     enum { WARM_UP, POINT, PAIR } kind;
@@ -101,22 +105,28 @@ static tsp_status make_runs(struct experiment *x, tsp_error *err)
     const tspi_spec *spec = x->spec;
     tspi_lab_result *result = x->result;
 
-    result->runs = calloc(spec->experiment.sweep_n + 1, sizeof *result->runs);
-    result->throughput = calloc(spec->experiment.sweep_n + 1, sizeof *result->throughput);
-    x->done_blocks = calloc(spec->experiment.sweep_n + 1, sizeof *x->done_blocks);
+    uint32_t points = spec->experiment.sweep_n + spec->experiment.null_run;
+    uint32_t runs = points + !tspi_clock_model_is_constant(&spec->clock);
+
+    result->runs = calloc(runs + 1, sizeof *result->runs);
+    result->throughput = calloc(runs + 1, sizeof *result->throughput);
+    x->done_blocks = calloc(runs + 1, sizeof *x->done_blocks);
     if (!result->runs || !result->throughput || !x->done_blocks)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a sweep");
-    for (uint32_t k = 0; k < spec->experiment.sweep_n + spec->experiment.null_run; k++) {
+    for (uint32_t k = 0; k < runs; k++) {
         tspi_run_result *run = &result->runs[result->runs_n++];
         char skew[32];
-        run->null_run = k == spec->experiment.sweep_n;
-        run->skew_ns = run->null_run ? 0 : spec->experiment.sweep_ns[k];
+        run->null_run = k == spec->experiment.sweep_n && k < points;
+        run->true_clock = k >= points;
+        run->skew_ns = k < spec->experiment.sweep_n ? spec->experiment.sweep_ns[k] : 0;
         run->seed = spec->seed;
         run->predicted = run->predicted_lo = run->predicted_hi = NAN;
         tspi_duration_format(run->skew_ns, skew, sizeof skew);
         snprintf(run->transport, sizeof run->transport, "%s", spec->transport);
         int n = snprintf(run->folder, sizeof run->folder, "%s/%s-%s", result->folder, spec->transport,
-                         run->null_run ? "null" : skew);
+                         run->true_clock ? "true"
+                         : run->null_run ? "null"
+                                         : skew);
         if (n < 0 || (size_t)n >= sizeof run->folder)
             return tsp_error_set(err, TSP_EINVAL, "the output folder's path is too long");
         if (run->skew_ns && spec->experiment.throughput_pairs > 1) {
@@ -245,7 +255,10 @@ static void tell(struct experiment *x, const tspi_progress *seen)
         snprintf(phase, sizeof phase, "warming up");
     else if (planned->kind == POINT) {
         tspi_duration_format(result->runs[planned->run].skew_ns, skew, sizeof skew);
-        snprintf(phase, sizeof phase, "%s", result->runs[planned->run].null_run ? "null run, cores saturated" : skew);
+        snprintf(phase, sizeof phase, "%s",
+                 result->runs[planned->run].null_run     ? "null run, cores saturated"
+                 : result->runs[planned->run].true_clock ? "true clocks"
+                                                         : skew);
     } else {
         tspi_duration_format(result->throughput[planned->skew].skew_ns, skew, sizeof skew);
         snprintf(phase, sizeof phase, "throughput, %s %s", skew, planned->on ? "on" : "off");
@@ -271,6 +284,16 @@ static void on_progress(void *ctx, const tspi_progress *progress)
 
     x->progress = *progress;
     tell(x, progress);
+}
+
+/* A run with true clocks needs no longer than to know the hops' delays, unless they change over time. */
+static int64_t duration_of(const tspi_spec *spec, const tspi_run_result *run)
+{
+    int64_t whole_ns = spec->experiment.duration_ns;
+
+    if (!run->true_clock || tspi_timeline_load_changes(spec) || whole_ns < true_run_ns)
+        return whole_ns;
+    return true_run_ns;
 }
 
 static tspi_block block_of(struct experiment *x, const struct planned *planned)
@@ -303,11 +326,11 @@ static tspi_block block_of(struct experiment *x, const struct planned *planned)
         if (spec->experiment.requests)
             block.requests = (spec->experiment.requests + spec->experiment.rounds - 1) / spec->experiment.rounds;
         else
-            block.duration_ns = spec->experiment.duration_ns / spec->experiment.rounds;
+            block.duration_ns = duration_of(spec, run) / spec->experiment.rounds;
         block.seed += UINT64_C(1000003) * (x->at + 1);
         snprintf(block.folder, sizeof block.folder, "%s", run->folder);
     }
-    if (planned->kind == POINT && x->result->runs[planned->run].null_run)
+    if (planned->kind == POINT && (x->result->runs[planned->run].null_run || x->result->runs[planned->run].true_clock))
         block.clock = (tspi_clock_model){0};
     return block;
 }
@@ -465,8 +488,12 @@ static tsp_status measure_runs(struct experiment *x, tsp_error *err)
         result->runs[kept++] = moved;
     }
     result->runs_n = kept;
-    for (size_t k = 0; k < kept && rc == TSP_OK; k++)
-        rc = tspi_measure_predict(x->spec, tspi_lab_baseline(result, x->spec->transport), &result->runs[k], err);
+    const tspi_run_result *baseline = tspi_lab_baseline(result, x->spec->transport);
+    for (size_t k = 0; k < kept && rc == TSP_OK; k++) {
+        rc = tspi_measure_predict(x->spec, baseline, &result->runs[k], err);
+        if (rc == TSP_OK && &result->runs[k] != baseline)
+            rc = tspi_timeline_measure(x->spec, baseline, &result->runs[k], err);
+    }
     return rc == TSP_OK ? tspi_throughput_measure(result, x->spec->experiment.throughput_pairs, err) : rc;
 }
 

@@ -14,9 +14,13 @@ void tspi_run_result_release(tspi_run_result *run)
     }
     free(run->edges);
     free(run->health);
+    free(run->truth);
+    free(run->timeline);
     run->edges = NULL;
     run->health = NULL;
-    run->edges_n = run->health_n = 0;
+    run->truth = NULL;
+    run->timeline = NULL;
+    run->edges_n = run->health_n = run->timeline_n = 0;
 }
 
 void tspi_lab_result_release(tspi_lab_result *result)
@@ -35,10 +39,24 @@ void tspi_lab_result_release(tspi_lab_result *result)
 
 const tspi_run_result *tspi_lab_baseline(const tspi_lab_result *result, const char *transport)
 {
-    for (size_t k = 0; k < result->runs_n; k++)
-        if (!result->runs[k].skew_ns && !result->runs[k].null_run && !strcmp(result->runs[k].transport, transport))
-            return &result->runs[k];
-    return NULL;
+    const tspi_run_result *found = NULL;
+
+    for (size_t k = 0; k < result->runs_n; k++) {
+        const tspi_run_result *run = &result->runs[k];
+        if (!run->skew_ns && !run->null_run && !strcmp(run->transport, transport) && (!found || run->true_clock))
+            found = run;
+    }
+    return found;
+}
+
+int64_t tspi_edge_find(const tspi_run_result *run, const tspi_edge_result *like, size_t hint)
+{
+    for (size_t k = 0; k < run->edges_n; k++) {
+        size_t row = (hint + k) % run->edges_n;
+        if (!strcmp(run->edges[row].from, like->from) && !strcmp(run->edges[row].to, like->to))
+            return (int64_t)row;
+    }
+    return -1;
 }
 
 int tspi_run_agrees(const tspi_run_result *run)

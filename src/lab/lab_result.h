@@ -23,11 +23,37 @@ typedef struct {
     int64_t *slices;        /* owned; which slice of time that hop belongs to */
 } tspi_edge_result;
 
+/* What is true of a hop. */
+typedef struct {
+    uint32_t edge;     /* row of the run's edges */
+    bool negative;     /* by its stamps */
+    int64_t at_ns;     /* when it was received, true time since the run's first hop */
+    int64_t delay_ns;  /* how long it took, truly */
+    int64_t shift_ns;  /* by how much the two clocks' true offsets make it look faster */
+    int64_t offset_ns; /* of the skewed stage's clock; INT64_MIN = the hop does not touch it */
+} tspi_hop_truth;
+
+/* One stretch. Its hops are those received in it. */
+typedef struct {
+    int64_t at_ns;    /* its end, Unix ns, true time */
+    int64_t since_ns; /* its end, after the run's first hop */
+    uint64_t hops, negative;
+    double rate, rate_lo, rate_hi;                /* 95 % */
+    double predicted, predicted_lo, predicted_hi; /* from the true offsets and the hop delays of the run with true
+                                                     clocks; NAN = not known */
+    int64_t offset_ns;                            /* of the skewed stage's clocks, truly: mean */
+    int64_t hop_p50_ns, hop_p1_ns; /* true delays of the hops that leave the skewed stage (or enter it, where the clock
+                                      is behind): median, first percentile; 0 = there were none */
+    double healthy;                /* share of the health windows that end in it and are healthy; 1 = all */
+    bool healthy_at_end;
+} tspi_timeline_point;
+
 /* One point of a sweep: all its blocks. */
 typedef struct {
     char transport[16];
     int64_t skew_ns;
     bool null_run;
+    bool true_clock; /* no clock was off, in an experiment whose clocks drift: the baseline of its predictions */
     uint64_t seed;
     char folder[4096];
     uint64_t requests, tokens, spans, hops, negative;
@@ -37,6 +63,10 @@ typedef struct {
     size_t edges_n;
     tspi_health_point *health; /* owned */
     size_t health_n;
+    tspi_hop_truth *truth;         /* owned; hops rows, by edge; NULL unless figures over time are wanted */
+    int64_t began_ns;              /* Unix ns, true time of its first hop's arrival */
+    tspi_timeline_point *timeline; /* owned */
+    size_t timeline_n;
     uint64_t token_order_anomalies;
     double requests_per_s, tokens_per_s;
     int64_t latency_p50_ns, latency_p99_ns, ttft_p50_ns;
@@ -90,6 +120,10 @@ void tspi_lab_result_release(tspi_lab_result *result);
 
 /* The run without skew that is no null run, of the same transport; NULL when there is none. */
 const tspi_run_result *tspi_lab_baseline(const tspi_lab_result *result, const char *transport);
+
+/* The row of run's edges with the ends of like, or -1. hint: where to look first, such as one behind the row found
+ * before; two runs of one pipeline have their edges in much the same order. */
+int64_t tspi_edge_find(const tspi_run_result *run, const tspi_edge_result *like, size_t hint);
 
 /* Whether the measured and the predicted rate agree: their 95 % intervals overlap. 1 yes, 0 no, -1 nothing predicted.
  */

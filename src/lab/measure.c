@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "causal/causal.h"
 #include "lab/node.h"
+#include "lab/timeline.h"
 #include "wire/wire.h"
 
 /* ------------------------------------------------------------------ traces */
@@ -177,6 +178,8 @@ tsp_status tspi_measure_traces(const tspi_spec *spec, tspi_run_result *run, tsp_
     run->predicted = run->predicted_lo = run->predicted_hi = NAN;
     if (rc == TSP_OK)
         rc = measure_edges(&in, run, err);
+    if (rc == TSP_OK && tspi_timeline_wanted(spec) && !run->null_run)
+        rc = tspi_timeline_read(spec, &in.set, in.hops, run, err);
     if (rc == TSP_OK)
         rc = tspi_health_measure(&in.causal.join, &health, &run->health, &run->health_n, err);
     if (rc == TSP_OK) {
@@ -297,27 +300,6 @@ tsp_status tspi_measure_requests(const uint8_t (*reference)[32], uint32_t prompt
 
 /* ------------------------------------------------------------------ prediction */
 
-static bool is_skewed(const tspi_spec *spec, const char *clock)
-{
-    int stage = tspi_spec_stage(spec, spec->clock_stage);
-    char name[64];
-
-    for (uint32_t w = 0; stage >= 0 && w < spec->stages[stage].workers; w++) {
-        tspi_node_name(&spec->stages[stage], w, name, sizeof name);
-        if (!strcmp(name, clock))
-            return true;
-    }
-    return false;
-}
-
-static const tspi_edge_result *find_edge(const tspi_run_result *run, const tspi_edge_result *like)
-{
-    for (size_t k = 0; k < run->edges_n; k++)
-        if (!strcmp(run->edges[k].from, like->from) && !strcmp(run->edges[k].to, like->to))
-            return &run->edges[k];
-    return NULL;
-}
-
 /* The interval of the share of base's hops with a slack below the n-th, by the same slices of time. */
 static tspi_interval share_below(const tspi_edge_result *base, size_t n, tsp_status *rc)
 {
@@ -359,8 +341,9 @@ tsp_status tspi_measure_predict(const tspi_spec *spec, const tspi_run_result *ba
         return TSP_OK;
     for (size_t k = 0; k < run->edges_n; k++) {
         tspi_edge_result *edge = &run->edges[k];
-        const tspi_edge_result *base = find_edge(baseline, edge);
-        bool out = is_skewed(spec, edge->from), in = is_skewed(spec, edge->to);
+        int64_t row = tspi_edge_find(baseline, edge, k);
+        const tspi_edge_result *base = row < 0 ? NULL : &baseline->edges[row];
+        bool out = tspi_is_clock_of(edge->from, spec->clock_stage), in = tspi_is_clock_of(edge->to, spec->clock_stage);
         int64_t shift_ns = out == in ? 0 : out ? run->skew_ns : -run->skew_ns;
         if (!base || !base->hops) {
             known = false;

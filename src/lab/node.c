@@ -18,6 +18,14 @@ void tspi_node_name(const tspi_stage_spec *stage, uint32_t worker, char *ret_nam
     snprintf(ret_name, size, "%s-%" PRIu32, stage->name, worker);
 }
 
+bool tspi_is_clock_of(const char *clock, const char *stage)
+{
+    size_t len = strlen(stage);
+
+    return !strncmp(clock, stage, len) && clock[len] == '-' && clock[len + 1] &&
+           clock[len + 1 + strspn(clock + len + 1, "0123456789")] == '\0';
+}
+
 /* ------------------------------------------------------------------ life */
 
 static tsp_status open_engine(tspi_node *node, tsp_error *err)

@@ -110,6 +110,9 @@ tsp_status tspi_node_work(tspi_node *node, tsp_error *err);
 /* "inference-0": the name of a worker's node. */
 void tspi_node_name(const tspi_stage_spec *stage, uint32_t worker, char *ret_name, size_t size);
 
+/* Whether a clock's name is that of a worker of this stage. */
+bool tspi_is_clock_of(const char *clock, const char *stage);
+
 /* ------------------------------------------------------------------ for the stages */
 
 /* What this node's clock shows now, with the truth beside it. */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lab/timeline.h"
+
 static void put_text(tspi_buf *out, const char *key, const char *text)
 {
     tspi_buf_printf(out, "\"%s\": ", key);
@@ -61,13 +63,47 @@ static void put_health(tspi_buf *out, const tspi_run_result *run)
     tspi_buf_puts(out, "],\n");
 }
 
+static void put_timeline(tspi_buf *out, const tspi_run_result *run)
+{
+    tspi_buf words = {0};
+
+    tspi_buf_puts(out, "      \"timeline\": [");
+    for (size_t k = 0; k < run->timeline_n; k++) {
+        const tspi_timeline_point *point = &run->timeline[k];
+        tspi_buf_printf(out,
+                        "%s\n        {\"at\": \"%" PRId64 "\", \"since_ns\": %" PRId64 ", \"hops\": %" PRIu64
+                        ", \"negative_spans\": %" PRIu64 ", ",
+                        k ? "," : "", point->at_ns, point->since_ns, point->hops, point->negative);
+        put_estimate(out, "negative_rate", point->rate, point->rate_lo, point->rate_hi, ", ");
+        tspi_buf_puts(out, ", ");
+        put_estimate(out, "predicted_rate", point->predicted, point->predicted_lo, point->predicted_hi, ", ");
+        tspi_buf_printf(out,
+                        ", \"true_offset_ns\": %" PRId64 ", \"hop_p50_ns\": %" PRId64 ", \"hop_p1_ns\": %" PRId64
+                        ", \"healthy\": %s, \"healthy_share\": %.9g}",
+                        point->offset_ns, point->hop_p50_ns, point->hop_p1_ns, point->healthy_at_end ? "true" : "false",
+                        point->healthy);
+    }
+    tspi_buf_puts(out, run->timeline_n ? "\n      ],\n      \"what_happened\": [" : "],\n      \"what_happened\": [");
+    tspi_timeline_explain(run, &words);
+    for (size_t at = 0; at < words.len;) {
+        const uint8_t *end = memchr(words.data + at, '\n', words.len - at);
+        size_t len = (size_t)(end - words.data) - at;
+        tspi_buf_puts(out, at ? ", " : "");
+        tspi_buf_json_string(out, (char *)words.data + at, len);
+        at += len + 1;
+    }
+    tspi_buf_puts(out, "],\n");
+    tspi_buf_release(&words);
+}
+
 static void put_run(tspi_buf *out, const tspi_run_result *run)
 {
     tspi_buf_puts(out, "    {\n      ");
     put_text(out, "transport", run->transport);
     tspi_buf_printf(out,
-                    ",\n      \"skew_ns\": %" PRId64 ",\n      \"null_run\": %s,\n      \"seed\": %" PRIu64 ",\n      ",
-                    run->skew_ns, run->null_run ? "true" : "false", run->seed);
+                    ",\n      \"skew_ns\": %" PRId64
+                    ",\n      \"null_run\": %s,\n      \"true_clock\": %s,\n      \"seed\": %" PRIu64 ",\n      ",
+                    run->skew_ns, run->null_run ? "true" : "false", run->true_clock ? "true" : "false", run->seed);
     put_text(out, "folder", strrchr(run->folder, '/') ? strrchr(run->folder, '/') + 1 : run->folder);
     tspi_buf_printf(out,
                     ",\n      \"requests\": %" PRIu64 ",\n      \"tokens\": %" PRIu64 ",\n      \"spans\": %" PRIu64
@@ -83,6 +119,7 @@ static void put_run(tspi_buf *out, const tspi_run_result *run)
     }
     tspi_buf_puts(out, "      ],\n");
     put_health(out, run);
+    put_timeline(out, run);
     tspi_buf_printf(out, "      \"token_order_anomalies\": %" PRIu64 ",\n      ", run->token_order_anomalies);
     put_real(out, "requests_per_s", run->requests_per_s);
     tspi_buf_puts(out, ",\n      ");
