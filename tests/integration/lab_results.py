@@ -186,7 +186,10 @@ def workers_chunks_and_a_bad_clock(tap, lab):
     code, out, err = lab.run(place, place.write("spec.yaml", WORKERS), "--nodes", "process", "--json")
     if not tap.check(code in (0, 1), "exit code", code, err):
         return place.remove()
-    run, = json.loads(out)["runs"]
+    run, true_clocks = json.loads(out)["runs"]
+    tap.equal([run["true_clock"], true_clocks["true_clock"]], [False, True], "a run with true clocks stands beside it")
+    check_truth(tap, os.path.join(place.out, true_clocks["folder"]), Spans(os.path.join(place.out, true_clocks["folder"])),
+                lambda host, error: error == 0)
     folder = os.path.join(place.out, run["folder"])
     spans = Spans(folder)
     recount(tap, run, spans)
