@@ -82,6 +82,8 @@ static tsp_status check_ranges(tsp_error *err)
         return tsp_error_set(err, TSP_EINVAL, "--hop-delay: between 0ms and 60s");
     if (chosen.bucket_seen && chosen.bucket_ns < TSP_NS_PER_S / 10)
         return tsp_error_set(err, TSP_EINVAL, "--bucket: at least 100ms");
+    if (chosen.kafka && !tspi_kafka_spec_is_broker(chosen.kafka))
+        return tsp_error_set(err, TSP_EINVAL, "--kafka: '%s' is no HOST:PORT", chosen.kafka);
     if (chosen.jitter_seen && chosen.jitter_ns < 0)
         return tsp_error_set(err, TSP_EINVAL, "--jitter: cannot be negative");
     if (fabs(chosen.drift_ppm) > 100000 || chosen.wander_ppm < 0 || chosen.wander_ppm > 10000)
@@ -96,6 +98,7 @@ static tsp_status override(tspi_spec *spec, tsp_error *err)
     tsp_status rc = TSP_OK;
 
     set_text(&spec->transport, chosen.transport);
+    set_text(&spec->kafka.broker, chosen.kafka);
     set_text(&spec->clock_stage, chosen.stage);
     set_text(&spec->engine.name, chosen.engine);
     set_text(&spec->engine.model, chosen.model);

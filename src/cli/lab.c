@@ -45,13 +45,14 @@ static const struct command_spec spec_of_command = {
 static tsp_status check_transport(const tspi_spec *spec, tsp_error *err)
 {
     if (strcmp(spec->transport, TSPI_TRANSPORT_ALL) != 0 && !tspi_transport_find(spec->transport))
-        return tsp_error_set(err, TSP_EUNSUPPORTED, "this build has no transport '%s'; it has zmq", spec->transport);
+        return tsp_error_set(err, TSP_EUNSUPPORTED, "this build has no transport '%s'; it has %s", spec->transport,
+                             tspi_transport_names());
     return TSP_OK;
 }
 
 static int run_node(int argc, char **argv)
 {
-    const char *spec = NULL, *stage = NULL, *host = "127.0.0.1", *media_driver = NULL;
+    const char *spec = NULL, *stage = NULL, *host = "127.0.0.1", *media_driver = NULL, *run_name = NULL, *broker = NULL;
     uint64_t worker = 0, port = 0, control = UINT64_MAX;
     bool delay_line = false, remote = false;
     const struct option_spec node_options[] = {
@@ -66,6 +67,8 @@ static int run_node(int argc, char **argv)
          "Folder of the media driver that all nodes share (Aeron); without one the node starts its own", NULL, NULL},
         {"remote", 0, OPTION_FLAG, &remote, NULL,
          "The conductor is on another machine: it sends the spec, and what blocks leave is sent back", NULL, NULL},
+        {"run", 0, OPTION_STRING, &run_name, "NAME", "What the run's topics and groups begin with", NULL, NULL},
+        {"broker", 0, OPTION_STRING, &broker, "HOST:PORT", "The Kafka broker, when the spec names none", NULL, NULL},
         {"delay-line", 0, OPTION_FLAG, &delay_line, NULL, "Make the link's delay in the transport's wrapper", NULL,
          NULL},
         {0},
@@ -95,6 +98,8 @@ static int run_node(int argc, char **argv)
         .host = host,
         .port = (uint16_t)port,
         .media_driver = media_driver,
+        .run = run_name,
+        .broker = broker,
         .delay_line = delay_line,
         .control_in_fd = control == UINT64_MAX ? STDIN_FILENO : (int)control,
         .control_out_fd = control == UINT64_MAX ? STDOUT_FILENO : (int)control,

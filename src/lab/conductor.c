@@ -36,9 +36,18 @@ static bool is_interrupted(const tspi_conductor *conductor)
 
 static const char process_mode[] = "processes on loopback, the link's delay made by the transport's wrapper";
 
+/* What the nodes must reach and no namespace of the lab holds: the engine's URL, somebody's broker. NULL = nothing. */
+static const char *what_is_elsewhere(const tspi_spec *spec)
+{
+    if (strstr(spec->engine.name, "://"))
+        return spec->engine.name;
+    return !strcmp(spec->transport, "kafka") ? spec->kafka.broker : NULL;
+}
+
 tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret_why, size_t size, tsp_error *err)
 {
-    bool engine_is_elsewhere = strstr(spec->engine.name, "://") != NULL;
+    bool uses_kafka = !strcmp(spec->transport, "kafka");
+    const char *elsewhere = what_is_elsewhere(spec);
     tsp_error tried = {0};
 
     *ret_netns = false;
@@ -55,12 +64,11 @@ tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret
         snprintf(ret_why, size, "%s (as asked)", process_mode);
         return TSP_OK;
     }
-    if (engine_is_elsewhere && spec->nodes == TSPI_NODES_NETNS)
+    if (elsewhere && spec->nodes == TSPI_NODES_NETNS)
         return tsp_error_set(err, TSP_EINVAL,
-                             "--nodes netns: a node in a network namespace cannot reach %s: use process",
-                             spec->engine.name);
-    if (engine_is_elsewhere) {
-        snprintf(ret_why, size, "%s, because from a network namespace the engine's URL is out of reach", process_mode);
+                             "--nodes netns: a node in a network namespace cannot reach %s: use process", elsewhere);
+    if (elsewhere) {
+        snprintf(ret_why, size, "%s, because from a network namespace %s is out of reach", process_mode, elsewhere);
         return TSP_OK;
     }
     tsp_status rc = tspi_netns_available(&tried);
@@ -69,7 +77,9 @@ tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret
     *ret_netns = rc == TSP_OK;
     if (*ret_netns)
         snprintf(ret_why, size,
-                 "a network namespace a node, joined by a userspace link: real sockets over the link's delay");
+                 "a network namespace a node%s, joined by a userspace link: real sockets over the link's delay%s",
+                 uses_kafka ? " and one for the broker" : "",
+                 uses_kafka ? ", half of it to the broker and half from it" : "");
     else
         snprintf(ret_why, size, "%s, because this user %s", process_mode, tried.message);
     return TSP_OK;
@@ -221,6 +231,8 @@ static tsp_status listen_once(tspi_conductor *conductor, int64_t deadline_ns, ts
             return rc;
     }
     tsp_status rc = check_link(conductor, err);
+    if (rc == TSP_OK)
+        rc = tspi_kafka_side_check(&conductor->kafka, err);
     return rc == TSP_OK ? tspi_media_driver_check(&conductor->media, err) : rc;
 }
 
@@ -280,7 +292,7 @@ static void exec_node(const tspi_conductor *conductor, const tspi_member *member
     if (remote) {
         dup2(control_fd, STDIN_FILENO);
         dup2(control_fd, STDOUT_FILENO);
-        tspi_remote_exec(remote, stage->name, member->worker, own_port);
+        tspi_remote_exec(remote, stage->name, member->worker, own_port, conductor->kafka.run);
         return;
     }
     snprintf(spec_path, sizeof spec_path, "%s/spec.yaml", folder);
@@ -295,7 +307,7 @@ static void exec_node(const tspi_conductor *conductor, const tspi_member *member
         snprintf(host, sizeof host, "%s", spec->hosts_n ? spec->hosts[stage->host].address : "127.0.0.1");
     snprintf(port, sizeof port, "%u", own_port);
     fcntl(control_fd, F_SETFD, 0);
-    const char *argv[24] = {"truespan", "lab",    "node", "--spec", spec_path, "--stage",   stage->name, "--worker",
+    const char *argv[32] = {"truespan", "lab",    "node", "--spec", spec_path, "--stage",   stage->name, "--worker",
                             worker,     "--host", host,   "--port", port,      "--control", fd};
     size_t n = 15;
     if (!conductor->netns)
@@ -304,7 +316,15 @@ static void exec_node(const tspi_conductor *conductor, const tspi_member *member
         argv[n++] = "--media-driver";
         argv[n++] = conductor->media.folder;
     }
-    execv("/proc/self/exe", (char **)argv);
+    if (conductor->kafka.run[0]) {
+        argv[n++] = "--run";
+        argv[n++] = conductor->kafka.run;
+    }
+    if (conductor->kafka.own.pid) {
+        argv[n++] = "--broker";
+        argv[n++] = conductor->kafka.own.address;
+    }
+    execv("/proc/self/exe", (char *const *)argv);
 }
 
 /* In the child, up to exec: die with the conductor, leave Ctrl-C to it, enter the namespace. */
@@ -374,7 +394,8 @@ static tsp_status start_member(tspi_conductor *conductor, uint32_t index, const 
     return rc;
 }
 
-static tsp_status start_link(tspi_conductor *conductor, const int *tun_fds, tsp_error *err)
+/* tun_fds: n of them, the nodes' and, after theirs, the broker's. */
+static tsp_status start_link(tspi_conductor *conductor, const int *tun_fds, uint32_t n, tsp_error *err)
 {
     const tspi_spec *spec = conductor->spec;
     const tspi_link_config config = {
@@ -382,6 +403,8 @@ static tsp_status start_link(tspi_conductor *conductor, const int *tun_fds, tsp_
         .jitter_ns = spec->link.jitter_ns,
         .loss = spec->link.loss,
         .rate_mbit = spec->link.rate_mbit,
+        .has_hub = n > conductor->members_n,
+        .hub = conductor->members_n,
     };
     tspi_random root, random;
     int stop[2];
@@ -397,7 +420,7 @@ static tsp_status start_link(tspi_conductor *conductor, const int *tun_fds, tsp_
         close(stop[1]);
         tspi_prefer_this_process(TSPI_PREFER_LINK);
         tsp_error why = {0};
-        tsp_status rc = tspi_link_run(tun_fds, conductor->members_n, &config, &random, stop[0], &why);
+        tsp_status rc = tspi_link_run(tun_fds, n, &config, &random, stop[0], &why);
         if (rc != TSP_OK)
             dprintf(conductor->log_fd, "link: %s\n", why.message);
         _exit(rc == TSP_OK ? 0 : 2);
@@ -441,18 +464,25 @@ static tsp_status start_media(tspi_conductor *conductor, tsp_error *err)
 static tsp_status start_all(tspi_conductor *conductor, const char *folder, tsp_error *err)
 {
     int tun_fds[TSPI_LINK_NODES_MAX];
-    uint32_t started = 0;
+    uint32_t n = conductor->members_n, started = 0;
     tsp_status rc = start_media(conductor, err);
 
-    for (; started < conductor->members_n && rc == TSP_OK; started++) {
+    /* First of all, since it takes longest; its device comes behind the nodes'. */
+    tun_fds[n] = -1;
+    if (rc == TSP_OK)
+        rc = tspi_kafka_side_start(&conductor->kafka, conductor->spec, conductor->netns, n, folder,
+                                   conductor->interrupted, &tun_fds[n], err);
+    for (; started < n && rc == TSP_OK; started++) {
         tun_fds[started] = -1;
         rc = start_member(conductor, started, folder, &tun_fds[started], err);
     }
     if (rc == TSP_OK && conductor->netns)
-        rc = start_link(conductor, tun_fds, err);
+        rc = start_link(conductor, tun_fds, n + (tun_fds[n] >= 0), err);
     for (uint32_t k = 0; k < started; k++)
         if (tun_fds[k] >= 0)
             close(tun_fds[k]);
+    if (tun_fds[n] >= 0)
+        close(tun_fds[n]);
     if (rc == TSP_OK)
         rc = await_all(conductor, "ready", start_timeout_ns, err);
     return rc == TSP_OK ? introduce(conductor, err) : rc;
@@ -464,9 +494,9 @@ static tsp_status list_members(tspi_conductor *conductor, tsp_error *err)
 
     for (uint32_t s = 0; s < conductor->spec->stages_n; s++)
         n += conductor->spec->stages[s].workers;
-    if (n > TSPI_LINK_NODES_MAX)
+    if (n >= TSPI_LINK_NODES_MAX) /* one is kept for a broker */
         return tsp_error_set(err, TSP_EINVAL, "%u nodes are more than the %d that one lab can hold", n,
-                             TSPI_LINK_NODES_MAX);
+                             TSPI_LINK_NODES_MAX - 1);
     conductor->members = calloc(n, sizeof *conductor->members);
     if (!conductor->members)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for %u nodes", n);
@@ -587,6 +617,7 @@ void tspi_conductor_stop(tspi_conductor *conductor)
         close(conductor->link_stop_fd);
     conductor->link_stop_fd = -1;
     reap_or_kill(&conductor->link_pid, deadline_ns);
+    tspi_kafka_side_stop(&conductor->kafka, conductor->log_fd);
     if (conductor->log_fd >= 0)
         close(conductor->log_fd);
     conductor->log_fd = -1;

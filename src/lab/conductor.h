@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "lab/control.h"
+#include "lab/kafka_side.h"
 #include "lab/media_driver.h"
 #include "lab/runner.h"
 
@@ -26,6 +27,7 @@ typedef struct {
     tspi_member *members;
     uint32_t members_n;
     tspi_media_driver media; /* shared by all nodes; not running = there is none, or each node has its own */
+    tspi_kafka_side kafka;
     pid_t link_pid;
     int link_stop_fd, log_fd;
     tspi_block_result result; /* of the block under way */

@@ -312,6 +312,10 @@ static tspi_block block_of(struct experiment *x, const struct planned *planned)
     if (planned->kind == WARM_UP) {
         block.requests = WARM_UP_REQUESTS;
         block.duration_ns = warm_up_ns;
+        if (!strcmp(spec->transport, "kafka") && spec->kafka.warm_up_ns) { /* a broker is slow until it is compiled */
+            block.requests = 0;
+            block.duration_ns = spec->kafka.warm_up_ns;
+        }
     }
     if (planned->kind == PAIR) {
         block.requests = spec->experiment.throughput_requests;

@@ -1,6 +1,7 @@
 #include "lab/link.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,11 @@ static int64_t monotonic_ns(void)
     return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
 }
 
+static bool passes_hub(const tspi_link_config *config, size_t from, size_t to)
+{
+    return config->has_hub && (from == config->hub || to == config->hub);
+}
+
 /* When a packet read now is to be handed over. */
 static int64_t due_of(struct link *link, size_t from, size_t to, size_t len, int64_t now_ns)
 {
@@ -57,12 +63,18 @@ static int64_t due_of(struct link *link, size_t from, size_t to, size_t len, int
         int64_t starts_ns = link->line_free_ns[from] > now_ns ? link->line_free_ns[from] : now_ns;
         sent_ns = link->line_free_ns[from] = starts_ns + takes_ns;
     }
-    double jitter = (double)link->config->jitter_ns * tspi_random_uniform(&link->random, -1.0, 1.0);
-    int64_t due_ns = sent_ns + link->config->delay_ns + (int64_t)jitter;
+    int64_t parts = passes_hub(link->config, from, to) ? 2 : 1;
+    double jitter = (double)link->config->jitter_ns / (double)parts * tspi_random_uniform(&link->random, -1.0, 1.0);
+    int64_t due_ns = sent_ns + link->config->delay_ns / parts + (int64_t)jitter;
     if (due_ns < *last)
         due_ns = *last;
     *last = due_ns;
     return due_ns;
+}
+
+static double loss_between(const tspi_link_config *config, size_t from, size_t to)
+{
+    return passes_hub(config, from, to) ? 1 - sqrt(1 - config->loss) : config->loss;
 }
 
 static void take_in(struct link *link, size_t from)
@@ -83,7 +95,7 @@ static void take_in(struct link *link, size_t from)
         uint32_t to = address - network - 1;
         if (to >= link->n || to == from)
             continue;
-        if (link->config->loss > 0 && tspi_random_unit(&link->random) < link->config->loss)
+        if (link->config->loss > 0 && tspi_random_unit(&link->random) < loss_between(link->config, from, to))
             continue;
         if (link->packets.n >= PACKETS_MAX)
             continue;

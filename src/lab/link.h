@@ -4,6 +4,7 @@
 #ifndef TSPI_LAB_LINK_H
 #define TSPI_LAB_LINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,10 @@ typedef struct {
     int64_t delay_ns, jitter_ns; /* uniform in delay +- jitter; packets of one pair of nodes keep their order */
     double loss;                 /* share of packets lost */
     double rate_mbit;            /* out of each node; 0 = unlimited */
+    /* A node that messages pass on their way between two others (a broker): on each of the two links half the delay,
+     * half the jitter, and as much loss as makes `loss` of both together. So a delay means the same from node to node. */
+    bool has_hub;
+    size_t hub;
 } tspi_link_config;
 
 /* Serve until stop_fd turns readable or is closed at the other end. tun_fds: n descriptors, non-blocking; the node of

@@ -14,6 +14,7 @@
 #include "lab/media_driver.h"
 #include "lab/remote.h"
 #include "transport/fault.h"
+#include "transport/kafka.h"
 
 /* How often the gateway tells how far it is. */
 static const int64_t progress_every_ns = 100 * TSP_NS_PER_MS;
@@ -312,13 +313,41 @@ static tsp_status open_media(struct process *p, const tspi_node_process_config *
     return tspi_media_driver_start(&p->media, &media, err);
 }
 
+/* Names of the stages that send to this one. */
+static uint32_t find_senders(const struct process *p, const char *ret_from[TSPI_STAGES_MAX])
+{
+    uint32_t n = 0, stage = (uint32_t)(p->node.stage - p->spec.stages);
+
+    for (uint32_t s = 0; s < p->spec.stages_n; s++)
+        for (uint32_t e = 0; e < p->spec.stages[s].to_n; e++)
+            if (p->spec.stages[s].to[e] == stage)
+                ret_from[n++] = p->spec.stages[s].name;
+    return n;
+}
+
 static tsp_status open_transport(struct process *p, const tspi_node_process_config *config, tsp_error *err)
 {
     const struct tspi_transport_ops *ops = tspi_transport_find(p->spec.transport);
+    const char *from[TSPI_STAGES_MAX];
+    const tspi_kafka_settings kafka = {
+        .broker = config->broker ? config->broker : p->spec.kafka.broker,
+        .acks = p->spec.kafka.acks,
+        .linger_ns = p->spec.kafka.linger_ns,
+        .fetch_wait_max_ns = p->spec.kafka.fetch_wait_max_ns,
+        .extra = (const char *const *)p->spec.kafka.settings,
+        .extra_n = p->spec.kafka.settings_n,
+    };
     tspi_transport_config transport = {
         .host = config->host,
         .port = config->port,
         .inbox = p->node.name,
+        .run = config->run,
+        .stage = p->node.stage->name,
+        .worker = config->worker,
+        .workers = p->node.stage->workers,
+        .from = from,
+        .from_n = find_senders(p, from),
+        .kafka = &kafka,
         .aeron = {.idle_ns = p->spec.aeron.idle_ns, .term_bytes = p->spec.aeron.term_bytes},
     };
     char address[512];

@@ -11,6 +11,8 @@ typedef struct {
     const char *host;         /* address of this node's inbox */
     uint16_t port;            /* 0 = any free */
     const char *media_driver; /* transport aeron: folder of the one to share; NULL = this node starts its own */
+    const char *run;          /* unique name of the run; NULL where the transport needs none */
+    const char *broker;       /* transport kafka: the run's own; NULL = as the spec says */
     bool delay_line;          /* process mode: the link's delay is made by the transport's fault wrapper */
     int control_in_fd, control_out_fd;
 } tspi_node_process_config;

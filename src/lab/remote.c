@@ -39,7 +39,7 @@ static const char *const ssh_options[] = {
     "ServerAliveCountMax=3",
 };
 
-void tspi_remote_exec(const tspi_host_spec *host, const char *stage, uint32_t worker, uint16_t port)
+void tspi_remote_exec(const tspi_host_spec *host, const char *stage, uint32_t worker, uint16_t port, const char *run)
 {
     char words[4096], worker_text[16], port_text[16];
     const char *argv[SSH_WORDS_MAX + 24] = {"ssh"};
@@ -74,6 +74,10 @@ void tspi_remote_exec(const tspi_host_spec *host, const char *stage, uint32_t wo
     };
     for (size_t k = 0; k < sizeof command / sizeof *command; k++)
         argv[n++] = command[k];
+    if (*run) {
+        argv[n++] = "--run";
+        argv[n++] = run;
+    }
     argv[n] = NULL;
     execvp("ssh", (char *const *)argv);
 }

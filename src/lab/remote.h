@@ -9,8 +9,9 @@
 
 /* ---- the conductor's side */
 
-/* In the child that is to become the node: run ssh towards host. Returns only on failure, errno set. */
-void tspi_remote_exec(const tspi_host_spec *host, const char *stage, uint32_t worker, uint16_t port);
+/* In the child that is to become the node: run ssh towards host. Returns only on failure, errno set. run: unique name
+ * of the run, "" where it needs none. */
+void tspi_remote_exec(const tspi_host_spec *host, const char *stage, uint32_t worker, uint16_t port, const char *run);
 
 /* Send spec_path and the spec's prompts file, then "start". */
 tsp_status tspi_remote_send_setup(tspi_control *control, const tspi_spec *spec, const char *spec_path, tsp_error *err);

@@ -452,6 +452,7 @@ static void get_all(tspi_spec_reader *in, const struct raw_spec *raw, tspi_spec 
     get_load(in, &raw->load, spec);
     get_link(in, &raw->link, spec);
     get_aeron(in, &raw->aeron, spec);
+    tspi_kafka_spec_get(in, &raw->kafka, &spec->kafka);
     get_clock(in, &raw->clock, spec);
     get_experiment(in, &raw->experiment, spec);
     tspi_sim_spec_get(in, &raw->sim, &spec->sim);
@@ -519,6 +520,7 @@ void tspi_spec_release(tspi_spec *spec)
     free(spec->engine.name);
     free(spec->engine.model);
     free(spec->load.prompts);
+    tspi_kafka_spec_release(&spec->kafka);
     free(spec->clock_stage);
     tspi_sim_spec_release(&spec->sim);
     *spec = (tspi_spec){0};

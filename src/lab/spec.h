@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "clock/clock_model.h"
+#include "lab/spec_kafka.h"
 #include "lab/spec_sim.h"
 #include "truespan/base.h"
 
@@ -82,6 +83,7 @@ typedef struct {
         int64_t idle_ns;     /* the longest sleep of nodes and media drivers between two looks for a message */
         uint32_t term_bytes; /* of each of a stream's three buffers: a power of two */
     } aeron;
+    tspi_kafka_spec kafka;
 
     char *clock_stage; /* whose clocks the model applies to */
     tspi_clock_model clock;

@@ -51,6 +51,16 @@ static const cyaml_schema_field_t aeron_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t kafka_fields[] = {
+    TEXT("broker", struct raw_kafka, broker),
+    TEXT("acks", struct raw_kafka, acks),
+    TEXT("linger", struct raw_kafka, linger),
+    TEXT("fetch_wait_max", struct raw_kafka, fetch_wait_max),
+    TEXT("warm_up", struct raw_kafka, warm_up),
+    CYAML_FIELD_SEQUENCE("settings", OPTIONAL_PTR, struct raw_kafka, settings, &text_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t step_fields[] = {
     TEXT("at", struct raw_step, at),
     TEXT("size", struct raw_step, size),
@@ -172,6 +182,7 @@ static const cyaml_schema_field_t spec_fields[] = {
     CYAML_FIELD_MAPPING("load", OPTIONAL, struct raw_spec, load, load_fields),
     CYAML_FIELD_MAPPING("link", OPTIONAL, struct raw_spec, link, link_fields),
     CYAML_FIELD_MAPPING("aeron", OPTIONAL, struct raw_spec, aeron, aeron_fields),
+    CYAML_FIELD_MAPPING("kafka", OPTIONAL, struct raw_spec, kafka, kafka_fields),
     CYAML_FIELD_MAPPING("clock", OPTIONAL, struct raw_spec, clock, clock_fields),
     CYAML_FIELD_MAPPING("experiment", OPTIONAL, struct raw_spec, experiment, experiment_fields),
     CYAML_FIELD_SEQUENCE("hosts", OPTIONAL_PTR, struct raw_spec, hosts, &host_entry, 0, CYAML_UNLIMITED),

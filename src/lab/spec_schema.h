@@ -54,6 +54,12 @@ struct raw_aeron {
     uint32_t *term_bytes;
 };
 
+struct raw_kafka {
+    char *broker, *acks, *linger, *fetch_wait_max, *warm_up;
+    char **settings;
+    unsigned settings_count;
+};
+
 struct raw_clock {
     char *stage, *offset;
     double *drift_ppm, *wander_ppm;
@@ -98,6 +104,7 @@ struct raw_spec {
     struct raw_load load;
     struct raw_link link;
     struct raw_aeron aeron;
+    struct raw_kafka kafka;
     struct raw_clock clock;
     struct raw_experiment experiment;
     struct raw_host *hosts;

@@ -47,6 +47,13 @@ void tspi_spec_put_text(tspi_buf *out, const char *key, const char *text)
     tspi_buf_putc(out, '\n');
 }
 
+void tspi_spec_put_item(tspi_buf *out, const char *indent, const char *text)
+{
+    tspi_buf_printf(out, "%s- ", indent);
+    put_quoted(out, text);
+    tspi_buf_putc(out, '\n');
+}
+
 /* The shortest of a few forms that reads back as the same number. */
 void tspi_spec_put_real(tspi_buf *out, const char *key, double value)
 {

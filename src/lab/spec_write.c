@@ -125,6 +125,7 @@ void tspi_spec_write(const tspi_spec *spec, tspi_buf *out)
     tspi_buf_puts(out, "aeron:\n");
     put_duration(out, "  idle", spec->aeron.idle_ns);
     tspi_buf_printf(out, "  term_bytes: %u\n", spec->aeron.term_bytes);
+    tspi_kafka_spec_write(&spec->kafka, out);
     put_clock(out, spec);
     put_experiment(out, spec);
     tspi_sim_spec_write(&spec->sim, out);

@@ -120,6 +120,21 @@ const void *tspi_msg_header(const tspi_msg *msg, const char *name, size_t *ret_l
     return NULL;
 }
 
+bool tspi_msg_next_header(const tspi_msg *msg, size_t *at, tspi_msg_header_view *ret_view)
+{
+    if (!*at)
+        *at = LENGTH_BYTES;
+    if (*at >= msg->payload_at)
+        return false;
+    const uint8_t *header = msg->frame + *at;
+    ret_view->name_len = (size_t)header[0] | (size_t)header[1] << 8;
+    ret_view->len = get_u32(header + 2);
+    ret_view->name = (const char *)header + HEADER_PREFIX_BYTES;
+    ret_view->value = header + HEADER_PREFIX_BYTES + ret_view->name_len;
+    *at += HEADER_PREFIX_BYTES + ret_view->name_len + ret_view->len;
+    return true;
+}
+
 static bool headers_fit(const uint8_t *frame, size_t end)
 {
     size_t at = LENGTH_BYTES;

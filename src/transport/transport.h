@@ -2,7 +2,7 @@
  * wrappers (fault.h) add delay, jitter and loss to any of them.
  *
  * A node has one inbox, and one peer handle for every inbox that it sends to. Messages with the same key, from one
- * node to one inbox, arrive in the order they were sent. No call blocks. One thread uses a transport. */
+ * node to one inbox, arrive in the order they were sent. No call but listen blocks. One thread uses a transport. */
 #ifndef TSPI_TRANSPORT_TRANSPORT_H
 #define TSPI_TRANSPORT_TRANSPORT_H
 
@@ -31,6 +31,15 @@ tsp_status tspi_msg_add_header(tspi_msg *msg, const char *name, const void *valu
 tsp_status tspi_msg_set_payload(tspi_msg *msg, const void *payload, size_t len);
 /* The value of a header, borrowed; NULL when there is none. */
 const void *tspi_msg_header(const tspi_msg *msg, const char *name, size_t *ret_len);
+/* Headers in their order: *at is 0 before the first; false after the last. Name (not terminated) and value are
+ * borrowed.
+ */
+typedef struct {
+    const char *name;
+    const void *value;
+    size_t name_len, len;
+} tspi_msg_header_view;
+bool tspi_msg_next_header(const tspi_msg *msg, size_t *at, tspi_msg_header_view *ret_view);
 static inline const uint8_t *tspi_msg_payload(const tspi_msg *msg, size_t *ret_len)
 {
     *ret_len = msg->len - msg->payload_at;
@@ -54,6 +63,16 @@ typedef struct {
         int64_t idle_ns;     /* the longest sleep between two looks for a message; 0 = 100 us */
         uint32_t term_bytes; /* of each of a stream's three buffers; 0 = the media driver's own choice */
     } aeron;
+
+    /* Where the messaging system keeps things of its own (a broker's topics): whose they are and what they are called.
+     */
+    const char *run;         /* unique name of the run; NULL for what keeps nothing */
+    const char *stage;       /* the inbox belongs to a worker of this stage; NULL = the inbox is a stage of its own */
+    uint32_t worker;         /* from 0 */
+    uint32_t workers;        /* of the stage; 0 as 1 */
+    const char *const *from; /* stages that send to this inbox; NULL = whoever has its address */
+    uint32_t from_n;
+    const struct tspi_kafka_settings *kafka; /* transport/kafka.h; may be NULL with any other driver */
 } tspi_transport_config;
 
 struct tspi_transport_ops {
@@ -61,7 +80,8 @@ struct tspi_transport_ops {
     const char *semconv; /* messaging.system, as the OpenTelemetry conventions spell it where they do */
     bool at_least_once;  /* a message may arrive twice; false = exactly once while both ends live */
     tsp_status (*open)(const tspi_transport_config *config, tspi_transport **ret_transport, tsp_error *err);
-    /* Open the inbox; ret_address is what others pass to connect. */
+    /* Open the inbox; ret_address is what others pass to connect. Where the messaging system must find a place for the
+     * inbox first, this takes as long as that does (some seconds); every other call returns at once. */
     tsp_status (*listen)(tspi_transport *t, char *ret_address, size_t size, tsp_error *err);
     /* A handle, counted from 0, for the inbox at address. The inbox need not be there yet. */
     tsp_status (*connect)(tspi_transport *t, const char *address, uint32_t *ret_peer, tsp_error *err);
@@ -89,7 +109,11 @@ struct tspi_transport {
 /* The driver of a scheme, or NULL. */
 const struct tspi_transport_ops *tspi_transport_find(const char *scheme);
 
+/* The schemes that this build has, for messages: "zmq, kafka". */
+const char *tspi_transport_names(void);
+
 extern const struct tspi_transport_ops tspi_transport_zmq;
+extern const struct tspi_transport_ops tspi_transport_kafka; /* where the build has librdkafka */
 extern const struct tspi_transport_ops tspi_transport_aeron; /* where the build has Aeron */
 
 #endif

@@ -73,7 +73,6 @@ def bad_options(tap, lab):
             (["--rate", "nan"], "rate"),
             (["--stage", "nobody"], "nobody"),
             (["--transport", "pigeon"], "pigeon"),
-            (["--transport", "kafka"], "kafka"),
             (["--nodes", "docker"], "docker"),
             (["--hop-delay", "1ms", "--jitter", "2ms"], "jitter"),
             (["--hop-delay", "-1ms"], "hop-delay"),

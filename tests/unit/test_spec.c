@@ -182,6 +182,27 @@ static void check_sim(const tspi_sim_spec *got, const tspi_sim_spec *want)
     CHECK(!memcmp(&a, &b, sizeof a));
 }
 
+static void draw_kafka(tspi_random *random, tspi_spec *spec)
+{
+    static const char *const acks[] = {"all", "1", "0"};
+    uint32_t n = draw_count(random, 0, 4);
+
+    if (tspi_random_below(random, 2))
+        spec->kafka.broker = strdup(tspi_random_below(random, 2) ? "broker.example:9092" : "[::1]:1,10.0.0.1:65535");
+    free(spec->kafka.acks);
+    spec->kafka.acks = strdup(acks[tspi_random_below(random, 3)]);
+    spec->kafka.linger_ns = draw_ns(random, 0, 60 * TSP_NS_PER_S);
+    spec->kafka.fetch_wait_max_ns = draw_ns(random, TSP_NS_PER_MS, 60 * TSP_NS_PER_S);
+    spec->kafka.warm_up_ns = draw_ns(random, 0, 3600 * TSP_NS_PER_S);
+    spec->kafka.settings = calloc(n + 1, sizeof *spec->kafka.settings);
+    for (; spec->kafka.settings_n < n; spec->kafka.settings_n++) {
+        char *text = draw_text(random), setting[600];
+        snprintf(setting, sizeof setting, "client.rack=%.500s", text);
+        free(text);
+        spec->kafka.settings[spec->kafka.settings_n] = strdup(setting);
+    }
+}
+
 static void draw_spec(tspi_random *random, tspi_spec *spec)
 {
     const int64_t day = 24 * 3600 * TSP_NS_PER_S;
@@ -226,6 +247,7 @@ static void draw_spec(tspi_random *random, tspi_spec *spec)
         spec->clock.steps[k].size_ns = draw_ns(random, -day, day);
         spec->clock.steps[k].slew_ppb = (int64_t)tspi_random_below(random, 100000001);
     }
+    draw_kafka(random, spec);
     spec->experiment.sweep_n = draw_count(random, 1, TSPI_SWEEP_MAX);
     for (uint32_t k = 0; k < spec->experiment.sweep_n; k++)
         spec->experiment.sweep_ns[k] = k * TSP_NS_PER_MS + draw_ns(random, 0, TSP_NS_PER_MS - 1);
@@ -253,6 +275,18 @@ static void check_stages(const tspi_spec *got, const tspi_spec *want)
         CHECK_INT(got->stages[k].to_n, want->stages[k].to_n);
         CHECK(!memcmp(got->stages[k].to, want->stages[k].to, want->stages[k].to_n * sizeof *want->stages[k].to));
     }
+}
+
+static void check_kafka(const tspi_spec *got, const tspi_spec *want)
+{
+    check_text("kafka.broker", got->kafka.broker, want->kafka.broker);
+    check_text("kafka.acks", got->kafka.acks, want->kafka.acks);
+    CHECK_INT(got->kafka.linger_ns, want->kafka.linger_ns);
+    CHECK_INT(got->kafka.fetch_wait_max_ns, want->kafka.fetch_wait_max_ns);
+    CHECK_INT(got->kafka.warm_up_ns, want->kafka.warm_up_ns);
+    CHECK_INT(got->kafka.settings_n, want->kafka.settings_n);
+    for (uint32_t k = 0; k < want->kafka.settings_n && k < got->kafka.settings_n; k++)
+        check_text("kafka.settings", got->kafka.settings[k], want->kafka.settings[k]);
 }
 
 static void check_same(const tspi_spec *got, const tspi_spec *want)
@@ -299,6 +333,7 @@ static void check_same(const tspi_spec *got, const tspi_spec *want)
     CHECK_INT(got->experiment.throughput_pairs, want->experiment.throughput_pairs);
     CHECK_INT(got->experiment.throughput_requests, want->experiment.throughput_requests);
     CHECK_INT(got->experiment.health_window_ns, want->experiment.health_window_ns);
+    check_kafka(got, want);
     check_stages(got, want);
 }
 
@@ -367,6 +402,11 @@ TEST(spec, bad_specs_are_refused_by_line_and_key)
         {"experiment:\n  null_run: perhaps\n", "line 2", "null_run"},
         {"experiment:\n  on_failure: panic\n", "line 2", "on_failure"},
         {"name:\n  - 3\n", "line 2", "name"},
+        {"kafka:\n  broker: localhost\n", "line 2", "HOST:PORT"},
+        {"kafka: {broker: 'a:1,b'}\n", "line 1", "kafka.broker"},
+        {"kafka:\n  acks: 2\n", "line 2", "kafka.acks"},
+        {"kafka:\n  linger: 5\n", "line 2", "kafka.linger"},
+        {"kafka:\n  settings:\n    - a=b\n    - ab\n", "line 4", "kafka.settings[1]"},
         {"engine:\n  max_tokens: 0\n", "line 2", "engine.max_tokens"},
         {"engine: {slots: 1000}\n", "line 1", "engine.slots"},
         {"engine:\n  temperature: -0.1\n", "line 2", "engine.temperature"},
