@@ -297,6 +297,11 @@ void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE 
     print_throughput(result, out);
     for (size_t k = 0; k < result->left_out_n; k++)
         fprintf(out, "LEFT OUT: %s: %s.\n", result->left_out[k].transport, result->left_out[k].why);
+    if (result->foreign)
+        fprintf(out,
+                "FOREIGN: the nodes got %" PRIu64 " messages that are none of the lab's, and dropped them "
+                "(nodes.log says why).\n",
+                result->foreign);
     for (size_t k = 0; k < result->gaps_n; k++)
         fprintf(out, "GAP in %s: %s. The block was left out and repeated.\n", result->gaps[k].block,
                 result->gaps[k].why);

@@ -165,7 +165,7 @@ static tsp_status check_link(tspi_conductor *conductor, tsp_error *err)
 
 static tsp_status on_line(tspi_conductor *conductor, tspi_member *member, const char *line, tsp_error *err)
 {
-    uint64_t requests, tokens;
+    uint64_t requests, tokens, foreign;
     int64_t elapsed_ns;
 
     if (!strncmp(line, "error ", 6)) {
@@ -189,6 +189,8 @@ static tsp_status on_line(tspi_conductor *conductor, tspi_member *member, const 
             conductor->result.elapsed_ns = elapsed_ns;
         conductor->gateways_done++;
     }
+    if (sscanf(line, "ended %*u %" SCNu64, &foreign) == 1)
+        conductor->result.foreign += foreign;
     if (member->awaited && !strncmp(line, member->awaited, strlen(member->awaited)))
         member->awaited = NULL;
     return TSP_OK;

@@ -6,7 +6,7 @@
  *   begin (see tspi_control_send_block)             began
  *   go                                              progress REQUESTS TOKENS     (now and then)
  *                                                   done REQUESTS TOKENS ELAPSED_NS
- *   end                                             ended SPANS
+ *   end                                             ended SPANS FOREIGN
  *   quit                                            error TEXT                   (and the node ends)
  *
  * A node on another machine (--remote) is first sent the files it needs, and sends what a block left before "ended":

@@ -353,6 +353,7 @@ static tsp_status run_block(struct experiment *x, tsp_error *err)
     tsp_status rc = x->options->runner->block(x->runner, &block, run && run->null_run, &done, err);
     if (rc != TSP_OK)
         return rc;
+    x->result->foreign += done.foreign;
     if (run) {
         run->requests += done.requests;
         run->tokens += done.tokens;

@@ -106,7 +106,8 @@ typedef struct {
     size_t runs_n;
     tspi_throughput_result *throughput; /* owned */
     size_t throughput_n;
-    tspi_gap *gaps; /* owned, in order of time */
+    uint64_t foreign; /* messages that somebody else sent to the nodes; they were dropped */
+    tspi_gap *gaps;   /* owned, in order of time */
     size_t gaps_n;
     tspi_left_out left_out[TSPI_LEFT_OUT_MAX];
     size_t left_out_n;

@@ -159,6 +159,12 @@ static void messaging_attributes(tspi_node *node, tspi_lab_span *span, const cha
         tspi_lab_span_integer(span, "truespan.stream.sequence", head->number);
 }
 
+void tspi_node_drop_foreign(tspi_node *node, const tsp_error *why)
+{
+    node->foreign++;
+    node->foreign_why = *why;
+}
+
 /* The receive stamp is taken first of all: what follows is this node's own work. */
 tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err)
 {
@@ -169,14 +175,16 @@ tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err
     size_t len, header_len;
     const uint8_t *payload = tspi_msg_payload(take_msg, &len);
     const char *traceparent = tspi_msg_header(take_msg, "traceparent", &header_len);
-    tsp_status rc = tspi_lab_head_read(payload, len, &incoming.head, err);
+    tsp_error why = {0};
+    tsp_status rc = tspi_lab_head_read(payload, len, &incoming.head, &why);
 
-    if (rc != TSP_OK)
-        goto out;
-    if (!node->in_block || incoming.head.block != node->block.id)
+    if (rc == TSP_OK && (!node->in_block || incoming.head.block != node->block.id))
         goto out; /* a straggler of a block that is over */
-    if (!traceparent || !tspi_traceparent_parse(traceparent, header_len, &context)) {
-        rc = tsp_error_set(err, TSP_EPARSE, "a message to %s lacks a valid traceparent", node->name);
+    if (rc == TSP_OK && (!traceparent || !tspi_traceparent_parse(traceparent, header_len, &context)))
+        rc = tsp_error_set(&why, TSP_EPARSE, "it lacks a valid traceparent");
+    if (rc != TSP_OK) {
+        tspi_node_drop_foreign(node, &why);
+        rc = TSP_OK;
         goto out;
     }
     snprintf(name, sizeof name, "process %s", node->stage->name);

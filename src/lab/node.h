@@ -42,6 +42,7 @@ typedef struct {
 typedef struct {
     uint64_t requests, tokens;
     int64_t elapsed_ns; /* from the first request to the last answer */
+    uint64_t foreign;   /* messages that were none of the lab's, at all nodes, since the block before */
 } tspi_block_result;
 
 typedef struct tspi_node tspi_node;
@@ -90,6 +91,8 @@ struct tspi_node {
     bool done; /* the gateway: everything of this block is answered, result is set */
     tspi_block_result result;
     uint64_t requests_seen, tokens_seen; /* for the progress line */
+    uint64_t foreign;                    /* messages dropped because no node of a lab wrote them */
+    tsp_error foreign_why;               /* of the last one */
 };
 
 /* stage: a row of spec->stages. The node borrows spec and world for its life. On failure the node is released. */
@@ -100,8 +103,10 @@ void tspi_node_release(tspi_node *node);
 tsp_status tspi_node_begin(tspi_node *node, const tspi_block *block, tsp_error *err);
 tsp_status tspi_node_go(tspi_node *node, tsp_error *err);
 tsp_status tspi_node_end(tspi_node *node, tsp_error *err);
-/* Takes msg. */
+/* Takes msg. One that is none of the lab's is counted and dropped. */
 tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err);
+/* The same for what the transport could not make a message of. */
+void tspi_node_drop_foreign(tspi_node *node, const tsp_error *why);
 int64_t tspi_node_due_ns(tspi_node *node);
 tsp_status tspi_node_tick(tspi_node *node, tsp_error *err);
 bool tspi_node_busy(tspi_node *node);

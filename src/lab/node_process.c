@@ -21,6 +21,8 @@ static const int64_t progress_every_ns = 100 * TSP_NS_PER_MS;
 static const int64_t media_check_every_ns = 100 * TSP_NS_PER_MS;
 /* Messages taken in one go before timers, work and commands get their turn. */
 enum { RECEIVE_BURST = 64 };
+/* Messages of strangers that the log tells about, each. */
+enum { FOREIGN_LOGGED_MAX = 10 };
 
 /* One peer: a worker of a stage that this node may send to. */
 struct peer {
@@ -39,6 +41,7 @@ struct process {
     struct peer *peers;
     size_t peers_n;
     size_t queued;
+    uint64_t foreign_seen, foreign_told;
     bool done_told, quit;
     char remote_folder[4096]; /* where files of blocks lie until they are sent; "" = beside the conductor */
     int64_t progress_ns;
@@ -145,6 +148,19 @@ static void peers_are_complete(struct process *p)
         p->peers[k].queue_end = &p->peers[k].queue;
 }
 
+static tsp_status end_block(struct process *p, tsp_error *err)
+{
+    uint64_t foreign = p->node.foreign - p->foreign_told;
+    tsp_status rc = tspi_node_end(&p->node, err);
+
+    if (rc == TSP_OK && p->remote_folder[0])
+        rc = tspi_remote_send_block_files(&p->control, p->remote_folder, p->node.name, err);
+    if (rc != TSP_OK)
+        return rc;
+    p->foreign_told += foreign;
+    return tspi_control_send(&p->control, err, "ended %" PRIu64 " %" PRIu64, p->node.spans.written, foreign);
+}
+
 static tsp_status obey(struct process *p, const char *line, tsp_error *err)
 {
     tspi_block block;
@@ -167,12 +183,8 @@ static tsp_status obey(struct process *p, const char *line, tsp_error *err)
     }
     if (!strcmp(line, "go"))
         return tspi_node_go(&p->node, err);
-    if (!strcmp(line, "end")) {
-        rc = tspi_node_end(&p->node, err);
-        if (rc == TSP_OK && p->remote_folder[0])
-            rc = tspi_remote_send_block_files(&p->control, p->remote_folder, p->node.name, err);
-        return rc == TSP_OK ? tspi_control_send(&p->control, err, "ended %" PRIu64, p->node.spans.written) : rc;
-    }
+    if (!strcmp(line, "end"))
+        return end_block(p, err);
     if (!strcmp(line, "quit")) {
         p->quit = true;
         return TSP_OK;
@@ -218,17 +230,34 @@ static tsp_status tell(struct process *p, int64_t now_ns, tsp_error *err)
 
 /* ------------------------------------------------------------------ the loop */
 
+/* Whoever can reach an inbox can send to it. */
+static void log_foreign(struct process *p)
+{
+    if (p->node.foreign == p->foreign_seen)
+        return;
+    if (p->foreign_seen < FOREIGN_LOGGED_MAX)
+        fprintf(stderr, "%s: a message was dropped: %s\n", p->node.name, p->node.foreign_why.message);
+    p->foreign_seen = p->node.foreign;
+}
+
 static tsp_status receive_some(struct process *p, int *ret_n, tsp_error *err)
 {
     tsp_status rc = TSP_OK;
 
     for (*ret_n = 0; *ret_n < RECEIVE_BURST && rc == TSP_OK; ++*ret_n) {
         tspi_msg *msg;
-        rc = p->transport->ops->recv(p->transport, &msg, err);
+        tsp_error why = {0};
+        rc = p->transport->ops->recv(p->transport, &msg, &why);
         if (rc == TSP_EAGAIN)
             return TSP_OK;
         if (rc == TSP_OK)
             rc = tspi_node_receive(&p->node, msg, err);
+        else if (rc == TSP_EPARSE) {
+            tspi_node_drop_foreign(&p->node, &why);
+            rc = TSP_OK;
+        } else if (err)
+            *err = why;
+        log_foreign(p);
     }
     return rc;
 }

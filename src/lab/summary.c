@@ -188,7 +188,7 @@ void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, ts
         put_throughput(out, &result->throughput[k]);
         tspi_buf_puts(out, k + 1 < result->throughput_n ? ",\n" : "\n");
     }
-    tspi_buf_puts(out, "  ],\n  \"gaps\": [");
+    tspi_buf_printf(out, "  ],\n  \"foreign_messages\": %" PRIu64 ",\n  \"gaps\": [", result->foreign);
     for (size_t k = 0; k < result->gaps_n; k++)
         put_gap(out, &result->gaps[k], k ? ", " : "");
     tspi_buf_puts(out, "],\n  \"left_out\": [");

@@ -3,6 +3,7 @@
 
 usage: lab_trouble.py TRUESPAN"""
 
+import ctypes
 import json
 import os
 import signal
@@ -298,6 +299,52 @@ def the_conductor_is_killed(tap, lab, nodes):
     place.remove()
 
 
+# ------------------------------------------------------------------ strangers
+
+def send_by_zmq(library, address, bodies):
+    """As a program does that has nothing to do with the lab."""
+    push = 8
+    library.zmq_ctx_new.restype = library.zmq_socket.restype = ctypes.c_void_p
+    context = ctypes.c_void_p(library.zmq_ctx_new())
+    peer = ctypes.c_void_p(library.zmq_socket(context, push))
+    library.zmq_connect(peer, address.encode())
+    for body in bodies:
+        library.zmq_send(peer, body, len(body), 0)
+    library.zmq_close(peer)  # what is queued still leaves
+    library.zmq_ctx_term(context)
+
+
+def strangers(tap, lab):
+    """Messages that are none of the lab's: counted, dropped, and the run goes on."""
+    try:
+        library = ctypes.CDLL("libzmq.so.5")
+    except OSError as problem:
+        return str(problem)
+    head = bytes([0x7c, 1, 1, 0]) + bytes(4) + (3).to_bytes(4, "little") + bytes(16)
+    bodies = [b"", b"hello", b"\xff" * 200, bytes(4) + b"hello", bytes(4), bytes(4) + head]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = min(free.getsockname()[1], 65000)
+    place = Place()
+    spec = place.write("spec.yaml", f"port: {port}\nexperiment: {{rounds: 4}}\n")
+    process = lab.start(place, spec, *QUICK, "--sweep", "0ms", "--duration", "4s", "--json")
+    tap.check(wait_for(lambda: blocks_done(place) > 0), "no block was done")
+    sent = 0
+    for node in range(5):
+        send_by_zmq(library, f"tcp://127.0.0.1:{port + node}", bodies)
+        sent += len(bodies)
+    out, err = finish(tap, process)
+    tap.equal(process.returncode, 0, f"exit code ({err})")
+    summary = json.loads(out)
+    # The last one is a message of the lab but for its traceparent, and counts only while block 3 runs.
+    tap.check(sent * 5 // 6 <= summary["foreign_messages"] <= sent, "foreign messages:", summary["foreign_messages"])
+    tap.check(summary["runs"][0]["outputs_match"], "outputs differ")
+    with open(os.path.join(place.out, "nodes.log"), encoding="utf-8") as log:
+        tap.check("a message was dropped" in log.read(), "the log does not say so")
+    tap.equal(summary["gaps"], [], "gaps")
+    place.remove()
+
+
 # ------------------------------------------------------------------ not root
 
 def without_root(tap, lab):
@@ -337,6 +384,7 @@ def main():
     tap.run("the link is killed", the_link_is_killed, lab)
     tap.run("the conductor is killed, on loopback", the_conductor_is_killed, lab, "process")
     tap.run("the conductor is killed, in network namespaces", the_conductor_is_killed, lab, "netns")
+    tap.run("messages of strangers", strangers, lab)
     tap.run("not root", without_root, lab)
     tap.done()
 
