@@ -3,7 +3,7 @@ BUILD := build
 DEMO := $(BUILD)/demo
 export LC_ALL := C.UTF-8
 
-.PHONY: all demo demo-llm check check-llm bench fuzz asan clean
+.PHONY: all demo demo-all demo-llm check check-llm bench fuzz asan clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -30,6 +30,17 @@ demo: all
 	@echo "  $(BUILD)/truespan clocks --why inference-0 $(DEMO)/zmq-5ms/otlp"
 	@echo "  $(BUILD)/truespan fix $(DEMO)/zmq-5ms/otlp/*.jsonl -o $(DEMO)/zmq-5ms-fixed"
 
+# The same over ZeroMQ, Apache Kafka and Aeron, in one table: a real broker and real media drivers, fetched first.
+demo-all: all
+	@sh tools/need.sh all
+	@bash tools/parts/kafka.sh
+	@bash tools/parts/aeron.sh
+	@meson setup --reconfigure $(BUILD) >/dev/null
+	@ninja -C $(BUILD) --quiet
+	@rm -rf $(DEMO)-all
+	@echo "The experiment over ZeroMQ, Apache Kafka and Aeron. About eleven minutes."
+	@$(BUILD)/truespan lab --transport all -o $(DEMO)-all || [ $$? = 1 ]
+
 # The same on a language model that people use: llama.cpp and SmolLM2-135M are fetched and built first.
 demo-llm: all
 	@bash tools/parts/llama.sh
@@ -40,7 +51,14 @@ demo-llm: all
 	@echo "The experiment on SmolLM2-135M-Instruct through llama.cpp. About four minutes."
 	@$(BUILD)/truespan lab docs/examples/smollm2.yaml -o $(DEMO)-llm || [ $$? = 1 ]
 
-check: need-check all
+# What cannot be fetched is a loud skip in its tests, not the end of all others.
+.PHONY: parts-or-skip
+parts-or-skip: need-check all
+	@bash tools/parts/kafka.sh || echo "make check: no Apache Kafka here: its tests will be skipped" >&2
+	@bash tools/parts/aeron.sh || echo "make check: no Aeron here: its tests will be skipped" >&2
+	@meson setup --reconfigure $(BUILD) >/dev/null
+
+check: parts-or-skip
 	@ninja -C $(BUILD) --quiet
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 	@python3 tools/count_tests.py $(BUILD)/meson-logs/testlog.junit.xml

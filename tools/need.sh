@@ -1,16 +1,18 @@
 #!/bin/sh
-# Install what is missing: need.sh build|check|fuzz. Debian's packages, as root or by sudo. Says what it does.
+# Install what is missing: need.sh build|all|check|fuzz. Debian's packages, as root or by sudo. Says what it does.
 set -eu
 
 build='gcc libc6-dev meson ninja-build pkg-config python3 libzmq3-dev libcyaml-dev libyaml-dev libssl-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev node-d3-scale node-d3-axis node-d3-shape node-d3-zoom node-d3-force'
-check="$build libglpk-dev iproute2 openssh-client openssh-server protobuf-compiler"
+all="$build librdkafka-dev"
+check="$all libglpk-dev iproute2 openssh-client openssh-server protobuf-compiler"
 fuzz="$check clang llvm"
 
 case "${1:-}" in
 build) packages=$build ;;
+all) packages=$all ;;
 check) packages=$check ;;
 fuzz) packages=$fuzz ;;
-*) echo "usage: tools/need.sh build|check|fuzz" >&2; exit 2 ;;
+*) echo "usage: tools/need.sh build|all|check|fuzz" >&2; exit 2 ;;
 esac
 
 missing=
