@@ -7,7 +7,7 @@
 #include "cli/fix_print.h"
 #include "cli/mend_options.h"
 
-static bool json;
+static bool json, annotate;
 static const char *output, *late_stamps = "keep";
 
 static const struct option_spec options[] = {
@@ -17,6 +17,9 @@ static const struct option_spec options[] = {
      "what becomes of stamps that were written late, which no clock explains: keep leaves and reports them, clamp "
      "moves each to the latest time that its hops allow",
      "keep|clamp", NULL},
+    {"annotate", 0, OPTION_FLAG, &annotate, NULL,
+     "add attributes to the spans that are moved: by how much, between which limits, and the stamps as they were", NULL,
+     NULL},
     {"json", 0, OPTION_FLAG, &json, NULL, "print what was done as JSON, on standard error when OUT is -", NULL, NULL},
 #include "cli/mend_options.def"
     {"keep-going", 0, OPTION_FLAG, &mend_chosen.keep_going, NULL,
@@ -86,6 +89,7 @@ static int run(int argc, char **argv)
         if (!problem && (!output || !*output))
             problem = "want -o OUT: where the corrected traces go";
         wanted.keep_stdin = true;
+        wanted.annotate = annotate;
         rc = problem ? complain(problem) : fix(&wanted, &mend);
         tspi_mend_release(&mend);
     }

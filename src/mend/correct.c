@@ -540,6 +540,8 @@ tsp_status tspi_mend_correct(tspi_mend *m, bool clamp_late, tspi_mend_outcome *r
         ret->rounds += better;
     }
     if (rc == TSP_OK)
+        rc = tspi_mend_find_frames(m, err);
+    if (rc == TSP_OK)
         sum_up(m, ret);
     free(events);
     return rc;

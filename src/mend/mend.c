@@ -249,6 +249,7 @@ void tspi_mend_release(tspi_mend *m)
     free(m->needs);
     free(m->moves);
     free(m->lies);
+    free(m->frames);
     tspi_causal_release(&m->causal);
     tspi_read_report_release(&m->report);
     tspi_span_set_release(&m->set);

@@ -24,6 +24,7 @@ typedef struct {
     uint32_t quorum;
     unsigned threads; /* 0 = one a core */
     bool keep_going, keep_stdin;
+    bool annotate; /* corrected spans say so */
 } tspi_mend_options;
 
 /* A span's stamps as they were read. */
@@ -80,7 +81,9 @@ typedef struct {
     uint64_t *lies; /* owned; ascending tags of the hops that the solver does not believe */
     size_t lies_n;
     uint64_t true_lies; /* of them, those that no coarseness of stamps excuses */
-    bool believe_all;   /* nothing lies: what is set aside is to count, too */
+    uint32_t *frames;   /* owned; a clock a group: whose time is its truth; TSPI_NONE: UTC */
+    uint32_t frames_n;
+    bool believe_all; /* nothing lies: what is set aside is to count, too */
 } tspi_mend;
 
 /* Read, join, solve. Errors: those of reading and of tspi_causal_init; TSP_EINVAL: no such format or reference;
@@ -126,6 +129,10 @@ void tspi_mend_answer_release(tspi_mend_answer *answer);
 tsp_status tspi_mend_choose_frame(tspi_mend *mend, tsp_error *err);
 /* Hops broken in the corrected set that the solver believes: added to mend->needs. ret_more: there are any. */
 tsp_status tspi_mend_find_needs(tspi_mend *mend, bool *ret_more, tsp_error *err);
+/* mend->frames, after the last solution. */
+tsp_status tspi_mend_find_frames(tspi_mend *mend, tsp_error *err);
+/* A tspi_annotate for after the correction; ctx is the mend. */
+size_t tspi_mend_annotate(void *ctx, size_t row, const tspi_annotated *had, tspi_annotation *ret);
 /* The need of a hop, NULL for most. */
 const tspi_mend_need *tspi_mend_need_of(const tspi_mend *mend, uint64_t tag);
 /* Give each of the solver's hops as it was fed, in that order, with its index. For use while the set has raw stamps. */

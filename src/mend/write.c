@@ -109,8 +109,10 @@ static tsp_status check_names(const tspi_mend *m, tsp_error *err)
 /* The wire options of the read: they decide which spans have rows. */
 static tspi_wire_options wire_of(const tspi_mend *m)
 {
-    tspi_wire_options wire = {
-        .keep_going = m->options.keep_going, .threads = m->options.threads, .keep_stdin = m->options.keep_stdin};
+    tspi_wire_options wire = {.keep_going = m->options.keep_going,
+                              .threads = m->options.threads,
+                              .keep_stdin = m->options.keep_stdin,
+                              .annotate = m->options.annotate ? tspi_mend_annotate : NULL};
 
     if (m->options.format)
         tspi_format_parse(m->options.format, &wire.format);
@@ -190,6 +192,9 @@ tsp_status tspi_mend_write(const tspi_mend *m, const char *out, tsp_error *err)
     bool one = m->report.documents_n == 1 && m->options.paths_n == 1 && !is_folder(m->options.paths[0]);
     tspi_wire_options wire = wire_of(m);
 
+    if (m->options.annotate && m->report.bad_spans + m->report.bad_stretches)
+        return tsp_error_set(err, TSP_EINVAL, "input that was not read whole cannot be annotated; first: %.300s",
+                             m->report.first_problem);
     if (!one && !strcmp(out, "-"))
         return tsp_error_set(err, TSP_EINVAL, "several inputs cannot go to standard output: name a folder");
     if (!one || is_folder(out))

@@ -368,6 +368,7 @@ static tsp_status one_span(tspi_scan *scan, tspi_json *json, tspi_trace_id trace
     tspi_json_text key;
 
     tspi_scan_begin(scan);
+    scan->span_at = tspi_scan_offset(scan, json->at);
     scan->span.trace = trace;
     scan->process = TSPI_NONE;
     if (tspi_json_null(json))

@@ -371,6 +371,7 @@ static tsp_status one_span(tspi_scan *scan, tspi_json *json)
     bool fine = true;
 
     tspi_scan_begin(scan);
+    scan->span_at = tspi_scan_offset(scan, json->at);
     if (tspi_json_null(json))
         return TSP_OK;
     for (bool more = tspi_json_open(json, '{'); more; more = tspi_json_more(json, '{')) {

@@ -38,6 +38,28 @@ enum tspi_compression {
     TSPI_FRAMED_ZSTD,
 };
 
+/* An attribute for a span: a number, or text. The keys are those that `fix --annotate` owns: docs/fix.md. */
+typedef struct {
+    const char *key;
+    int64_t number;
+    const char *text; /* NULL: the number */
+} tspi_annotation;
+#define TSPI_ANNOTATION_OFFSET "truespan.offset_ns"
+#define TSPI_ANNOTATION_LO "truespan.offset_lo_ns"
+#define TSPI_ANNOTATION_HI "truespan.offset_hi_ns"
+#define TSPI_ANNOTATION_REFERENCE "truespan.reference"
+#define TSPI_ANNOTATION_RAW_START "truespan.raw_start_time_unix_nano"
+#define TSPI_ANNOTATION_RAW_END "truespan.raw_end_time_unix_nano"
+enum { TSPI_ANNOTATIONS_MOST = 8 };
+
+/* Raw stamps that a span carries already from having been annotated before; TSPI_NO_STAMP: none. */
+typedef struct {
+    int64_t start_ns, end_ns;
+} tspi_annotated;
+
+/* What a span is to say, into room for TSPI_ANNOTATIONS_MOST; 0 = it stays as it is. Called in the order of rows. */
+typedef size_t (*tspi_annotate)(void *ctx, size_t span, const tspi_annotated *had, tspi_annotation *ret_annotations);
+
 /* Zero it for the defaults. */
 typedef struct {
     enum tspi_format format; /* forced, or TSPI_FORMAT_AUTO */
@@ -48,6 +70,7 @@ typedef struct {
     size_t chunk_bytes;  /* a thread's share at a time; 0 = 4 MiB (tests make it small) */
     bool keep_stdin;     /* keep the bytes of standard input in its document, so that they can be patched */
     unsigned max_ratio;  /* of a compressed file beyond its first 256 MiB; 0 = 200 */
+    tspi_annotate annotate; /* of tspi_wire_patch_document, with its ctx; NULL = nothing is added to spans */
 } tspi_wire_options;
 
 /* One file, or one document in memory, as it was read. */
@@ -118,6 +141,13 @@ typedef int64_t (*tspi_stamp_edit)(void *ctx, const tspi_stamp_place *place);
 tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
                            const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
                            tspi_buf *out, tsp_error *err);
+
+/* The same bytes with attributes added to spans, appended to out; those of an earlier annotation are replaced. The
+ * document must have been read whole, without keep_going having left anything out. spans_n: how many spans it has.
+ * Errors: TSP_EPARSE: it was not, or a span's attributes are no list; TSP_ERANGE, TSP_ENOMEM. */
+tsp_status tspi_wire_annotate(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
+                              size_t first_span, size_t spans_n, tspi_annotate annotate, void *ctx, tspi_buf *out,
+                              tsp_error *err);
 
 /* Patch a document of a report into a file (which may be its own), compressed as it was; written aside, synced and
  * renamed. out_path "-" = standard output. options: those of the read. */

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wire/wire_scan.h"
+#include "wire/wire_annotate.h"
 
 enum { COPY_AHEAD = 64 * 1024 };
 
@@ -125,6 +125,8 @@ tsp_status tspi_scan_emit_patch(tspi_scan *scan)
     tspi_raw_place *start = NULL, *end = NULL;
     bool sorted = true, any = false;
 
+    if (scan->annotate)
+        return tspi_scan_annotate(scan);
     if (scan->binary)
         return emit_binary(scan);
     tsp_status rc = ask_all(scan, TSPI_STAMP_START, &start);

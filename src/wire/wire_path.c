@@ -217,7 +217,7 @@ tsp_status tspi_wire_patch_document(const tspi_document *document, const char *o
 {
     tspi_wire_options defaults = {0};
     struct content content;
-    tspi_buf patched = {0}, packed = {0}, *result = &patched;
+    tspi_buf patched = {0}, annotated = {0}, packed = {0}, *result = &patched;
 
     options = options ? options : &defaults;
     tsp_status rc = reload(document, options, &content, err);
@@ -229,13 +229,19 @@ tsp_status tspi_wire_patch_document(const tspi_document *document, const char *o
     if (rc == TSP_OK)
         rc = tspi_wire_patch(document->path, content.plain, content.plain_n, document->format, options,
                              document->first_span, edit, ctx, &patched, err);
+    if (rc == TSP_OK && options->annotate) {
+        rc = tspi_wire_annotate(document->path, patched.data, patched.len, document->format, document->first_span,
+                                document->spans_n, options->annotate, ctx, &annotated, err);
+        result = &annotated;
+    }
     if (rc == TSP_OK && content.compression != TSPI_PLAIN) {
-        rc = tspi_pack_redo(document->path, patched.data, patched.len, content.compression, &packed, err);
+        rc = tspi_pack_redo(document->path, result->data, result->len, content.compression, &packed, err);
         result = &packed;
     }
     if (rc == TSP_OK)
         rc = write_out(out_path, result, err);
     tspi_buf_release(&patched);
+    tspi_buf_release(&annotated);
     tspi_buf_release(&packed);
     content_release(&content);
     return rc;

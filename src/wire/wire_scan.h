@@ -122,8 +122,11 @@ typedef struct {
     tspi_stamp_edit edit;
     void *ctx;
     tspi_buf *out;
-    size_t copied; /* input bytes already in out */
-    size_t row;    /* of the next span */
+    size_t copied;          /* input bytes already in out */
+    size_t row;             /* of the next span */
+    tspi_annotate annotate; /* patching JSON: not stamps, but attributes are written; else NULL */
+    enum tspi_format annotate_format;
+    size_t span_at; /* where the current span's object begins, or blanks before it */
 
     tspi_raw_span span;
     tspi_attribute_text *attributes; /* of the current resource; owned */

@@ -164,6 +164,7 @@ static tsp_status one_span(tspi_scan *scan, tspi_json *json)
     tsp_status rc = TSP_OK;
 
     tspi_scan_begin(scan);
+    scan->span_at = tspi_scan_offset(scan, json->at);
     scan->process = TSPI_NONE;
     for (bool more = enter(json, '{'); more; more = tspi_json_more(json, '{')) {
         if (!tspi_json_key(json, &key))
