@@ -45,8 +45,11 @@ function clockScale(clock, points, truth) {
   return [lo - pad, hi + pad];
 }
 
+/* A reference is flat by definition: it gets less room. */
+const truthMoves = (audit, clock) => (audit.truthOf.get(clock.clock) || []).some(([, offset]) => offset !== 0);
+
 function drawClock(svg, width, clock, audit, domain, origin) {
-  const height = 96, left = 58, right = 10, top = 6, bottom = 6;
+  const height = clock.reference && !truthMoves(audit, clock) ? 44 : 96, left = 58, right = 10, top = 6, bottom = 6;
   const x = d3.scaleLinear(domain, [left, width - right]);
   const points = trackPoints(clock, origin, (domain[1] - domain[0]) / width);
   const truth = (audit.truthOf.get(clock.clock) || []).map(([at, offset]) => ({ at: since(at, origin), offset }));
@@ -62,7 +65,7 @@ function drawClock(svg, width, clock, audit, domain, origin) {
   }
   svg.append("line").attr("class", "zero").attr("x1", left).attr("x2", width - right).attr("y1", y(0)).attr("y2", y(0));
   svg.append("g").attr("class", "axis").attr("transform", `translate(${left},0)`)
-    .call(d3.axisLeft(y).ticks(4).tickFormat((v) => `${tick(v)}\u00a0${name}`).tickSize(0).tickPadding(6));
+    .call((height < 90 ? d3.axisLeft(y).tickValues([0]) : d3.axisLeft(y).ticks(4)).tickFormat((v) => `${tick(v)}\u00a0${name}`).tickSize(0).tickPadding(6));
   for (const piece of pieces(truth))
     svg.append("path").datum(piece).attr("class", "truth").attr("d", d3.line().x((p) => x(p.at)).y((p) => y(p.offset / unit)));
   for (const step of clock.steps) {

@@ -33,7 +33,7 @@ function ringOrder(nodes, edges) {
 }
 
 function placeNodes(nodes, edges, width, height) {
-  const marginX = width < 560 ? 62 : 120, marginY = 50, n = nodes.length;
+  const marginX = width < 560 ? 62 : 130, marginY = 54, n = nodes.length;
   ringOrder(nodes, edges).forEach((k, place) => {
     const angle = -Math.PI + (2 * Math.PI * place) / n;
     nodes[k].x = width / 2 + (width / 2 - marginX) * Math.cos(angle);
@@ -63,7 +63,7 @@ function edgePath(a, b, both) {
   const [x1, y1] = cut(a, cx, cy), [x2, y2] = cut(b, cx, cy), angle = Math.atan2(y2 - cy, x2 - cx);
   const head = [[0, 0], [-9, 4.5], [-9, -4.5]].map(([u, v]) => [x2 + u * Math.cos(angle) - v * Math.sin(angle), y2 + u * Math.sin(angle) + v * Math.cos(angle)]);
   return { d: `M${x1} ${y1}Q${cx} ${cy} ${x2 - 7 * Math.cos(angle)} ${y2 - 7 * Math.sin(angle)}`, head: head.map((p) => p.join(" ")).join("L"),
-    mid: [(x1 + 2 * cx + x2) / 4, (y1 + 2 * cy + y2) / 4] };
+    mid: [(x1 + 2 * cx + x2) / 4, (y1 + 2 * cy + y2) / 4], side: [-dy / length, dx / length] };
 }
 
 function edgeText(edge) {
@@ -74,7 +74,7 @@ function edgeText(edge) {
 }
 
 function drawGraph(svg, width, audit, graph, onEdge) {
-  const { nodes, edges } = graph, many = nodes.length > 12, height = many ? Math.min(760, Math.max(460, width * 0.62)) : width < 560 ? 340 : 380;
+  const { nodes, edges } = graph, many = nodes.length > 12, height = many ? Math.min(760, Math.max(460, width * 0.62)) : nodes.length < 3 ? 190 : width < 560 ? 340 : 380;
   placeNodes(nodes, edges, width, height);
   const hops = d3.scaleSqrt([0, d3.max(edges, (e) => e.hops) || 1], [1.2, 5]);
   const pairs = new Set(edges.map((e) => `${e.source} ${e.target}`)), labels = [];
@@ -90,18 +90,21 @@ function drawGraph(svg, width, audit, graph, onEdge) {
       if (d3.event.key === "Enter" || d3.event.key === " ") { d3.event.preventDefault(); onEdge(edge); }
     });
     attachTip(g.node(), () => edgeText(edge) + (edge.violations ? "\nClick: its traces" : ""));
-    if (!many || edge.violations) labels.push({ edge, path });
+    if (edge.violations || edges.length <= 10) labels.push({ edge, path });
   }
   for (const node of nodes) drawNode(svg, node, width, height, many);
-  if (edges.length <= 24) for (const { edge, path } of labels) drawEdgeLabel(svg, edge, path, width);
+  for (const { edge, path } of labels.slice(-12)) drawEdgeLabel(svg, edge, path, width);
   return height;
 }
 
 function drawEdgeLabel(svg, edge, path, width) {
   if (width < 560 && !edge.violations) return;
   const lines = edge.violations ? [`${count(edge.violations)} of ${count(edge.hops)}`, `worst ${duration(edge.worst_ns)}`] : [`${count(edge.hops)} hops`, `margin ${duration(edge.margin_ns)}`];
-  const text = svg.append("text").attr("class", edge.violations ? "bad-text halo" : "halo").attr("text-anchor", "middle").style("pointer-events", "none");
-  lines.forEach((line, k) => text.append("tspan").attr("x", path.mid[0]).attr("y", path.mid[1] - 2 + 14 * k).text(line));
+  /* Beside the line, on the side to which it bends. */
+  const [u, v] = path.side, x = path.mid[0] + u * 11, y = path.mid[1] + v * 18 + (Math.abs(u) > 0.5 ? -3 : v > 0 ? 0 : -10);
+  const text = svg.append("text").attr("class", edge.violations ? "bad-text halo" : "halo").style("pointer-events", "none")
+    .attr("text-anchor", u > 0.5 ? "start" : u < -0.5 ? "end" : "middle");
+  lines.forEach((line, k) => text.append("tspan").attr("x", x).attr("y", y + 14 * k).text(line));
 }
 
 function drawNode(svg, node, width, height, many) {

@@ -25,7 +25,10 @@ function subtitle() {
   const parts = [];
   for (const lab of page.labs) {
     const summary = lab.summary, spec = /^name: "(.*)"$/m.exec(summary.spec), stage = /stage: "([^"]*)"/.exec(summary.spec);
-    parts.push(`${spec ? spec[1] : lab.name}: ${plural(summary.runs.length, "run")}${stage ? `, skew on the stamps of ${stage[1]}` : ""}, nodes: ${summary.nodes_note}.`);
+    const many = page.labs.length > 1 && spec ? `${spec[1]}, ` : "";
+    parts.push(`${many}${lab.name}: ${plural(summary.runs.length, "run")}${stage ? `, skew on the stamps of ${stage[1]}` : ""}. Nodes: ${summary.nodes_note}.`);
+    for (const left of summary.left_out || []) parts.push(`Left out: ${left.transport} (${left.why}).`);
+    if ((summary.gaps || []).length) parts.push(`${plural(summary.gaps.length, "block")} failed and ${summary.gaps.length === 1 ? "was" : "were"} repeated.`);
     if (summary.partial) parts.push("Partial: the run was interrupted.");
   }
   if (!page.labs.length && page.audits.length) {
@@ -70,7 +73,8 @@ function build() {
     waterfall = auditParts(audit, place);
     document.querySelectorAll('input[name="audit"]').forEach((input) => { input.checked = page.audits[Number(input.value)] === audit; });
   };
-  byId("title").append(named(page.title));
+  const lone = page.labs.length === 1 && page.title === page.labs[0].name ? /^name: "(.*)"$/m.exec(page.labs[0].summary.spec) : null;
+  byId("title").append(named(lone ? lone[1][0].toUpperCase() + lone[1].slice(1) : page.title));
   main.append(el("p", { class: "note" }, named(subtitle())));
   if (page.labs.length) {
     const words = [...sweepWords(), ...throughputWords()];

@@ -38,9 +38,10 @@ function violationWords(audit) {
   const v = audit.check.violations, input = audit.check.input;
   const head = `${plural(input.spans, "span")} in ${plural(input.traces, "trace")}, stamped by ${plural(input.clocks, "clock")},`;
   if (!v.total) return [`${head} contradict causality nowhere: ${plural(input.hops, "hop")} between clocks were compared.`];
-  const kinds = [[v.hard, "received before sent"], [v.soft, "an answer that ends after its call"], [v.same_clock, "a contradiction on one clock"],
-    [v.negative_duration, "an end before its start"], [v.token_order, "a token out of order"]].filter(([n]) => n);
-  return [`${head} contradict causality ${v.total === 1 ? "once" : `${count(v.total)} times`} (${list(kinds.map(([n, what]) => `${count(n)} \u00d7 ${what}`))}).`];
+  const kinds = [[v.hard, "message received before it was sent", "messages received before they were sent"], [v.soft, "answer that ends after its call", "answers that end after their calls"],
+    [v.same_clock, "contradiction on one clock", "contradictions on one clock"], [v.negative_duration, "span that ends before it starts", "spans that end before they start"],
+    [v.token_order, "token out of order", "tokens out of order"]].filter(([n]) => n);
+  return [`${head} contradict causality ${v.total === 1 ? "once" : v.total === 2 ? "twice" : `${count(v.total)} times`}: ${list(kinds.map(([n, one, many]) => plural(n, one, many)))}.`];
 }
 
 function clockWords(audit) {

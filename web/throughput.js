@@ -8,7 +8,7 @@ function throughputRows() {
 }
 
 function drawThroughput(svg, width, rows) {
-  const left = width < 560 ? 104 : 140, right = 24, top = 14, step = 34, height = top + rows.length * step + 46;
+  const narrow = width < 560, left = narrow ? 96 : 140, right = 24, top = 14, step = 34, height = top + rows.length * step + 46;
   const all = rows.flatMap((r) => [r.ratio_lo, r.ratio_hi, ...r.requests_per_s.map((p) => p.on / p.off)]).filter((v) => v > 0 && Number.isFinite(v));
   const reach = Math.max(0.05, ...all.map((v) => Math.abs(Math.log(v)))) * 1.05;
   const x = d3.scaleLog([Math.exp(-reach), Math.exp(reach)], [left, width - right]);
@@ -22,7 +22,7 @@ function drawThroughput(svg, width, rows) {
     const y = top + (k + 0.5) * step, g = svg.append("g").attr("tabindex", 0).attr("role", "img")
       .attr("aria-label", `${row.label}: ${ratio(row.ratio)}, 95 % ${ratio(row.ratio_lo)} to ${ratio(row.ratio_hi)}`);
     g.append("rect").attr("x", 0).attr("y", y - step / 2).attr("width", width).attr("height", step).style("fill", "transparent");
-    g.append("text").attr("x", left - 12).attr("y", y + 4).attr("text-anchor", "end").attr("class", row.pooled ? "strong" : null).text(row.label);
+    g.append("text").attr("x", left - 12).attr("y", y + 4).attr("text-anchor", "end").attr("class", row.pooled ? "strong" : null).text(row.pooled && narrow ? "all skews" : row.label);
     for (const pair of row.requests_per_s)
       g.append("line").attr("x1", x(pair.on / pair.off)).attr("x2", x(pair.on / pair.off)).attr("y1", y - 7).attr("y2", y + 7)
         .style("stroke", "var(--faint)").style("stroke-width", 1);

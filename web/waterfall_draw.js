@@ -107,6 +107,13 @@ class Sheet {
     this.arrange();
     this.scroller.scrollTop = 0;
     this.draw();
+    this.scrollTo(this.focused || this.trace.pairs.find((pair) => pair.flags & pairFlag.violated));
+    this.draw();
+  }
+
+  /* In rows of spans a pair may lie far down. */
+  scrollTo(pair) {
+    if (pair && this.mode === "spans") this.scroller.scrollTop = Math.max(0, Math.min(this.layout.row[pair.from], this.layout.row[pair.to]) * rowHeight - 100);
   }
 
   get content() {
@@ -118,11 +125,8 @@ class Sheet {
     const [s, r] = this.stamps(pair, false), [s2, r2] = this.stamps(pair, true);
     const lo = Math.min(s, r, s2, r2), hi = Math.max(s, r, s2, r2), wide = Math.max((hi - lo) * 2.6, Math.abs(pair.by_ns) * 8, 2000);
     this.zoomTo((lo + hi) / 2 - wide / 2, (lo + hi) / 2 + wide / 2);
-    this.focused = pair;
-    if (this.mode === "spans") {
-      const y = Math.min(this.layout.row[pair.from], this.layout.row[pair.to]) * rowHeight;
-      this.scroller.scrollTop = Math.max(0, y - 100);
-    }
+    this.focused = quiet ? null : pair;
+    this.scrollTo(pair);
     if (!quiet) this.draw();
   }
 
@@ -202,14 +206,17 @@ class Sheet {
   ticks() {
     const [unit, name] = unitFor(this.view[1] - this.view[0]);
     const values = d3.ticks(this.view[0] / unit, this.view[1] / unit, Math.max(2, Math.floor((this.width - this.gutter) / 110)));
-    return values.map((v) => ({ x: this.x(v * unit), text: `${tick(v)} ${name}` }));
+    /* Far from the start the digits that do not change stand once, at the left. */
+    const far = values.length && Math.abs(values[0]) > 300 * (this.view[1] - this.view[0]) / unit, base = far ? values[0] : 0;
+    this.base = far ? base * unit : null;
+    return values.map((v) => ({ x: this.x(v * unit), text: `${far ? "+" : ""}${tick(v - base)} ${name}` }));
   }
 
   drawGrid(top, bottom) {
     const c = this.context;
     c.strokeStyle = this.colours.hair;
     c.lineWidth = 1;
-    for (const t of haveD3 ? this.ticks() : []) this.segment(Math.round(t.x) + 0.5, top, Math.round(t.x) + 0.5, bottom);
+    for (const t of this.ticks()) this.segment(Math.round(t.x) + 0.5, top, Math.round(t.x) + 0.5, bottom);
   }
 
   drawAxis(y) {
@@ -218,9 +225,10 @@ class Sheet {
     this.segment(0, y + 0.5, this.width, y + 0.5);
     c.fillStyle = this.colours.soft;
     c.textAlign = "center";
-    for (const t of haveD3 ? this.ticks() : []) if (t.x > this.gutter + 16 && t.x < this.width - 24) c.fillText(t.text, t.x, y + 14);
+    const ticks = this.ticks();
+    for (const t of ticks) if (t.x > this.gutter + 16 && t.x < this.width - 24) c.fillText(t.text, t.x, y + 14);
     c.textAlign = "left";
-    c.fillText(this.width < 560 ? "from start" : "time from the first stamp", 8, y + 14);
+    this.text(this.base === null ? (this.width < 560 ? "from start" : "time from the first stamp") : `${minus((this.base / 1e9).toFixed(6))} s +`, 8, y + 14, this.gutter - 10, this.colours.soft);
   }
 
   segment(x1, y1, x2, y2) {
