@@ -269,7 +269,7 @@ tsp_status tspi_trace_pack(const tspi_mend *mend, const tspi_pick *pick, tspi_bu
 
     if (rc == TSP_OK) {
         put_traces(&p);
-        tspi_buf_printf(out, "{\"total\": %zu, \"spans\": %zu, \"names\": [", mend->set.traces_n, mend->set.spans_n);
+        tspi_buf_printf(out, "{\"total\": %zu, \"spans\": %zu, \"names\": [", pick->total, mend->set.spans_n);
         tspi_buf_append(out, p.text.data, p.text.len);
         tspi_buf_puts(out, "], \"index\": [");
         tspi_buf_append(out, p.index.data, p.index.len);

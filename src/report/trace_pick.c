@@ -175,6 +175,8 @@ static tsp_status choose(picker *p, uint64_t budget, uint32_t *ret_too_large, ts
     if (!all)
         return no_memory(err);
     for (size_t t = 0; t < n; t++)
+        p->pick->total += p->tallies[t].spans > 0;
+    for (size_t t = 0; t < n; t++)
         all[t] =
             (tspi_picked_trace){(uint32_t)t, p->tallies[t].spans, p->tallies[t].violations, p->tallies[t].worst_ns};
     qsort(all, n, sizeof *all, worst_first);
