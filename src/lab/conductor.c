@@ -51,6 +51,14 @@ tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret
     tsp_error tried = {0};
 
     *ret_netns = false;
+    if (uses_kafka && !spec->kafka.broker) {
+        if (spec->hosts_n)
+            return tsp_error_set(err, TSP_EINVAL,
+                                 "hosts: with the transport kafka name a broker that all hosts reach: kafka.broker");
+        tsp_status there = tspi_broker_available(err);
+        if (there != TSP_OK)
+            return there;
+    }
     if (spec->hosts_n) {
         if (spec->nodes == TSPI_NODES_NETNS)
             return tsp_error_set(err, TSP_EINVAL,

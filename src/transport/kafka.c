@@ -14,7 +14,7 @@
 #include "transport/kafka_inside.h"
 
 /* How long listen waits for the broker to come up and for its place in the group. */
-enum { LISTEN_MS = 30000 };
+enum { LISTEN_MS = 45000 };
 /* How long close waits for queued messages to leave, and for the group to be left. */
 enum { LINGER_MS = 2000, FLUSH_MS = 50, LEAVE_MS = 1000, PURGE_MS = 200 };
 /* How long a question to a broker that seems gone may take. */
