@@ -58,7 +58,7 @@ static void fill_totals(tspi_audit *a)
     t->files = a->set.files;
     t->bytes = a->set.bytes;
     t->spans = a->set.spans_n;
-    t->traces = a->set.traces_n;
+    t->traces = join->traces_n;
     t->clocks = a->causal.clocks.clocks_n;
     t->hops = a->causal.edges.hops;
     t->tokens = a->causal.tokens.tokens;

@@ -130,7 +130,7 @@ static void fuzz_parallel(const uint8_t *in, size_t n, tspi_wire_options options
     tspi_read_report_release(&report2);
 }
 
-static void fuzz_one(const uint8_t *in, size_t n, enum tspi_format format)
+static inline void fuzz_one(const uint8_t *in, size_t n, enum tspi_format format)
 {
     for (int keep_going = 0; keep_going < 2; keep_going++) {
         tspi_wire_options options = {.format = format, .keep_going = keep_going, .threads = 1};
