@@ -602,7 +602,7 @@ static tsp_status one_span(tspi_scan *scan, struct wire wire)
     }
     if (wire.at != wire.end)
         tspi_scan_bad(scan, tspi_scan_offset(scan, wire.at), "the span that begins at byte %zu is broken here",
-                      tspi_scan_offset(scan, whole.at));
+                      tspi_scan_offset(scan, whole.at) + (size_t)scan->origin);
     else {
         if (places.start)
             span->start_ns = stamp(scan, places.start, "start_time_unix_nano");

@@ -36,7 +36,7 @@ void tspi_read_report_release(tspi_read_report *report)
     *report = (tspi_read_report){0};
 }
 
-static tsp_status document_add(tspi_read_report *report, const tspi_document *document, tsp_error *err)
+tsp_status tspi_report_document(tspi_read_report *report, const tspi_document *document, tsp_error *err)
 {
     if (report->documents_n == report->documents_cap) {
         size_t cap = report->documents_cap ? report->documents_cap * 2 : 8;
@@ -59,7 +59,7 @@ tsp_status tspi_report_append(tspi_read_report *report, tspi_read_report *take_p
     for (size_t k = 0; k < take_part->documents_n; k++) {
         tspi_document *document = &take_part->documents[k];
         document->first_span += first_span;
-        tsp_status rc = document_add(report, document, err);
+        tsp_status rc = tspi_report_document(report, document, err);
         if (rc != TSP_OK)
             return rc;
         document->kept = (tspi_buf){0}; /* it went with the copy */
@@ -99,8 +99,7 @@ tsp_status tspi_scan_range(tspi_scan *scan, enum tspi_format format, bool elemen
     return tsp_error_set(scan->err, TSP_EINVAL, "%s: format %d is none", scan->name, (int)format);
 }
 
-/* On many threads when there is enough to do, else on this one. */
-static tsp_status read_all(tspi_scan *scan, enum tspi_format format, const tspi_wire_options *options)
+tsp_status tspi_scan_all(tspi_scan *scan, enum tspi_format format, const tspi_wire_options *options)
 {
     size_t chunk_bytes = options->chunk_bytes ? options->chunk_bytes : CHUNK_BYTES;
     unsigned threads = scan->len < 2 * chunk_bytes ? 1 : tspi_threads_wanted(options);
@@ -116,8 +115,8 @@ static tsp_status read_all(tspi_scan *scan, enum tspi_format format, const tspi_
     return done ? TSP_OK : tspi_scan_range(scan, format, false, 0, scan->len);
 }
 
-static tsp_status choose_format(const char *name, const uint8_t *bytes, size_t len, enum tspi_format forced,
-                                enum tspi_format *ret_format, tsp_error *err)
+tsp_status tspi_scan_choose(const char *name, const uint8_t *bytes, size_t len, enum tspi_format forced,
+                            enum tspi_format *ret_format, tsp_error *err)
 {
     *ret_format = forced;
     if (forced != TSPI_FORMAT_AUTO)
@@ -136,7 +135,7 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
 
     options = options ? options : &defaults;
     bytes = bytes ? bytes : (const uint8_t *)"";
-    tsp_status rc = choose_format(name, bytes, len, options->format, &format, err);
+    tsp_status rc = tspi_scan_choose(name, bytes, len, options->format, &format, err);
     if (rc != TSP_OK)
         return rc;
     tspi_scan scan = {.name = name,
@@ -147,7 +146,7 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
                       .set = set,
                       .report = report};
     size_t first = set->spans_n;
-    rc = read_all(&scan, format, options);
+    rc = tspi_scan_all(&scan, format, options);
     tspi_scan_release(&scan);
     if (rc == TSP_OK && format == TSPI_FORMAT_ZIPKIN_JSON)
         rc = tspi_span_set_mark_shared(set, first, err);
@@ -155,14 +154,14 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
         return rc;
     set->files++;
     set->bytes += len;
-    return document_add(report,
-                        &(tspi_document){.path = (char *)name,
-                                         .format = format,
-                                         .bytes = len,
-                                         .plain_bytes = len,
-                                         .first_span = first,
-                                         .spans_n = set->spans_n - first},
-                        err);
+    return tspi_report_document(report,
+                                &(tspi_document){.path = (char *)name,
+                                                 .format = format,
+                                                 .bytes = len,
+                                                 .plain_bytes = len,
+                                                 .first_span = first,
+                                                 .spans_n = set->spans_n - first},
+                                err);
 }
 
 tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
@@ -170,7 +169,7 @@ tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, e
                            tspi_buf *out, tsp_error *err)
 {
     bytes = bytes ? bytes : (const uint8_t *)"";
-    tsp_status rc = choose_format(name, bytes, len, format, &format, err);
+    tsp_status rc = tspi_scan_choose(name, bytes, len, format, &format, err);
 
     if (rc != TSP_OK)
         return rc;

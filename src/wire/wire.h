@@ -68,8 +68,12 @@ typedef struct {
     uint64_t
         max_plain_bytes; /* of one file once decompressed; 0 = 64 GiB, or half the machine's memory if that is less */
     size_t chunk_bytes;  /* a thread's share at a time; 0 = 4 MiB (tests make it small) */
-    bool keep_stdin;     /* keep the bytes of standard input in its document, so that they can be patched */
-    unsigned max_ratio;  /* of a compressed file beyond its first 256 MiB; 0 = 200 */
+    /* Called now and then, when no more than some pieces have been read since: the set may be changed, as long as its
+     * processes keep their rows. Rows of spans then mean nothing in the report. NULL = never. */
+    tsp_status (*between)(void *ctx, tspi_span_set *set, tsp_error *err);
+    void *between_ctx;
+    bool keep_stdin;        /* keep the bytes of standard input in its document, so that they can be patched */
+    unsigned max_ratio;     /* of a compressed file beyond its first 256 MiB; 0 = 200 */
     tspi_annotate annotate; /* of tspi_wire_patch_document, with its ctx; NULL = nothing is added to spans */
 } tspi_wire_options;
 

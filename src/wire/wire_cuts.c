@@ -159,3 +159,33 @@ void tspi_cuts_find(const uint8_t *bytes, size_t len, enum tspi_format format, s
     if (!fine)
         ret_cuts->n = 0;
 }
+
+/* Before the last line that begins like the first. */
+static size_t last_line(const uint8_t *bytes, size_t len)
+{
+    enum { PREFIX = 8 };
+    const uint8_t *first = tspi_json_space_end(bytes, bytes + len), *end = bytes + len;
+
+    if (end - first < PREFIX)
+        return 0;
+    for (const uint8_t *at = end - PREFIX; (at = memrchr(first, '\n', (size_t)(at - first)));)
+        if (!memcmp(at + 1, first, PREFIX))
+            return (size_t)(at + 1 - bytes);
+    return 0;
+}
+
+size_t tspi_cuts_last(const uint8_t *bytes, size_t len, enum tspi_format format)
+{
+    size_t at = 0, next;
+
+    if (format == TSPI_FORMAT_OTLP_PROTO)
+        while (at < len && (next = tspi_otlp_proto_next(bytes, at, len)) > at)
+            at = next;
+    else if (format == TSPI_FORMAT_OTLP_PROTO_FRAMED ||
+             (format == TSPI_FORMAT_OTLP_JSON && len && *bytes != '{' && *bytes < ' ' && !tspi_json_blank(*bytes)))
+        while (len - at >= 4 && be32(bytes + at) <= len - at - 4)
+            at += 4 + be32(bytes + at);
+    else
+        return last_line(bytes, len);
+    return at;
+}

@@ -143,6 +143,8 @@ static bool stretch_take(void *ctx, size_t job)
         s->rc = tspi_report_append(s->report, &m->report, first, s->err);
     }
     stretch_drop(ctx, job);
+    if (s->rc == TSP_OK && s->options.between)
+        s->rc = s->options.between(s->options.between_ctx, s->set, s->err);
     return s->rc == TSP_OK;
 }
 
@@ -158,6 +160,8 @@ static tsp_status read_members(struct members *members, const tspi_wire_options 
         if (next < k + 2) {
             rc = tspi_read_member(members->member[k].path, options, set, report, err);
             next = k + 1;
+            if (rc == TSP_OK && options->between)
+                rc = options->between(options->between_ctx, set, err);
             continue;
         }
         struct stretch s = {&members->member[k], *options, set, report, err, TSP_OK};

@@ -140,6 +140,7 @@ static void piece_work(void *ctx, size_t job)
         scan->name = p->whole->name;
         scan->base = p->whole->base;
         scan->len = p->whole->len;
+        scan->origin = p->whole->origin;
         scan->err = &err;
         scan->set = &piece->set;
         scan->report = &piece->report;

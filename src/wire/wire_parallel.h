@@ -38,6 +38,19 @@ void tspi_cuts_find(const uint8_t *bytes, size_t len, enum tspi_format format, s
  * what is wrong, or to go on behind it. */
 bool tspi_read_in_pieces(tspi_scan *scan, enum tspi_format format, const tspi_cuts *cuts, unsigned threads);
 
+/* The whole of a document into rows: on many threads when there is enough to do, else on this one. */
+tsp_status tspi_scan_all(tspi_scan *scan, enum tspi_format format, const tspi_wire_options *options);
+
+/* The format that is forced, or what the bytes say. Errors: as tspi_wire_sniff. */
+tsp_status tspi_scan_choose(const char *name, const uint8_t *bytes, size_t len, enum tspi_format forced,
+                            enum tspi_format *ret_format, tsp_error *err);
+
+/* The last place where a document that goes on can be cut: what stands before it can be read by itself. 0: none. */
+size_t tspi_cuts_last(const uint8_t *bytes, size_t len, enum tspi_format format);
+
+/* A copy of a document's row. */
+tsp_status tspi_report_document(tspi_read_report *report, const tspi_document *document, tsp_error *err);
+
 /* Add what a part of the reading found, whose first row is first_span here. */
 tsp_status tspi_report_append(tspi_read_report *report, tspi_read_report *take_part, size_t first_span, tsp_error *err);
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "wire/wire_feed.h"
 #include "wire/wire_folder.h"
 #include "wire/wire_pack.h"
 #include "wire/wire_scan.h"
@@ -115,14 +116,49 @@ static tsp_status read_content(const char *path, struct content *content, const 
     return TSP_OK;
 }
 
+/* Packed files, and plain ones when somebody wants to see the rows between pieces. */
+static tsp_status feed_mapped(const char *path, const struct content *content, const tspi_wire_options *options,
+                              tspi_span_set *set, tspi_read_report *report, tsp_error *err)
+{
+    tspi_source source = {.name = path, .bytes = content->stored, .len = content->stored_n, .fd = -1};
+
+    return tspi_feed_read(&source, options, set, report, err);
+}
+
+/* Pipes, devices, and files that cannot be mapped. */
+static tsp_status feed_descriptor(const char *path, const tspi_wire_options *options, tspi_span_set *set,
+                                  tspi_read_report *report, tsp_error *err)
+{
+    int fd = is_stdin(path) ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return tsp_error_sys(err, errno, "cannot open '%s'", path);
+    tspi_source source = {.name = name_of(path), .fd = fd};
+    tsp_status rc = tspi_feed_read(&source, options, set, report, err);
+    if (!is_stdin(path))
+        close(fd);
+    return rc;
+}
+
 static tsp_status read_file(const char *path, const tspi_wire_options *options, tspi_span_set *set,
                             tspi_read_report *report, tsp_error *err)
 {
-    struct content content;
-    tsp_status rc = content_load(path, options, &content, err);
+    struct content content = {0};
+    tsp_status rc;
 
-    if (rc == TSP_OK)
+    if (is_stdin(path) && options->keep_stdin) {
+        rc = content_load(path, options, &content, err);
+        if (rc == TSP_OK)
+            rc = read_content(path, &content, options, set, report, err);
+    } else if (is_stdin(path) || !map_file(path, &content))
+        rc = feed_descriptor(path, options, set, report, err);
+    else if (options->between || tspi_pack_sniff(content.stored, content.stored_n) != TSPI_PLAIN)
+        rc = feed_mapped(path, &content, options, set, report, err);
+    else {
+        content.plain = content.stored;
+        content.plain_n = content.stored_n;
         rc = read_content(path, &content, options, set, report, err);
+    }
     content_release(&content);
     return rc;
 }

@@ -25,6 +25,7 @@ tsp_status tspi_scan_error(tspi_scan *scan, size_t offset, const char *format, .
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    offset += scan->origin;
     return tsp_error_at(scan->err, TSP_EPARSE, offset, "%s: byte %zu: %s", scan->name, offset, text);
 }
 
@@ -56,6 +57,7 @@ static void bad_span(tspi_scan *scan, size_t offset, const char *text)
     if (scan->span.bad)
         return;
     scan->span.bad = true;
+    offset += scan->origin;
     tsp_error_at(&scan->span.problem, TSP_EPARSE, offset, "%s: byte %zu: %s", scan->name, offset, text);
 }
 
@@ -88,7 +90,7 @@ void tspi_scan_bad_part(tspi_scan *scan, size_t offset, const char *format, ...)
         bad_span(scan, offset, text);
         return;
     }
-    snprintf(whole, sizeof whole, "%s: byte %zu: %s", scan->name, offset, text);
+    snprintf(whole, sizeof whole, "%s: byte %zu: %s", scan->name, offset + (size_t)scan->origin, text);
     note_problem(scan, whole);
     if (scan->report)
         scan->report->bad_parts++;

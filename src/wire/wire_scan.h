@@ -106,6 +106,7 @@ typedef struct {
     const char *name;    /* of the document, for messages */
     const uint8_t *base; /* its bytes */
     size_t len;
+    uint64_t origin; /* of base in the document, for messages */
     bool keep_going, patching;
     size_t reached; /* JSON: spans have been taken from the bytes before this offset */
     tsp_error *err; /* may be NULL */
