@@ -3,7 +3,7 @@ BUILD := build
 DEMO := $(BUILD)/demo
 export LC_ALL := C.UTF-8
 
-.PHONY: all demo demo-all demo-llm check check-llm bench fuzz asan clean
+.PHONY: all demo demo-all demo-llm check check-llm check-stream bench fuzz asan clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -71,6 +71,10 @@ check-llm: need-check all
 	@meson setup --reconfigure $(BUILD) >/dev/null
 	@ninja -C $(BUILD) --quiet
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs llama openai_server
+
+# 2 GB of spans through a pipe in 500 MB of address space, in JSON and in protobuf. About five minutes.
+check-stream: need-check all
+	@python3 tests/integration/check_stream.py $(BUILD)/truespan 2000
 
 bench: all
 	@meson test -C $(BUILD) --benchmark --verbose

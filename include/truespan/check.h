@@ -28,6 +28,8 @@ typedef struct tsp_check tsp_check;
  * max_drift_ppm  the most by which a clock's rate may differ; 0 = 100
  * examples       how many violations to keep as examples, the worst first
  * trace          id of a trace to keep as a tree; NULL = none
+ * window         spans to hold at once: when there are more, traces not heard of for half as many are put aside in a
+ *                file ($TMPDIR, else /var/tmp); 0 = as many as half of the memory that the process may use
  * keep_going     leave out what cannot be read and count it
  * threads        0 = one a core; the result does not depend on it */
 typedef struct {
@@ -39,6 +41,7 @@ typedef struct {
     const char *trace;
     double max_drift_ppm;
     size_t examples;
+    size_t window;
     unsigned threads;
     bool keep_going;
 } tsp_check_options;
@@ -63,6 +66,10 @@ typedef struct {
     uint64_t pairs;          /* on one clock, checked too */
     uint64_t tokens, token_streams;
     uint64_t copies, id_clashes, shared_spans, missing_parents, missing_links, cycles, invalid_ids;
+    uint64_t put_aside_spans; /* did not fit the window; they count like all others */
+    uint64_t late_spans;      /* came after their trace had been put aside: pairs with it were missed */
+    uint64_t late_links;      /* to spans that had been put aside: missed, too */
+    bool late_at_least;       /* there may have been more late ones, of traces put aside very long before */
     uint64_t left_out_spans, left_out_parts, left_out_stretches, left_out_bytes; /* with keep_going */
 } tsp_check_totals;
 

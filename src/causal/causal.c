@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "causal/windows.h"
+
 /* What a process was found to stamp in, for those who read the set's rows. */
 static void note_quanta(tspi_span_set *set, const tspi_join *join)
 {
@@ -16,6 +18,8 @@ tsp_status tspi_causal_init(tspi_causal *ret_causal, tspi_span_set *set, const t
     tsp_status rc = tspi_clocks_identify(set, options ? options->clock_key : NULL, &c.clocks, err);
 
     if (rc == TSP_OK && (rc = tspi_join_init(&c.join, set, options ? options->threads : 0, err)) == TSP_OK) {
+        if (options && options->windows)
+            tspi_windows_attach(options->windows, &c.join);
         note_quanta(set, &c.join);
         rc = tspi_edges_measure(&c.join, c.clocks.clocks_n, options ? options->threads : 0, &c.edges, err);
     }

@@ -13,8 +13,9 @@
 #include "causal/tokens.h"
 
 typedef struct {
-    const char *clock_key; /* NULL = the default order */
-    unsigned threads;      /* 0 = one a core */
+    const char *clock_key;        /* NULL = the default order */
+    unsigned threads;             /* 0 = one a core */
+    struct tspi_windows *windows; /* what was put aside while the set was read (windows.h); borrowed, or NULL */
 } tspi_causal_options;
 
 /* Zero it to initialise. Owned: release. The set is borrowed and must outlive it; its rows stay as they are. */

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/threads.h"
 #include "causal/quantum.h"
+#include "causal/windows.h"
 
 /* Below this many spans a second thread costs more than it saves. */
 #define SPANS_A_THREAD 100000
@@ -167,10 +168,6 @@ static void *measure(void *arg)
 {
     measurer *m = arg;
 
-    for (uint32_t c = 0; c < m->clocks_n; c++) {
-        m->stats[c].first_ns = INT64_MAX;
-        m->stats[c].last_ns = INT64_MIN;
-    }
     take_spans(m);
     m->rc = tspi_hops_scan_range(m->join, &m->range, take_hops, m, &m->err);
     return NULL;
@@ -261,26 +258,48 @@ static void hand_over(measurer *m, tspi_edges *ret)
     m->n = 0;
 }
 
+typedef struct {
+    measurer *parts;
+    unsigned n;
+} team;
+
+static tsp_status measure_join(void *ctx, const tspi_join *join, tsp_error *err)
+{
+    const team *t = ctx;
+    size_t spans = join->set->spans_n, links = join->set->links_n, n = t->n;
+    tsp_status rc = TSP_OK;
+
+    for (size_t k = 0; k < n; k++) {
+        t->parts[k].join = join;
+        t->parts[k].range = (tspi_hop_range){spans * k / n, spans * (k + 1) / n, links * k / n, links * (k + 1) / n};
+    }
+    tspi_threads_run(measure, t->parts, sizeof *t->parts, t->n);
+    for (size_t k = 0; k < n && rc == TSP_OK; k++)
+        rc = t->parts[k].rc;
+    return rc == TSP_OK ? TSP_OK : tsp_error_set(err, rc, "memory is exhausted measuring hops");
+}
+
 tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, unsigned threads, tspi_edges *ret_edges,
                               tsp_error *err)
 {
-    size_t spans = join->set->spans_n, links = join->set->links_n;
-    unsigned n = tspi_threads_for(threads, spans, SPANS_A_THREAD);
+    unsigned n = tspi_threads_for(threads, join->set->spans_n, SPANS_A_THREAD);
     measurer *parts = calloc(n, sizeof *parts);
     tsp_status rc = parts ? TSP_OK : TSP_ENOMEM;
 
     for (unsigned k = 0; k < n && rc == TSP_OK; k++) {
-        parts[k].join = join;
         parts[k].clocks_n = clocks_n;
-        parts[k].range = (tspi_hop_range){spans * k / n, spans * (k + 1) / n, links * k / n, links * (k + 1) / n};
         parts[k].stats = calloc((size_t)clocks_n + 1, sizeof *parts[k].stats);
         if (clocks_n <= FEW_CLOCKS)
             parts[k].recent = calloc((size_t)clocks_n * clocks_n + 1, sizeof *parts[k].recent);
+        for (uint32_t c = 0; parts[k].stats && c < clocks_n; c++) {
+            parts[k].stats[c].first_ns = INT64_MAX;
+            parts[k].stats[c].last_ns = INT64_MIN;
+        }
         if (!parts[k].stats || (clocks_n <= FEW_CLOCKS && !parts[k].recent))
             rc = TSP_ENOMEM;
     }
     if (rc == TSP_OK)
-        tspi_threads_run(measure, parts, sizeof *parts, n);
+        rc = tspi_join_each(join, measure_join, &(team){parts, n}, err);
     for (unsigned k = 0; k < n && rc == TSP_OK; k++) {
         rc = parts[k].rc;
         if (rc == TSP_OK && k)
@@ -291,7 +310,7 @@ tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, unsigned
     for (unsigned k = 0; parts && k < n; k++)
         measurer_release(&parts[k]);
     free(parts);
-    return rc == TSP_OK ? TSP_OK : tsp_error_set(err, rc, "memory is exhausted measuring hops");
+    return rc == TSP_ENOMEM ? tsp_error_set(err, rc, "memory is exhausted measuring hops") : rc;
 }
 
 void tspi_edges_release(tspi_edges *edges)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "causal/windows.h"
+
 /* A stretch of time needs this many hops for a fence of its own. */
 #define HOPS_A_STRETCH 40
 #define STRETCHES_MAX 64
@@ -122,7 +124,7 @@ static void bound(gatherer *g, tspi_edge_evidence *row, const tspi_hop *hop)
 /* |lead - trail| within the stamps' unit is "the middle". How telling that is depends on how much room there was. */
 static void weigh_centre(gatherer *g, const tspi_hop *hop)
 {
-    const tspi_span *server = &g->join->set->spans[hop->from_span], *client = &g->join->set->spans[hop->to_span];
+    const tspi_span *server = &hop->set->spans[hop->from_span], *client = &hop->set->spans[hop->to_span];
     int64_t lead = server->start_ns - client->start_ns, trail = client->end_ns - server->end_ns;
     int64_t unit = g->join->quanta[client->process].unit_ns, other = g->join->quanta[server->process].unit_ns;
     tspi_adjustment *a = &g->e->adjustment;
@@ -306,17 +308,27 @@ static void find_pattern(tspi_edge_evidence *row, tspi_edge *edge, int kind)
     row->left_tailed[kind] = row->pattern[kind] == TSPI_PATTERN_BODY && is_left_tailed(&edge->slacks[kind]);
 }
 
-static void count_marks(gatherer *g)
+static tsp_status count_marks_of(void *ctx, const tspi_join *join, tsp_error *err)
 {
-    const tspi_span_set *set = g->join->set;
-    tspi_adjustment *a = &g->e->adjustment;
+    const tspi_span_set *set = join->set;
+    tspi_adjustment *a = ctx;
 
+    (void)err;
     for (size_t k = 0; k < set->spans_n; k++) {
         a->marked_adjusted += (set->spans[k].flags & TSPI_SPAN_ADJUSTED) != 0;
         a->marked_unadjusted += (set->spans[k].flags & TSPI_SPAN_UNADJUSTED_DELTA) != 0;
     }
+    return TSP_OK;
+}
+
+static tsp_status count_marks(gatherer *g, tsp_error *err)
+{
+    tspi_adjustment *a = &g->e->adjustment;
+    tsp_status rc = tspi_join_each(g->join, count_marks_of, a, err);
+
     /* Most calls centred, and chance would not do it once in a million times. */
     a->is_adjusted = a->marked_adjusted || (a->digits >= 6 && a->centred * 2 > a->calls);
+    return rc;
 }
 
 tsp_status tspi_evidence_init(tspi_evidence *ret_evidence, const tspi_join *join, const tspi_edges *edges,
@@ -333,7 +345,7 @@ tsp_status tspi_evidence_init(tspi_evidence *ret_evidence, const tspi_join *join
     }
     if (rc != TSP_OK) {
         tspi_evidence_release(ret_evidence);
-        return tsp_error_set(err, rc, "memory is exhausted weighing %zu edges", edges->edges_n);
+        return rc == TSP_ENOMEM ? tsp_error_set(err, rc, "memory is exhausted weighing %zu edges", edges->edges_n) : rc;
     }
     for (size_t k = 0; k < edges->edges_n; k++) {
         soft_bound(&g, &ret_evidence->rows[k], &edges->edges[k]);
@@ -341,8 +353,10 @@ tsp_status tspi_evidence_init(tspi_evidence *ret_evidence, const tspi_join *join
         for (int kind = 0; kind < 2; kind++)
             find_pattern(&ret_evidence->rows[k], &edges->edges[k], kind);
     }
-    count_marks(&g);
-    return TSP_OK;
+    rc = count_marks(&g, err);
+    if (rc != TSP_OK)
+        tspi_evidence_release(ret_evidence);
+    return rc;
 }
 
 void tspi_evidence_release(tspi_evidence *evidence)

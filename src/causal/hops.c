@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "causal/quantum.h"
+#include "causal/windows.h"
 
 typedef struct {
     const tspi_join *join;
@@ -37,6 +38,7 @@ static inline void add(scanner *s, uint32_t from, uint32_t to, int64_t sent_ns, 
     hop->to_clock = s->processes[to_process].clock;
     hop->from_span = from;
     hop->to_span = to;
+    hop->set = s->join->set;
     hop->sent_ns = sent_ns;
     hop->received_ns = received_ns;
     hop->allowance_ns = tspi_quantum_allowance(&s->quanta[to_process], is_end);
@@ -151,11 +153,22 @@ tsp_status tspi_hops_scan_range(const tspi_join *join, const tspi_hop_range *ran
     return rc == TSP_OK ? flush(&s) : rc;
 }
 
-tsp_status tspi_hops_scan(const tspi_join *join, tspi_hop_sink sink, void *ctx, tsp_error *err)
+typedef struct {
+    tspi_hop_sink sink;
+    void *ctx;
+} taker;
+
+static tsp_status scan_join(void *ctx, const tspi_join *join, tsp_error *err)
 {
+    const taker *t = ctx;
     tspi_hop_range all = {.spans_end = join->set->spans_n, .links_end = join->set->links_n};
 
-    return tspi_hops_scan_range(join, &all, sink, ctx, err);
+    return tspi_hops_scan_range(join, &all, t->sink, t->ctx, err);
+}
+
+tsp_status tspi_hops_scan(const tspi_join *join, tspi_hop_sink sink, void *ctx, tsp_error *err)
+{
+    return tspi_join_each(join, scan_join, &(taker){sink, ctx}, err);
 }
 
 typedef struct {

@@ -30,6 +30,7 @@ enum tspi_hop_relation {
 typedef struct {
     uint32_t from_clock, to_clock;
     uint32_t from_span, to_span;  /* rows; of a reply the server and the client */
+    const tspi_span_set *set;     /* theirs: it may be another in each run of hops (windows.h) */
     int64_t sent_ns, received_ns; /* as stamped by from_clock and to_clock */
     int64_t allowance_ns;         /* sent - received below it is within the receiver's quantum; >= 1 */
     uint8_t kind, relation;       /* enum tspi_hop_kind, tspi_hop_relation */
@@ -61,7 +62,8 @@ typedef tsp_status (*tspi_hop_sink)(void *ctx, const tspi_hop *hops, size_t n, t
  * often as needed: it costs little and stores nothing. */
 tsp_status tspi_hops_scan(const tspi_join *join, tspi_hop_sink sink, void *ctx, tsp_error *err);
 
-/* The same over a stretch of span rows and of link rows, so that several threads can share the work. */
+/* The same over a stretch of span rows and of link rows of the join's own set, so that several threads can share the
+ * work. */
 typedef struct {
     size_t first_span, spans_end, first_link, links_end;
 } tspi_hop_range;

@@ -140,7 +140,7 @@ static void add_up(tspi_join *join, tspi_quantum_finder *quanta, worker *w)
     join->cycles_n += w->kin.cycles_n;
     join->traces_n += w->kin.traces_n;
     if (quanta != &w->kin.quanta)
-        tspi_quantum_merge(quanta, &w->kin.quanta);
+        tspi_quantum_grids_merge(quanta->grids, w->kin.quanta.grids, quanta->n);
 }
 
 static tsp_status join_traces(tspi_join *join, const traces *t, unsigned threads)
@@ -168,8 +168,13 @@ static tsp_status join_traces(tspi_join *join, const traces *t, unsigned threads
         rc = workers[k].rc;
         add_up(join, &workers[0].kin.quanta, &workers[k]);
     }
-    if (rc == TSP_OK)
-        tspi_quantum_finish(&workers[0].kin.quanta, join->quanta);
+    if (rc == TSP_OK) {
+        tspi_quantum_finder *found = &workers[0].kin.quanta;
+        tspi_quantum_finish(found, join->quanta);
+        join->grids = found->grids;
+        join->grids_n = found->n;
+        found->grids = NULL;
+    }
     for (unsigned k = 0; workers && k < threads; k++)
         tspi_kin_release(&workers[k].kin);
     free(workers);
@@ -206,5 +211,6 @@ void tspi_join_release(tspi_join *join)
     tspi_big_free(join->link_target, (join->set->links_n + 1) * sizeof *join->link_target);
     tspi_big_free(join->copies, (join->set->spans_n / 64 + 1) * sizeof *join->copies);
     free(join->quanta);
+    free(join->grids);
     memset(join, 0, sizeof *join);
 }

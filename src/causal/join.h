@@ -15,15 +15,26 @@ typedef struct {
     int64_t unit_ns, quantum_ns; /* 1 = as fine as can be */
 } tspi_quantum;
 
+/* What a process's stamps have in common so far: what quanta are found from. */
+typedef struct {
+    uint64_t stamps, roots;
+    uint8_t unit_log, root_log; /* largest powers of ten that divide all of them so far */
+} tspi_quantum_grid;
+
+struct tspi_windows;
+
 typedef struct {
     const tspi_span_set *set; /* borrowed */
     uint32_t *parent;         /* owned; a row a span, or TSPI_NONE */
     uint32_t *link_target;    /* owned; a row a link, or TSPI_NONE */
     uint64_t *copies;         /* owned; a bit a span: the very same span, read before. NULL = none */
     tspi_quantum *quanta;     /* owned; a row a process */
-    uint64_t copies_n;        /* spans that stand in the input more than once, beyond the first */
-    uint64_t clashes_n;       /* spans with the id of another span of the trace, halves of shared spans apart */
-    uint64_t shared_n;        /* server halves joined to the client half of the same id */
+    tspi_quantum_grid *grids; /* owned; likewise */
+    size_t grids_n;
+    struct tspi_windows *windows; /* borrowed: what has been put aside (windows.h); NULL = nothing */
+    uint64_t copies_n;            /* spans that stand in the input more than once, beyond the first */
+    uint64_t clashes_n;           /* spans with the id of another span of the trace, halves of shared spans apart */
+    uint64_t shared_n;            /* server halves joined to the client half of the same id */
     uint64_t missing_parents_n, missing_links_n; /* named, but not in the input */
     uint64_t cycles_n;                           /* rings of parents, each cut once */
     uint64_t traces_n;                           /* that have spans */

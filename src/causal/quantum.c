@@ -8,14 +8,19 @@
 
 static const int64_t power[MAX_LOG + 1] = {1, 10, 100, 1000, 10000, 100000, 1000000};
 
+void tspi_quantum_grids_init(tspi_quantum_grid *grids, size_t n)
+{
+    for (size_t p = 0; p < n; p++)
+        grids[p] = (tspi_quantum_grid){.unit_log = MAX_LOG, .root_log = MAX_LOG};
+}
+
 tsp_status tspi_quantum_finder_init(tspi_quantum_finder *finder, size_t processes_n)
 {
     finder->n = processes_n;
     finder->grids = calloc(processes_n + 1, sizeof *finder->grids);
     if (!finder->grids)
         return TSP_ENOMEM;
-    for (size_t p = 0; p < processes_n; p++)
-        finder->grids[p].unit_log = finder->grids[p].root_log = MAX_LOG;
+    tspi_quantum_grids_init(finder->grids, processes_n);
     return TSP_OK;
 }
 
@@ -54,24 +59,27 @@ void tspi_quantum_add(tspi_quantum_finder *finder, const tspi_span *span, bool l
     }
 }
 
-void tspi_quantum_merge(tspi_quantum_finder *finder, const tspi_quantum_finder *other)
+void tspi_quantum_grids_merge(tspi_quantum_grid *to, const tspi_quantum_grid *from, size_t n)
 {
-    for (size_t p = 0; p < finder->n; p++) {
-        tspi_quantum_grid *to = &finder->grids[p];
-        const tspi_quantum_grid *from = &other->grids[p];
-        to->stamps += from->stamps;
-        to->roots += from->roots;
-        if (from->unit_log < to->unit_log)
-            to->unit_log = from->unit_log;
-        if (from->root_log < to->root_log)
-            to->root_log = from->root_log;
+    for (size_t p = 0; p < n; p++) {
+        to[p].stamps += from[p].stamps;
+        to[p].roots += from[p].roots;
+        if (from[p].unit_log < to[p].unit_log)
+            to[p].unit_log = from[p].unit_log;
+        if (from[p].root_log < to[p].root_log)
+            to[p].root_log = from[p].root_log;
     }
 }
 
 void tspi_quantum_finish(const tspi_quantum_finder *finder, tspi_quantum *ret_quanta)
 {
-    for (size_t p = 0; p < finder->n; p++) {
-        const tspi_quantum_grid *g = &finder->grids[p];
+    tspi_quantum_grids_finish(finder->grids, finder->n, ret_quanta);
+}
+
+void tspi_quantum_grids_finish(const tspi_quantum_grid *grids, size_t n, tspi_quantum *ret_quanta)
+{
+    for (size_t p = 0; p < n; p++) {
+        const tspi_quantum_grid *g = &grids[p];
         uint64_t unit = g->stamps * g->unit_log >= EVIDENCE_DIGITS ? g->unit_log : 0;
         uint64_t root = g->root_log > unit && g->roots * (g->root_log - unit) >= EVIDENCE_DIGITS ? g->root_log : unit;
         ret_quanta[p].unit_ns = power[unit];

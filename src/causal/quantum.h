@@ -8,11 +8,6 @@
  * 10^k more than they need to be have probability 10^(-nk). Coarser than 1 ms is never believed: no tracer stamps so
  * coarsely, but people who write examples do. */
 typedef struct {
-    uint64_t stamps, roots;
-    uint8_t unit_log, root_log; /* largest powers of ten that divide all of them so far */
-} tspi_quantum_grid;
-
-typedef struct {
     tspi_quantum_grid *grids; /* owned; a row a process */
     size_t n;
 } tspi_quantum_finder;
@@ -23,8 +18,10 @@ void tspi_quantum_finder_release(tspi_quantum_finder *finder);
 /* A span's stamps; local_root: its parent is in another process, or nowhere. */
 void tspi_quantum_add(tspi_quantum_finder *finder, const tspi_span *span, bool local_root);
 
-/* As if what other has seen had been added to finder; both have the same processes. */
-void tspi_quantum_merge(tspi_quantum_finder *finder, const tspi_quantum_finder *other);
+/* The same on bare rows: as new; as if what `from` has seen had been added; finished. n processes each. */
+void tspi_quantum_grids_init(tspi_quantum_grid *grids, size_t n);
+void tspi_quantum_grids_merge(tspi_quantum_grid *to, const tspi_quantum_grid *from, size_t n);
+void tspi_quantum_grids_finish(const tspi_quantum_grid *grids, size_t n, tspi_quantum *ret_quanta);
 
 /* One row a process. */
 void tspi_quantum_finish(const tspi_quantum_finder *finder, tspi_quantum *ret_quanta);

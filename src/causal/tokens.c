@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "causal/windows.h"
+
 /* One stamp of one token. Rows are sorted so that a stream's tokens follow each other in the order of their numbers. */
 typedef struct {
     uint32_t trace, process, name; /* of the stream: its sender's */
@@ -113,6 +115,7 @@ static tspi_hop as_hop(const checker *c, const stamp *before, const stamp *after
         .to_clock = set->processes[to->process].clock,
         .from_span = before->span,
         .to_span = after->span,
+        .set = set,
         .sent_ns = before->at_ns,
         .received_ns = after->at_ns,
         .allowance_ns = c->join->quanta[to->process].quantum_ns,
@@ -257,18 +260,26 @@ out:
     return rc;
 }
 
-tsp_status tspi_tokens_check(const tspi_join *join, tspi_hop_sink sink, void *ctx, tspi_token_report *ret_report,
-                             tsp_error *err)
+static tsp_status check_join(void *ctx, const tspi_join *join, tsp_error *err)
 {
-    checker c = {.join = join, .sink = sink, .ctx = ctx, .err = err, .report = ret_report};
+    checker *c = ctx;
     tsp_status rc = TSP_OK;
 
-    *ret_report = (tspi_token_report){0};
+    c->join = join;
     if (join->set->sequences_n)
-        rc = check_sequences(&c);
+        rc = check_sequences(c);
     if (rc == TSP_OK)
-        rc = check_events(&c);
+        rc = check_events(c);
     if (rc == TSP_ENOMEM)
         return tsp_error_set(err, rc, "memory is exhausted ordering %zu tokens", join->set->sequences_n);
     return rc;
+}
+
+tsp_status tspi_tokens_check(const tspi_join *join, tspi_hop_sink sink, void *ctx, tspi_token_report *ret_report,
+                             tsp_error *err)
+{
+    checker c = {.sink = sink, .ctx = ctx, .err = err, .report = ret_report};
+
+    *ret_report = (tspi_token_report){0};
+    return tspi_join_each(join, check_join, &c, err);
 }

@@ -13,7 +13,7 @@
 static bool json, keep_going;
 static const char *format, *clock_key, *reference, *trace, *html;
 static double max_drift_ppm = 100;
-static uint64_t examples = 5, edges_shown = 12, jobs;
+static uint64_t examples = 5, edges_shown = 12, jobs, window;
 static bool examples_given;
 
 static const struct option_spec options[] = {
@@ -35,6 +35,10 @@ static const struct option_spec options[] = {
     {"trace", 't', OPTION_STRING, &trace, "ID", "show one trace as a tree, with the offending pairs marked", NULL,
      NULL},
     {"html", 0, OPTION_FILE, &html, "FILE", "write a page that shows it, too, as `truespan report` does", NULL, NULL},
+    {"window", 0, OPTION_COUNT, &window, "N",
+     "hold N spans at once; when there are more, traces not heard of for N/2 spans are put aside in a file ($TMPDIR, "
+     "else /var/tmp); by default as many as half of the memory holds",
+     NULL, NULL},
     {"keep-going", 0, OPTION_FLAG, &keep_going, NULL, "read past what is broken and say what was left out", NULL, NULL},
     {"edges", 0, OPTION_COUNT, &edges_shown, "N", "how many edges the table shows, the worst first; 0 = all", NULL,
      NULL},
@@ -293,6 +297,7 @@ static int run(int argc, char **argv)
                                 .trace = trace,
                                 .max_drift_ppm = max_drift_ppm,
                                 .examples = (size_t)examples,
+                                .window = (size_t)window,
                                 .threads = (unsigned)jobs,
                                 .keep_going = keep_going};
     if (tsp_check_run(&wanted, &check, &err) != TSP_OK) {

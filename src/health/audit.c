@@ -37,7 +37,10 @@ bool tspi_audit_say(tspi_audit *audit, const char *format, ...)
 
 static tsp_status read_input(tspi_audit *a, tsp_error *err)
 {
-    tspi_wire_options wire = {.keep_going = a->options->keep_going, .threads = a->options->threads};
+    tspi_wire_options wire = {.keep_going = a->options->keep_going,
+                              .threads = a->options->threads,
+                              .between = tspi_windows_turn,
+                              .between_ctx = a->windows};
 
     if (a->options->format && !tspi_format_parse(a->options->format, &wire.format))
         return tsp_error_set(err, TSP_EINVAL, "there is no format '%s': want one of %s", a->options->format,
@@ -57,7 +60,13 @@ static void fill_totals(tspi_audit *a)
 
     t->files = a->set.files;
     t->bytes = a->set.bytes;
-    t->spans = a->set.spans_n;
+    tspi_windows_report windows = tspi_windows_report_of(a->windows);
+
+    t->spans = a->set.spans_n + windows.spans;
+    t->put_aside_spans = windows.spans;
+    t->late_spans = windows.late_spans;
+    t->late_links = windows.late_links;
+    t->late_at_least = windows.at_least;
     t->traces = join->traces_n;
     t->clocks = a->causal.clocks.clocks_n;
     t->hops = a->causal.edges.hops;
@@ -187,7 +196,8 @@ static tsp_status find_reference(const tspi_audit *a, uint32_t *ret, tsp_error *
 
 static tsp_status analyse(tspi_audit *a, tsp_error *err)
 {
-    tspi_causal_options causal = {.clock_key = a->options->clock_key, .threads = a->options->threads};
+    tspi_causal_options causal = {
+        .clock_key = a->options->clock_key, .threads = a->options->threads, .windows = a->windows};
     uint32_t reference;
     tsp_status rc = tspi_causal_init(&a->causal, &a->set, &causal, err);
 
@@ -226,6 +236,7 @@ static void audit_release(tspi_audit *a)
     free(a->edge_causes);
     tspi_evidence_release(&a->evidence);
     tspi_causal_release(&a->causal);
+    tspi_windows_free(a->windows);
     tspi_read_report_release(&a->report);
     tspi_span_set_release(&a->set);
 }
@@ -234,11 +245,18 @@ tsp_status tsp_check_run(const tsp_check_options *options, tsp_check **ret_check
 {
     tspi_audit a = {.options = options,
                     .max_drift_ppm = options->max_drift_ppm > 0 ? options->max_drift_ppm : DEFAULT_DRIFT_PPM};
+    tspi_trace_id pinned = {0};
     tsp_status rc;
 
+    if (options->trace)
+        tspi_audit_parse_trace(options->trace, &pinned);
     a.check = calloc(1, sizeof *a.check);
-    if (!a.check)
+    a.windows = tspi_windows_new(options->window, pinned, options->clock_key);
+    if (!a.check || !a.windows) {
+        free(a.check);
+        tspi_windows_free(a.windows);
         return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted");
+    }
     if ((rc = read_input(&a, err)) == TSP_OK && (rc = analyse(&a, err)) == TSP_OK && (rc = fill(&a, err)) == TSP_OK &&
         options->trace)
         rc = tspi_audit_tree(&a, options->trace, err);

@@ -5,6 +5,7 @@
 #include "causal/causal.h"
 #include "causal/cause.h"
 #include "causal/interval.h"
+#include "causal/windows.h"
 #include "truespan/check.h"
 #include "wire/wire.h"
 
@@ -29,6 +30,7 @@ typedef struct {
     tsp_check *check;
     tspi_span_set set;
     tspi_read_report report;
+    tspi_windows *windows; /* what did not fit in memory */
     tspi_causal causal;
     tspi_evidence evidence;
     tspi_interval *intervals;              /* a row a clock */
@@ -44,6 +46,9 @@ tsp_status tspi_audit_violations(tspi_audit *audit, tsp_error *err);
 
 /* Sentences for people. */
 tsp_status tspi_audit_advise(tspi_audit *audit, tsp_error *err);
+
+/* A trace's id from up to 32 hex digits; else false, and zeros. */
+bool tspi_audit_parse_trace(const char *text, tspi_trace_id *ret);
 
 /* The spans of one trace as a tree. */
 tsp_status tspi_audit_tree(tspi_audit *audit, const char *trace_id, tsp_error *err);

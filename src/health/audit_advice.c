@@ -271,6 +271,12 @@ static void say_input(tspi_audit *a)
         tspi_audit_say(a, "%s spans are in the input more than once and were counted once.", NUMBER(t->copies));
     if (t->id_clashes)
         tspi_audit_say(a, "%s spans have another span's id in the same trace.", NUMBER(t->id_clashes));
+    if (t->late_spans + t->late_links)
+        tspi_audit_say(
+            a,
+            "%s%s spans and %s links came after what they belong to had been put aside: pairs were missed. A "
+            "larger --window finds them.",
+            t->late_at_least ? "At least " : "", NUMBER(t->late_spans), NUMBER(t->late_links));
     if (t->invalid_ids)
         tspi_audit_say(a, "%s spans have no valid id and join nothing.", NUMBER(t->invalid_ids));
     if (t->left_out_spans + t->left_out_stretches + t->left_out_parts)

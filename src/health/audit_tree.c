@@ -5,7 +5,7 @@
 
 #include "health/audit.h"
 
-static bool parse_id(const char *text, tspi_trace_id *ret)
+bool tspi_audit_parse_trace(const char *text, tspi_trace_id *ret)
 {
     size_t len = strlen(text);
 
@@ -24,7 +24,7 @@ static uint32_t find_trace(const tspi_span_set *set, const char *text)
 {
     tspi_trace_id id;
 
-    if (!parse_id(text, &id))
+    if (!tspi_audit_parse_trace(text, &id))
         return TSPI_NONE;
     for (size_t t = 0; t < set->traces_n; t++)
         if (set->traces[t].lo == id.lo && (set->traces[t].hi == id.hi || !id.hi || !set->traces[t].hi))
@@ -147,7 +147,7 @@ static tsp_status mark(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
         uint64_t index = t->hop_index;
         bool reply = hop->relation == TSPI_HOP_REPLY;
         t->hop_index += !hop->same_clock;
-        uint32_t place = t->place[reply ? hop->from_span : hop->to_span];
+        uint32_t place = hop->set == &t->a->set ? t->place[reply ? hop->from_span : hop->to_span] : 0;
         int64_t by_ns = hop->sent_ns - hop->received_ns;
         if (!place || !tspi_hop_is_violation(hop))
             continue;

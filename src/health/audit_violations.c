@@ -51,15 +51,15 @@ static bool is_wanted(const tspi_audit *a, int64_t by_ns)
 }
 
 /* span: the side that names the other as its cause; a reply's server, a link's carrier. */
-static void make_example(const tspi_audit *a, uint32_t span, uint32_t parent, tsp_check_example *ret)
+static void make_example(const tspi_span_set *set, uint32_t span, uint32_t parent, tsp_check_example *ret)
 {
-    const tspi_span *s = &a->set.spans[span];
+    const tspi_span *s = &set->spans[span];
 
     memset(ret, 0, sizeof *ret);
-    trace_text(&a->set.traces[s->trace], ret->trace_id, sizeof ret->trace_id);
+    trace_text(&set->traces[s->trace], ret->trace_id, sizeof ret->trace_id);
     id_text(s->span_id, ret->span_id, sizeof ret->span_id);
     if (parent != TSPI_NONE)
-        id_text(a->set.spans[parent].span_id, ret->parent_span_id, sizeof ret->parent_span_id);
+        id_text(set->spans[parent].span_id, ret->parent_span_id, sizeof ret->parent_span_id);
 }
 
 static void count(tspi_audit *a, const tspi_hop *hop, const char *kind, enum tspi_cause cause)
@@ -72,7 +72,7 @@ static void count(tspi_audit *a, const tspi_hop *hop, const char *kind, enum tsp
     a->check->totals.causes[cause]++;
     if (!is_wanted(a, by_ns))
         return;
-    make_example(a, reply ? hop->from_span : hop->to_span, reply ? hop->to_span : hop->from_span, &example);
+    make_example(hop->set, reply ? hop->from_span : hop->to_span, reply ? hop->to_span : hop->from_span, &example);
     example.from = a->clock_names[hop->from_clock];
     example.to = a->clock_names[hop->to_clock];
     example.kind = kind;
@@ -123,22 +123,28 @@ static tsp_status take_tokens(void *ctx, const tspi_hop *hops, size_t n, tsp_err
 }
 
 /* A span that ends before it starts: one process, one clock, so the program or its tracer contradicts itself. */
-static void take_durations(tspi_audit *a)
+static tsp_status take_durations(void *ctx, const tspi_join *join, tsp_error *err)
 {
-    for (size_t k = 0; k < a->set.spans_n; k++) {
-        const tspi_span *span = &a->set.spans[k];
-        if (span->start_ns == TSPI_NO_STAMP || span->end_ns == TSPI_NO_STAMP || tspi_join_is_copy(&a->causal.join, k) ||
+    tspi_audit *a = ctx;
+    const tspi_span_set *set = join->set;
+
+    (void)err;
+    for (size_t k = 0; k < set->spans_n; k++) {
+        const tspi_span *span = &set->spans[k];
+        if (span->start_ns == TSPI_NO_STAMP || span->end_ns == TSPI_NO_STAMP || tspi_join_is_copy(join, k) ||
             span->start_ns - span->end_ns < a->causal.join.quanta[span->process].unit_ns)
             continue;
         tspi_hop hop = {.from_clock = a->set.processes[span->process].clock,
                         .from_span = TSPI_NONE,
                         .to_span = (uint32_t)k,
+                        .set = set,
                         .sent_ns = span->start_ns,
                         .received_ns = span->end_ns};
         hop.to_clock = hop.from_clock;
         a->check->totals.negative_duration++;
         count(a, &hop, "negative_duration", TSPI_CAUSE_INSTRUMENTATION);
     }
+    return TSP_OK;
 }
 
 tsp_status tspi_audit_violations(tspi_audit *a, tsp_error *err)
@@ -156,8 +162,8 @@ tsp_status tspi_audit_violations(tspi_audit *a, tsp_error *err)
     }
     if (any)
         rc = tspi_hops_scan(&a->causal.join, take_hops, a, err);
-    if (durations)
-        take_durations(a);
+    if (rc == TSP_OK && durations)
+        rc = tspi_join_each(&a->causal.join, take_durations, a, err);
     if (rc == TSP_OK && a->causal.tokens.anomalies) {
         tspi_token_report again;
         rc = tspi_tokens_check(&a->causal.join, take_tokens, a, &again, err);

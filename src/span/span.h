@@ -35,13 +35,13 @@ enum tspi_operation {
 };
 
 enum tspi_span_flags {
-    TSPI_SPAN_ERROR = 1,            /* status error, error.type, or a tag error=true */
-    TSPI_SPAN_SHARED = 2,           /* Zipkin: the server half of a span whose client half has the same id */
-    TSPI_SPAN_REMOTE_KNOWN = 4,     /* OTLP flags bit 8 */
-    TSPI_SPAN_REMOTE_PARENT = 8,    /* OTLP flags bit 9: the parent is in another process */
-    TSPI_SPAN_ADJUSTED = 16,        /* a tool says that it has moved this span's stamps already */
+    TSPI_SPAN_ERROR = 1,             /* status error, error.type, or a tag error=true */
+    TSPI_SPAN_SHARED = 2,            /* Zipkin: the server half of a span whose client half has the same id */
+    TSPI_SPAN_REMOTE_KNOWN = 4,      /* OTLP flags bit 8 */
+    TSPI_SPAN_REMOTE_PARENT = 8,     /* OTLP flags bit 9: the parent is in another process */
+    TSPI_SPAN_ADJUSTED = 16,         /* a tool says that it has moved this span's stamps already */
     TSPI_SPAN_UNADJUSTED_DELTA = 32, /* Jaeger noted a delta that it did not apply */
-    TSPI_SPAN_TIMEOUT = 64,         /* ended by a deadline: its end says nothing of the other side's */
+    TSPI_SPAN_TIMEOUT = 64,          /* ended by a deadline: its end says nothing of the other side's */
 };
 
 typedef struct {

@@ -15,7 +15,8 @@ static uint32_t *map_new(size_t n)
     return malloc((n ? n : 1) * sizeof(uint32_t));
 }
 
-static tsp_status map_process(tspi_span_set *set, const tspi_process *process, uint32_t *ret_row, tsp_error *err)
+tsp_status tspi_span_set_copy_process(tspi_span_set *set, const tspi_process *process, uint32_t *ret_row,
+                                      tsp_error *err)
 {
     size_t n = process->attributes_n;
     tspi_attribute_text *texts = malloc((n ? n : 1) * sizeof *texts);
@@ -40,7 +41,7 @@ static tsp_status map_tables(tspi_span_set *set, const tspi_span_set *part, stru
     for (size_t k = 0; k < part->names_n && rc == TSP_OK; k++)
         rc = tspi_span_set_name(set, part->names[k], strlen(part->names[k]), &map->names[k], err);
     for (size_t k = 0; k < part->processes_n && rc == TSP_OK; k++)
-        rc = map_process(set, &part->processes[k], &map->processes[k], err);
+        rc = tspi_span_set_copy_process(set, &part->processes[k], &map->processes[k], err);
     return rc;
 }
 

@@ -386,3 +386,14 @@ tsp_status tspi_span_set_keep_apart(tspi_span_set *set, tsp_error *err)
     index->keep_apart = true;
     return TSP_OK;
 }
+
+tsp_status tspi_span_set_push_trace(tspi_span_set *set, tspi_trace_id id, uint32_t *ret_row, tsp_error *err)
+{
+    tsp_status rc = RESERVE(set, traces, 1, err);
+
+    if (rc != TSP_OK)
+        return rc;
+    *ret_row = (uint32_t)set->traces_n;
+    set->traces[set->traces_n++] = id;
+    return TSP_OK;
+}

@@ -54,6 +54,13 @@ tsp_status tspi_span_set_add_event(tspi_span_set *set, const tspi_event *event, 
 tsp_status tspi_span_set_append(tspi_span_set *set, const tspi_span_set *part, tsp_error *err);
 tsp_status tspi_span_set_keep_apart(tspi_span_set *set, tsp_error *err);
 
+/* The row of a process with the same attributes as another set's. */
+tsp_status tspi_span_set_copy_process(tspi_span_set *set, const tspi_process *process, uint32_t *ret_row,
+                                      tsp_error *err);
+
+/* A trace's row at the end, which no id finds. */
+tsp_status tspi_span_set_push_trace(tspi_span_set *set, tspi_trace_id id, uint32_t *ret_row, tsp_error *err);
+
 /* Mark as shared the SERVER half of each span that stands twice in rows [first, spans_n): the same id in the same
  * trace, once as CLIENT, once as SERVER. Zipkin's own mark is often missing. */
 tsp_status tspi_span_set_mark_shared(tspi_span_set *set, size_t first, tsp_error *err);
