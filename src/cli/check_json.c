@@ -34,9 +34,13 @@ static void totals(tspi_buf *buf, const tsp_check_totals *t)
 {
     tspi_buf_printf(buf,
                     "\"input\": {\"files\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"spans\": %" PRIu64
-                    ", \"traces\": %" PRIu64 ", \"clocks\": %" PRIu64 ", \"hops\": %" PRIu64
-                    ", \"put_aside_spans\": %" PRIu64 ", \"late_spans\": %" PRIu64 "},\n ",
-                    t->files, t->bytes, t->spans, t->traces, t->clocks, t->hops, t->put_aside_spans, t->late_spans);
+                    ", \"traces\": %" PRIu64 ", \"clocks\": %" PRIu64 ", \"hops\": %" PRIu64,
+                    t->files, t->bytes, t->spans, t->traces, t->clocks, t->hops);
+    if (t->put_aside_spans)
+        tspi_buf_printf(buf,
+                        ", \"put_aside_spans\": %" PRIu64 ", \"late_spans\": %" PRIu64 ", \"late_links\": %" PRIu64,
+                        t->put_aside_spans, t->late_spans, t->late_links);
+    tspi_buf_puts(buf, "},\n ");
     tspi_buf_printf(buf,
                     "\"violations\": {\"total\": %" PRIu64 ", \"hard\": %" PRIu64 ", \"soft\": %" PRIu64
                     ", \"same_clock\": %" PRIu64 ", \"negative_duration\": %" PRIu64 ", \"token_order\": %" PRIu64
