@@ -206,7 +206,7 @@ static bool evaluate_edge(void *fit_, size_t e, unsigned worker)
         last_j = nj;
         double xi = curve_near(&fit->curves[ni], s, &hint_i), xj = curve_near(&fit->curves[nj], r, &hint_j);
         fit->u[row] = r - s + hop->quantum - xj + xi;
-        fit->t[row] = s - xi;
+        fit->t[row] = (s - xi + (r - xj)) / 2;
     }
     return true;
 }

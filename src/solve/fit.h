@@ -50,12 +50,12 @@ typedef struct {
     uint8_t *joined;       /* owned, clocks: a cycle of hops ties it to its root */
     tspi_sides sides;
     uint32_t nodes;
-    uint32_t *node_clock;   /* owned, nodes */
-    tspi_curve *curves;     /* owned, nodes */
-    tspi_series *series;    /* owned, nodes */
-    double *window_of;      /* owned, nodes: window length, ns */
-    double *u;              /* owned, hops: residual slack, ns */
-    double *t;              /* owned, hops: corrected sent time, ns */
+    uint32_t *node_clock; /* owned, nodes */
+    tspi_curve *curves;   /* owned, nodes */
+    tspi_series *series;  /* owned, nodes */
+    double *window_of;    /* owned, nodes: window length, ns */
+    double *u;            /* owned, hops: residual slack, ns */
+    double *t; /* owned, hops: corrected time of the middle, ns, so that time reversed cuts the same windows */
     double t_first, t_last; /* where the traffic is, stray stamps left out */
     double quantile;        /* of slack that stands for an edge while lies are not yet removed */
     uint16_t without;       /* flags of hops that do not estimate */

@@ -23,8 +23,22 @@ static inline double update(moments *m, double y, double noise, double *ret_z2)
     m->a += g * e;
     m->b += u * e;
     m->d -= u * m->c;
-    m->c -= u * m->p;
-    m->p -= g * m->p;
+    m->c *= noise / s;
+    m->p *= noise / s;
+    *ret_z2 = e * e / s;
+    return s;
+}
+
+/* The rate is 0, to within its prior. */
+static inline double update_rate(moments *m, double rate_var, double *ret_z2)
+{
+    double s = m->d + rate_var, g = m->c / s, u = m->d / s, e = -m->b;
+
+    m->a += g * e;
+    m->b += u * e;
+    m->p -= g * m->c;
+    m->c *= rate_var / s;
+    m->d *= rate_var / s;
     *ret_z2 = e * e / s;
     return s;
 }
@@ -50,7 +64,29 @@ double tspi_trend_misfit(const tspi_trend *trend, double noise_scale, const doub
             product = 1;
         }
     }
-    return misfit + log(product);
+    product *= update_rate(&m, trend->rate_var, &z2);
+    return misfit + z2 + log(product);
+}
+
+/* One step of the backward pass: from the smoothed moments after h to those before, f being the filter's before and g
+ * what it predicted from them. */
+static moments step_back(const moments *s, const moments *f, const moments *g, double h)
+{
+    double det = g->p * g->d - g->c * g->c;
+
+    if (!(det > 0))
+        return *f;
+    /* Gain = P F' (P-)^-1. */
+    double m00 = f->p + h * f->c, m01 = f->c, m10 = f->c + h * f->d, m11 = f->d;
+    double g00 = (m00 * g->d - m01 * g->c) / det, g01 = (m01 * g->p - m00 * g->c) / det;
+    double g10 = (m10 * g->d - m11 * g->c) / det, g11 = (m11 * g->p - m10 * g->c) / det;
+    double ea = s->a - g->a, eb = s->b - g->b, dp = s->p - g->p, dc = s->c - g->c, dd = s->d - g->d;
+    moments next = {f->a + g00 * ea + g01 * eb, f->b + g10 * ea + g11 * eb, 0, 0, 0};
+
+    next.p = f->p + g00 * (g00 * dp + g01 * dc) + g01 * (g00 * dc + g01 * dd);
+    next.c = f->c + g00 * (g10 * dp + g11 * dc) + g01 * (g10 * dc + g11 * dd);
+    next.d = f->d + g10 * (g10 * dp + g11 * dc) + g11 * (g10 * dc + g11 * dd);
+    return next;
 }
 
 void tspi_trend_smooth(const tspi_trend *trend, double *scratch, double *ret_x, double *ret_var)
@@ -66,27 +102,11 @@ void tspi_trend_smooth(const tspi_trend *trend, double *scratch, double *ret_x, 
         before[k] = after[k];
         update(&after[k], trend->y[k], trend->noise[k], &z2);
     }
+    update_rate(&after[n - 1], trend->rate_var, &z2);
     moments s = after[n - 1];
-    ret_x[n - 1] = s.a;
-    if (ret_var)
-        ret_var[n - 1] = s.p;
-    for (uint32_t k = n - 1; k-- > 0;) {
-        const moments *f = &after[k], *g = &before[k + 1];
-        double h = trend->t[k + 1] - trend->t[k], det = g->p * g->d - g->c * g->c;
-        if (!(det > 0)) {
-            s = *f;
-        } else {
-            /* Gain = P F' (P-)^-1. */
-            double m00 = f->p + h * f->c, m01 = f->c, m10 = f->c + h * f->d, m11 = f->d;
-            double g00 = (m00 * g->d - m01 * g->c) / det, g01 = (m01 * g->p - m00 * g->c) / det;
-            double g10 = (m10 * g->d - m11 * g->c) / det, g11 = (m11 * g->p - m10 * g->c) / det;
-            double ea = s.a - g->a, eb = s.b - g->b, dp = s.p - g->p, dc = s.c - g->c, dd = s.d - g->d;
-            moments next = {f->a + g00 * ea + g01 * eb, f->b + g10 * ea + g11 * eb, 0, 0, 0};
-            next.p = f->p + g00 * (g00 * dp + g01 * dc) + g01 * (g00 * dc + g01 * dd);
-            next.c = f->c + g00 * (g10 * dp + g11 * dc) + g01 * (g10 * dc + g11 * dd);
-            next.d = f->d + g10 * (g10 * dp + g11 * dc) + g11 * (g10 * dc + g11 * dd);
-            s = next;
-        }
+    for (uint32_t k = n; k-- > 0;) {
+        if (k + 1 < n)
+            s = step_back(&s, &after[k], &before[k + 1], trend->t[k + 1] - trend->t[k]);
         ret_x[k] = s.a;
         if (ret_var)
             ret_var[k] = s.p > 0 ? s.p : 0;

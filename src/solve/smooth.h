@@ -9,7 +9,8 @@
 /* n > 0 sights, oldest first, times ascending.
  * y, noise   offset, and the variance of its error, > 0
  * q          ns^2 / s^3
- * rate_var   prior variance of the rate at the first sight, (ns/s)^2 */
+ * rate_var   prior variance of the rate at the first sight and at the last, (ns/s)^2: at both, so that time reversed
+ *            gives the same track reversed, and neither end flaps in the wind */
 typedef struct {
     uint32_t n;
     const double *t, *y, *noise;

@@ -1,5 +1,5 @@
-/* Shortest ways by sweeps along time. A hop leads forward in corrected time, so one pass over all vertices in that order
- * carries a label over any number of hops and waits; only where the best way waits backwards, for a hop that left
+/* Shortest ways by sweeps along time. A hop leads forward in corrected time, so one pass over all vertices in that
+ * order carries a label over any number of hops and waits; only where the best way waits backwards, for a hop that left
  * earlier, is another pass needed. Some fifteen passes through memory in order replace a heap that would walk it at
  * random. What is left to do, if anything, Dijkstra does (bound.c): the labels are the same to the bit. */
 #ifndef TSPI_SOLVE_SWEEP_H
