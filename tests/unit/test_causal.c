@@ -1,7 +1,10 @@
 #include "test.h"
 
+#include <time.h>
+
 #include "base/random.h"
 #include "causal/causal.h"
+#include "causal/evidence.h"
 #include "span_fixture.h"
 
 /* ---- an independent count: every pair compared with every other, no tables ---- */
@@ -426,5 +429,122 @@ TEST(causal, tokens_of_events_and_of_separate_streams_stay_apart)
     CHECK_INT(c.tokens.streams, 2);
     CHECK_INT(c.tokens.anomalies, 1);
     tspi_causal_release(&c);
+    tspi_span_set_release(&set);
+}
+
+/* ---- shapes that take long where they are not thought of ---- */
+
+/* One trace of n spans whose parents parent_of names, over as many hosts as hosts. */
+static void audit_shape(size_t n, uint64_t (*parent_of)(uint64_t id, size_t n), unsigned hosts, uint64_t *ret_cycles,
+                        uint64_t *ret_hops)
+{
+    tspi_span_set set = {0};
+    tspi_causal c = {0};
+    tspi_evidence evidence = {0};
+    uint32_t t = fixture_trace(&set, 1), process = 0;
+
+    for (uint64_t id = 1; id <= n; id++) {
+        char name[32];
+        snprintf(name, sizeof name, "host-%u", (unsigned)(id % hosts));
+        if (id <= hosts)
+            process = fixture_host(&set, name);
+        else
+            process = (uint32_t)((id - 1) % hosts);
+        fixture_span(&set, t, id, parent_of(id, n), process, id % 2 ? TSPI_KIND_CLIENT : TSPI_KIND_SERVER, (int64_t)id,
+                     (int64_t)id + 1000);
+    }
+    REQUIRE(tspi_causal_init(&c, &set, NULL, NULL) == TSP_OK);
+    REQUIRE(tspi_evidence_init(&evidence, &c.join, &c.edges, 100, NULL) == TSP_OK);
+    *ret_cycles = c.join.cycles_n;
+    *ret_hops = c.edges.hops;
+    tspi_evidence_release(&evidence);
+    tspi_causal_release(&c);
+    tspi_span_set_release(&set);
+}
+
+static uint64_t ring(uint64_t id, size_t n)
+{
+    return id == n ? 1 : id + 1;
+}
+
+static uint64_t chain(uint64_t id, size_t n)
+{
+    (void)n;
+    return id - 1;
+}
+
+static uint64_t star(uint64_t id, size_t n)
+{
+    (void)n;
+    return id > 1;
+}
+
+/* A limit only for what grows quadratically: a million squared is hours. */
+TEST(causal, rings_chains_and_stars_of_a_million_take_no_time)
+{
+    enum { N = 1000000 };
+    static const struct {
+        uint64_t (*parent_of)(uint64_t id, size_t n);
+        uint64_t cycles;
+    } shapes[] = {{ring, 1}, {chain, 0}, {star, 0}};
+    uint64_t cycles, hops;
+
+    for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++) {
+        struct timespec from, to;
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+        audit_shape(N, shapes[k].parent_of, 3, &cycles, &hops);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+        CHECK_INT(cycles, shapes[k].cycles);
+        CHECK(hops >= N / 2);
+        CHECK(to.tv_sec - from.tv_sec < 60);
+    }
+}
+
+/* As many clocks as spans, each the parent of the next. */
+TEST(causal, a_clock_a_span_takes_no_time)
+{
+    uint64_t cycles, hops;
+
+    audit_shape(200000, chain, 200000, &cycles, &hops);
+    CHECK_INT(cycles, 0);
+    CHECK(hops >= 199999);
+}
+
+/* The join's result does not depend on the number of threads, nor on what a trace is made of. */
+TEST(causal, threads_join_what_one_joins)
+{
+    tspi_span_set set = {0};
+    tspi_clock_table clocks = {0};
+    tspi_random random;
+    tspi_join one, many;
+    enum { N = 350000, TRACES = 40000 };
+
+    tspi_random_seed(&random, seed);
+    for (unsigned k = 0; k < 5; k++)
+        fixture_host(&set, (const char *[]){"a", "b", "c", "d", "e"}[k]);
+    for (unsigned k = 0; k < TRACES; k++)
+        fixture_trace(&set, k);
+    for (unsigned k = 0; k < N; k++) {
+        uint32_t trace = (uint32_t)tspi_random_below(&random, tspi_random_below(&random, TRACES) + 1);
+        uint64_t id = 1 + tspi_random_below(&random, 40), parent = tspi_random_below(&random, 45);
+        int64_t start = (int64_t)tspi_random_below(&random, 3);
+        uint32_t row = fixture_span(&set, trace, id, parent, (uint32_t)tspi_random_below(&random, 5),
+                                    (int)tspi_random_below(&random, 6), start, start + 1);
+        if (tspi_random_below(&random, 10) == 0)
+            fixture_link(&set, row, (uint32_t)tspi_random_below(&random, TRACES), 1 + tspi_random_below(&random, 40));
+    }
+    REQUIRE(tspi_clocks_identify(&set, NULL, &clocks, NULL) == TSP_OK);
+    REQUIRE(tspi_join_init(&one, &set, 1, NULL) == TSP_OK);
+    REQUIRE(tspi_join_init(&many, &set, 4, NULL) == TSP_OK);
+    CHECK(!memcmp(one.parent, many.parent, set.spans_n * sizeof *one.parent));
+    CHECK(!memcmp(one.link_target, many.link_target, set.links_n * sizeof *one.link_target));
+    CHECK(one.copies && many.copies && !memcmp(one.copies, many.copies, (set.spans_n / 64 + 1) * sizeof *one.copies));
+    CHECK(!memcmp(one.quanta, many.quanta, set.processes_n * sizeof *one.quanta));
+    CHECK(one.copies_n == many.copies_n && one.clashes_n == many.clashes_n && one.shared_n == many.shared_n);
+    CHECK(one.cycles_n == many.cycles_n && one.cycles_n > 0 && one.traces_n == many.traces_n);
+    CHECK(one.missing_parents_n == many.missing_parents_n && one.missing_links_n == many.missing_links_n);
+    tspi_join_release(&one);
+    tspi_join_release(&many);
+    tspi_clock_table_release(&clocks);
     tspi_span_set_release(&set);
 }
