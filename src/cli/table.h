@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/number_text.h"
+
 enum { TABLE_COLUMNS = 12 };
 
 typedef struct {
@@ -28,13 +30,9 @@ void table_addf(table *t, const char *format, ...) __attribute__((format(printf,
 /* Every line begins with indent blanks. No blanks end a line. */
 void table_print(const table *t, int indent, FILE *out);
 
-/* 1234567 as "1,234,567". */
-void format_count(uint64_t n, char *ret, size_t size);
-
-/* A difference for a column: three digits or so, with its unit: "5.12 ms", "763 us", "0". */
-void format_ns(int64_t ns, char *ret, size_t size);
-
-/* 1400000 as "1.3 MiB". */
-void format_bytes(uint64_t bytes, char *ret, size_t size);
+/* Numbers in cells. */
+#define format_count tspi_format_count
+#define format_ns tspi_format_ns
+#define format_bytes tspi_format_bytes
 
 #endif

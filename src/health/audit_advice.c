@@ -4,33 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number_text.h"
 #include "health/audit.h"
 
 enum { CLOCK_LINES_MAX = 20, EDGE_LINES_MAX = 10 };
 
-/* "5.1 ms": two or three digits are all that a sentence carries. */
+/* How much, whichever the sign. */
 static const char *amount(int64_t ns, char *ret, size_t size)
 {
-    double magnitude = fabs((double)ns);
-    const char *unit = magnitude >= 1e9 ? "s" : magnitude >= 1e6 ? "ms" : magnitude >= 1e3 ? "us" : "ns";
-    double value = magnitude / (magnitude >= 1e9 ? 1e9 : magnitude >= 1e6 ? 1e6 : magnitude >= 1e3 ? 1e3 : 1);
-
-    snprintf(ret, size, "%.*f %s", value >= 99.95 || magnitude < 1e3 ? 0 : value >= 9.995 ? 1 : 2, value, unit);
+    tspi_format_ns(ns < 0 ? (ns == INT64_MIN ? INT64_MAX : -ns) : ns, ret, size);
     return ret;
 }
 
 static const char *number(uint64_t n, char *ret, size_t size)
 {
-    char digits[24];
-    int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
-    size_t at = 0;
-
-    for (int k = 0; k < len && at + 2 < size; k++) {
-        if (k && (len - k) % 3 == 0)
-            ret[at++] = ',';
-        ret[at++] = digits[k];
-    }
-    ret[at] = 0;
+    tspi_format_count(n, ret, size);
     return ret;
 }
 
