@@ -6,8 +6,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "transport/kafka.h"
-
 static const int64_t probe_timeout_ns = 5 * TSP_NS_PER_S;
 
 /* Never the same twice, and not from the seed: two runs may share a broker. */
@@ -21,6 +19,18 @@ static tsp_status name_run(char *ret_name, size_t size, tsp_error *err)
     return TSP_OK;
 }
 
+tspi_kafka_settings tspi_kafka_side_settings(const tspi_kafka_spec *kafka, const char *broker)
+{
+    return (tspi_kafka_settings){
+        .broker = broker ? broker : kafka->broker,
+        .acks = kafka->acks,
+        .linger_ns = kafka->linger_ns,
+        .fetch_wait_max_ns = kafka->fetch_wait_max_ns,
+        .extra = (const char *const *)kafka->settings,
+        .extra_n = kafka->settings_n,
+    };
+}
+
 tsp_status tspi_kafka_side_start(tspi_kafka_side *side, const tspi_spec *spec, bool netns, uint32_t index,
                                  const char *folder, const volatile sig_atomic_t *interrupted, int *ret_tun_fd,
                                  tsp_error *err)
@@ -29,7 +39,10 @@ tsp_status tspi_kafka_side_start(tspi_kafka_side *side, const tspi_spec *spec, b
     if (strcmp(spec->transport, "kafka") != 0)
         return TSP_OK;
     const tspi_broker_config config = {.folder = folder, .port = spec->port, .netns = netns, .index = index};
-    tsp_status rc = name_run(side->run, sizeof side->run, err);
+    const tspi_kafka_settings settings = tspi_kafka_side_settings(&spec->kafka, "127.0.0.1:9092"); /* any */
+    tsp_status rc = tspi_kafka_check(&settings, err);
+    if (rc == TSP_OK)
+        rc = name_run(side->run, sizeof side->run, err);
     if (rc != TSP_OK)
         return rc;
     side->foreign = spec->kafka.broker;

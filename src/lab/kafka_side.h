@@ -7,6 +7,7 @@
 
 #include "lab/broker.h"
 #include "lab/spec.h"
+#include "transport/kafka.h"
 
 typedef struct {
     tspi_broker own;     /* not running when the broker is somebody's */
@@ -14,6 +15,9 @@ typedef struct {
     char run[40];        /* what topics and groups begin with; "" = the transport is another */
     bool started;
 } tspi_kafka_side;
+
+/* What the driver is told. Borrows from kafka. broker: the run's own; NULL = as the spec says. */
+tspi_kafka_settings tspi_kafka_side_settings(const tspi_kafka_spec *kafka, const char *broker);
 
 /* Nothing is done for another transport. Start a broker, as node number `index` of the link in netns mode, or see that
  * somebody's answers. ret_tun_fd is set where the broker has a namespace. */

@@ -11,10 +11,10 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "lab/kafka_side.h"
 #include "lab/media_driver.h"
 #include "lab/remote.h"
 #include "transport/fault.h"
-#include "transport/kafka.h"
 
 /* How often the gateway tells how far it is. */
 static const int64_t progress_every_ns = 100 * TSP_NS_PER_MS;
@@ -358,14 +358,7 @@ static tsp_status open_transport(struct process *p, const tspi_node_process_conf
 {
     const struct tspi_transport_ops *ops = tspi_transport_find(p->spec.transport);
     const char *from[TSPI_STAGES_MAX];
-    const tspi_kafka_settings kafka = {
-        .broker = config->broker ? config->broker : p->spec.kafka.broker,
-        .acks = p->spec.kafka.acks,
-        .linger_ns = p->spec.kafka.linger_ns,
-        .fetch_wait_max_ns = p->spec.kafka.fetch_wait_max_ns,
-        .extra = (const char *const *)p->spec.kafka.settings,
-        .extra_n = p->spec.kafka.settings_n,
-    };
+    const tspi_kafka_settings kafka = tspi_kafka_side_settings(&p->spec.kafka, config->broker);
     tspi_transport_config transport = {
         .host = config->host,
         .port = config->port,

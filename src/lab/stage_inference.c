@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lab/key_memory.h"
 #include "lab/node.h"
 
 struct job {
@@ -21,6 +22,7 @@ struct state {
     struct job **slots; /* NULL = free */
     uint32_t active, turn;
     struct job *line, **line_end;
+    tspi_key_memory seen;
     uint32_t idle_turns; /* steps in a row that gave nothing; at `active` the engine makes us wait */
 };
 
@@ -119,6 +121,9 @@ static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error
 
     if (incoming->head.kind != TSPI_LAB_PROMPT)
         return tsp_error_set(err, TSP_EPARSE, "%s got a message of kind %d", node->name, incoming->head.kind);
+    if (tspi_key_memory_has(&s->seen, tspi_lab_key(&incoming->head))) /* a second copy: seen, not used again */
+        return tspi_node_span_end(node, &incoming->span, err);
+    tspi_key_memory_add(&s->seen, tspi_lab_key(&incoming->head));
     struct job *job = calloc(1, sizeof *job);
     if (!job)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a job");

@@ -1,6 +1,7 @@
 /* Detokenise: token pieces become text, whole characters only, one message of text for each message of tokens. */
 #include <stdlib.h>
 
+#include "lab/key_memory.h"
 #include "lab/node.h"
 #include "lab/request_table.h"
 
@@ -12,6 +13,7 @@ struct stream {
 
 struct state {
     tspi_request_table streams;
+    tspi_key_memory done;
 };
 
 static void release_stream(tspi_request *request)
@@ -28,7 +30,7 @@ static tsp_status stream_of(tspi_node *node, const tspi_lab_head *head, struct s
     struct stream *stream = (struct stream *)tspi_request_find(&s->streams, tspi_lab_key(head));
 
     *ret_stream = stream;
-    if (stream || head->number)
+    if (stream || head->number || tspi_key_memory_has(&s->done, tspi_lab_key(head)))
         return TSP_OK;
     stream = (struct stream *)tspi_request_add(&s->streams, tspi_lab_key(head), sizeof *stream);
     if (!stream)
@@ -80,6 +82,7 @@ static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error
     if (rc == TSP_OK)
         rc = tspi_node_span_end(node, &incoming->span, err);
     if (head.flags & TSPI_LAB_FINAL) {
+        tspi_key_memory_add(&s->done, stream->request.key);
         tspi_request_remove(&s->streams, &stream->request);
         release_stream(&stream->request);
         free(stream);

@@ -2,6 +2,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
+#include "lab/key_memory.h"
 #include "lab/node.h"
 #include "lab/request_table.h"
 
@@ -15,6 +16,7 @@ struct answer {
 
 struct state {
     tspi_request_table answers;
+    tspi_key_memory done;
 };
 
 static void release_answer(tspi_request *request)
@@ -62,9 +64,10 @@ static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error
     if (head->kind != TSPI_LAB_TEXT)
         return tsp_error_set(err, TSP_EPARSE, "%s got a message of kind %d", node->name, head->kind);
     struct answer *answer = (struct answer *)tspi_request_find(&s->answers, key);
-    if (!answer && !head->number)
+    bool is_new = !answer && !head->number && !tspi_key_memory_has(&s->done, key);
+    if (is_new)
         answer = (struct answer *)tspi_request_add(&s->answers, key, sizeof *answer);
-    if (!answer && !head->number)
+    if (is_new && !answer)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for an answer");
     if (answer && head->number > answer->request.number)
         return tsp_error_set(err, TSP_EPARSE, "%s got message %u of request %u before message %u", node->name,
@@ -73,6 +76,7 @@ static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error
     if (answer && head->number == answer->request.number) {
         rc = collect(node, incoming, answer, err);
         if (head->flags & TSPI_LAB_FINAL) {
+            tspi_key_memory_add(&s->done, key);
             tspi_request_remove(&s->answers, &answer->request);
             release_answer(&answer->request);
             free(answer);

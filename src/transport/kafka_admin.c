@@ -124,12 +124,45 @@ static rd_kafka_NewTopic_t *new_topic(const char *name, uint32_t partitions, tsp
     return topic;
 }
 
+/* Whether the broker's metadata show the topic with all its partitions, each with a leader. */
+static bool is_ready(rd_kafka_t *client, const char *name, uint32_t partitions)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
+    bool ready = topic && !rd_kafka_metadata(client, 0, topic, &metadata, 1000) && metadata->topic_cnt == 1 &&
+                 !metadata->topics[0].err && metadata->topics[0].partition_cnt >= (int)partitions;
+
+    for (int k = 0; ready && k < metadata->topics[0].partition_cnt; k++)
+        ready = metadata->topics[0].partitions[k].leader >= 0;
+    if (metadata)
+        rd_kafka_metadata_destroy(metadata);
+    if (topic)
+        rd_kafka_topic_destroy(topic);
+    return ready;
+}
+
+static tsp_status await_leaders(rd_kafka_t *client, char *const *topics, uint32_t n, uint32_t partitions,
+                                int64_t deadline_ns, tsp_error *err)
+{
+    for (uint32_t k = 0; k < n;) {
+        if (is_ready(client, topics[k], partitions)) {
+            k++;
+            continue;
+        }
+        if (monotonic_ns() > deadline_ns)
+            return tsp_error_set(err, TSP_EIO, "Kafka: topic %s was made, but has no leader", topics[k]);
+        nanosleep(&(struct timespec){0, 10 * TSP_NS_PER_MS}, NULL);
+    }
+    return TSP_OK;
+}
+
 tsp_status tspi_kafka_make_topics(rd_kafka_t *client, char *const *topics, uint32_t n, uint32_t partitions,
                                   int timeout_ms, tsp_error *err)
 {
     rd_kafka_NewTopic_t **wanted = calloc(n + 1, sizeof *wanted);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_AdminOptions_t *options = admin_options(client, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
+    int64_t deadline_ns = monotonic_ns() + timeout_ms * TSP_NS_PER_MS;
     tsp_status rc = wanted ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory for topics");
 
     for (uint32_t k = 0; k < n && rc == TSP_OK; k++)
@@ -142,6 +175,8 @@ tsp_status tspi_kafka_make_topics(rd_kafka_t *client, char *const *topics, uint3
         if (event)
             rd_kafka_event_destroy(event);
     }
+    if (rc == TSP_OK)
+        rc = await_leaders(client, topics, n, partitions, deadline_ns, err);
     for (uint32_t k = 0; wanted && k < n; k++)
         if (wanted[k])
             rd_kafka_NewTopic_destroy(wanted[k]);

@@ -16,6 +16,7 @@ static const struct setting common[] = {
     {"socket.nagle.disable", "true"},  {"socket.keepalive.enable", "true"},
     {"reconnect.backoff.ms", "10"},    {"reconnect.backoff.max.ms", "50"},
     {"retry.backoff.ms", "10"},        {"topic.metadata.refresh.fast.interval.ms", "50"},
+    {"topic.metadata.refresh.interval.ms", "5000"}, /* a topic that a broker of several hears of late is found then */
     {"log.connection.close", "false"},
 };
 

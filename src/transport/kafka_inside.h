@@ -21,7 +21,8 @@ rd_kafka_conf_t *tspi_kafka_conf_consumer(const tspi_kafka_settings *settings, c
 tsp_status tspi_kafka_client(rd_kafka_type_t type, rd_kafka_conf_t *take_conf, const tspi_kafka_settings *settings,
                              rd_kafka_t **ret_client, tsp_error *err);
 
-/* Make topics of so many partitions each; those that are there already stay. Waits for the broker up to timeout_ms. */
+/* Make topics of so many partitions each, and wait until each has leaders: who subscribes before is told that there is
+ * no such topic, and asks again much later. Those that are there already stay. Waits up to timeout_ms. */
 tsp_status tspi_kafka_make_topics(rd_kafka_t *client, char *const *topics, uint32_t n, uint32_t partitions,
                                   int timeout_ms, tsp_error *err);
 

@@ -16,7 +16,8 @@ struct world {
     tspi_node nodes[NODES_MAX];
     uint32_t stage_of[NODES_MAX], nodes_n;
     tspi_random random;
-    double twice; /* share of messages that arrive a second time, behind the first */
+    double twice;    /* share of messages that arrive a second time, behind the first */
+    int64_t late_ns; /* at the most so much behind */
     char folder[64];
 };
 
@@ -46,7 +47,8 @@ static tsp_status world_send(tspi_world *base, uint32_t stage, uint32_t worker, 
     if (tspi_random_unit(&w->random) < w->twice) {
         tspi_msg *twin = NULL;
         CHECK_INT(tspi_msg_parse(take_msg->frame, take_msg->len, &twin, NULL), TSP_OK);
-        tspi_due_push(&w->wires, w->now_ns + 4 * TSP_NS_PER_MS, twin, to);
+        int64_t late_ns = w->late_ns ? (int64_t)tspi_random_below(&w->random, (uint64_t)w->late_ns) : 0;
+        tspi_due_push(&w->wires, w->now_ns + 4 * TSP_NS_PER_MS + late_ns, twin, to);
     }
     tspi_due_push(&w->wires, w->now_ns + 4 * TSP_NS_PER_MS, take_msg, to);
     return TSP_OK;
@@ -256,7 +258,7 @@ TEST(node, the_same_seed_leaves_the_same_bytes)
 }
 
 /* A transport that delivers at least once: answers stay whole, and every request is answered once. */
-TEST(node, messages_that_come_twice_change_no_answer)
+static void check_twice(int64_t late_ns)
 {
     static struct world w;
     tspi_spec spec;
@@ -265,12 +267,24 @@ TEST(node, messages_that_come_twice_change_no_answer)
     make_spec(&spec);
     open_world(&w, &spec);
     w.twice = 0.3;
+    w.late_ns = late_ns;
     tspi_block block = make_block(&w);
     CHECK_STATUS(run_block(&w, &block, &err), TSP_OK, &err);
     CHECK_INT(w.nodes[0].result.requests, 40);
     check_outputs(&w, &spec, 40);
     close_world(&w);
     tspi_spec_release(&spec);
+}
+
+TEST(node, messages_that_come_twice_change_no_answer)
+{
+    check_twice(0);
+}
+
+/* Also when all of its request is answered by then: it is no new request. */
+TEST(node, messages_that_come_again_much_later_change_no_answer)
+{
+    check_twice(2 * TSP_NS_PER_S);
 }
 
 /* What no stage expects is an error; what is none of the lab's is counted and dropped, as is a message of another
