@@ -11,5 +11,5 @@ for (const audit of page.audits) {
   audit.truthOf = new Map((audit.truth || []).map((row) => [row.clock, row.points]));
 }
 
-const runName = (run) => `${skewName(run.skew_ns)}${run.null_run ? ", saturated" : ""}`;
+const runName = (run) => `${skewName(run.skew_ns)}${run.true_clock ? ", true clocks" : ""}${run.null_run ? ", saturated" : ""}`;
 const edgeName = (edge) => `${edge.from} \u2192 ${edge.to}`;

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Run a test in a real Chromium: run.sh PARTS TEST.mjs ARGUMENT... Without one the test is skipped, loudly.
+parts=$1/browser
+shift
+chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+if [ -z "$chromium" ] || [ ! -x "$parts/node" ]; then
+  echo "1..0 # SKIP no Chromium or no playwright-core: tools/parts/browser.sh installs both"
+  exit 0
+fi
+CHROMIUM=$chromium PLAYWRIGHT=$parts/package/index.mjs exec "$parts/node" "$@"
