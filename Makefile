@@ -56,6 +56,7 @@ demo-llm: all
 parts-or-skip: need-check all
 	@bash tools/parts/kafka.sh || echo "make check: no Apache Kafka here: its tests will be skipped" >&2
 	@bash tools/parts/aeron.sh || echo "make check: no Aeron here: its tests will be skipped" >&2
+	@bash tools/parts/browser.sh || echo "make check: no Chromium here: the tests of the page will be skipped" >&2
 	@meson setup --reconfigure $(BUILD) >/dev/null
 
 check: parts-or-skip
@@ -75,6 +76,18 @@ check-llm: need-check all
 # 2 GB of spans through a pipe in 500 MB of address space, in JSON and in protobuf. About five minutes.
 check-stream: need-check all
 	@python3 tests/integration/check_stream.py $(BUILD)/truespan 2000
+
+# Only what looks at the page of truespan report, in a real Chromium.
+.PHONY: check-web pictures
+check-web: need-check all
+	@bash tools/parts/browser.sh
+	@ninja -C $(BUILD) --quiet
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs report report_page
+
+# The pictures of docs/, drawn anew from runs and traces that are made anew.
+pictures: all
+	@bash tools/parts/browser.sh
+	@sh tests/browser/run.sh .parts tests/browser/pictures.mjs $(abspath $(BUILD)/truespan) $(CURDIR)
 
 bench: all
 	@meson test -C $(BUILD) --benchmark --verbose

@@ -48,10 +48,10 @@ function clockScale(clock, points, truth) {
 /* A reference is flat by definition: it gets less room. */
 const truthMoves = (audit, clock) => (audit.truthOf.get(clock.clock) || []).some(([, offset]) => offset !== 0);
 
-function drawClock(svg, width, clock, audit, domain, origin) {
+function drawClock(svg, width, clock, audit, time) {
   const height = clock.reference && !truthMoves(audit, clock) ? 44 : 96, left = 58, right = 10, top = 6, bottom = 6;
-  const x = d3.scaleLinear(domain, [left, width - right]);
-  const points = trackPoints(clock, origin, (domain[1] - domain[0]) / width);
+  const { origin, busy } = time, x = timeScale(time, left, width - right);
+  const points = trackPoints(clock, origin, busy / width);
   const truth = (audit.truthOf.get(clock.clock) || []).map(([at, offset]) => ({ at: since(at, origin), offset }));
   const range = clockScale(clock, points, truth), [unit, name] = unitFor(range[1] - range[0]);
   const y = d3.scaleLinear([range[0] / unit, range[1] / unit], [height - bottom, top]);
@@ -59,7 +59,7 @@ function drawClock(svg, width, clock, audit, domain, origin) {
 
   svg.append("rect").attr("x", left).attr("y", top).attr("width", width - left - right).attr("height", height - top - bottom).style("fill", "var(--panel)").style("opacity", 0.6);
   for (const piece of pieces(points)) {
-    const wide = piece.length > 1 ? piece : [piece[0], { ...piece[0], at: piece[0].at + (domain[1] - domain[0]) / 300 }];
+    const wide = piece.length > 1 ? piece : [piece[0], { ...piece[0], at: piece[0].at + busy / 300 }];
     svg.append("path").datum(wide).attr("class", "band").attr("d", d3.area().x((p) => x(p.at)).y0((p) => py(p.lo, -1)).y1((p) => py(p.hi, 1)));
     svg.append("path").datum(wide.filter((p) => p.offset !== null)).attr("class", "line").attr("d", d3.line().x((p) => x(p.at)).y((p) => y(p.offset / unit)));
   }
@@ -123,13 +123,47 @@ function timeDomain(audit) {
   if (!ats.length) return null;
   const origin = ats.reduce((a, b) => (BigInt(a) < BigInt(b) ? a : b));
   const last = Math.max(...ats.map((at) => since(at, origin)));
-  return { origin, domain: [0, last || 1e6] };
+  return { origin, ...stretches(audit, origin, last || 1e6) };
 }
 
-function drawTimeAxis(svg, width, domain, text) {
-  const [unit, name] = unitFor(domain[1] - domain[0]), x = d3.scaleLinear([domain[0] / unit, domain[1] / unit], [58, width - 10]);
-  axisBottom(svg, x, 2, width < 500 ? 4 : 8, (v) => `${tick(v)}\u00a0${name}`);
-  axisTitle(svg, text, (58 + width - 10) / 2, 38);
+/* Where there was traffic, over all clocks. Pauses that would take most of the width are cut out. */
+function stretches(audit, origin, last) {
+  const ranges = audit.clockRows.flatMap((clock) => pieces(clock.knots.map((knot) => ({ at: since(knot.at, origin) }))).map((p) => [p[0].at, p[p.length - 1].at])).sort((a, b) => a[0] - b[0]);
+  const merged = [];
+  for (const [from, to] of ranges) {
+    const top = merged[merged.length - 1];
+    if (top && from <= top[1] + 1e9) top[1] = Math.max(top[1], to);
+    else merged.push([from, to]);
+  }
+  const busy = merged.reduce((sum, [from, to]) => sum + to - from, 0);
+  return merged.length > 1 && merged.length <= 40 && busy > 0 && busy < 0.6 * last ? { runs: merged, busy } : { runs: [[0, last]], busy: last };
+}
+
+/* Time to pixels: straight, or in stretches with a gap between them. */
+function timeScale({ runs, busy }, left, right) {
+  const gap = 12, width = right - left - gap * (runs.length - 1), domain = [], range = [];
+  let at = left;
+  for (const [from, to] of runs) {
+    const wide = (width * (to - from)) / busy;
+    domain.push(from, Math.max(to, from + 1));
+    range.push(at, at + wide);
+    at += wide + gap;
+  }
+  return d3.scaleLinear(domain, range).clamp(true);
+}
+
+function drawTimeAxis(svg, width, time, text) {
+  const x = timeScale(time, 58, width - 10), [unit, name] = unitFor(time.runs[time.runs.length - 1][1]), cut = time.runs.length > 1;
+  if (cut) {
+    let free = 0;
+    for (const [from, to] of time.runs) {
+      svg.append("path").attr("d", `M${x(from)} 2H${x(to)}`).style("stroke", "var(--faint)");
+      if (x(from) < free) continue;
+      const label = svg.append("text").attr("x", x(from)).attr("y", 18).text(`${tick(Math.round((from / unit) * 10) / 10)}\u00a0${name}`);
+      free = x(from) + label.text().length * 7 + 12;
+    }
+  } else axisBottom(svg, d3.scaleLinear([0, time.runs[0][1] / unit], [58, width - 10]), 2, width < 500 ? 4 : 8, (v) => `${tick(v)}\u00a0${name}`);
+  axisTitle(svg, text + (cut ? "; pauses cut out" : ""), (58 + width - 10) / 2, 38);
   return 44;
 }
 
@@ -144,13 +178,13 @@ function clocksSection(audit) {
     grid.append(clockLabel(clock), plot);
     if (time && clock.knots.length)
       plot.append(...makeFigure({ label: `Offset of ${clip(clock.clock, 60)} over time: ${clockFacts(clock)}`,
-        draw: (svg, width) => drawClock(svg, width, clock, audit, time.domain, time.origin) }).childNodes);
+        draw: (svg, width) => drawClock(svg, width, clock, audit, time) }).childNodes);
     else plot.append(el("p", { class: "note" }, "No hops: nothing is known over time."));
   };
   clocks.slice(0, first).forEach(add);
   const axis = el("div", { class: "axis-row" });
   if (time && haveD3)
-    axis.append(...makeFigure({ label: "Time axis", draw: (svg, width) => drawTimeAxis(svg, width, time.domain, `after ${instant(time.origin)}`) }).childNodes);
+    axis.append(...makeFigure({ label: "Time axis", draw: (svg, width) => drawTimeAxis(svg, width, time, `after ${instant(time.origin)}`) }).childNodes);
   const more = clocks.length > first ? el("button", { type: "button", onclick: () => {
     axis.remove();
     clocks.slice(first).forEach(add);

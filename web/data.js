@@ -1,5 +1,6 @@
 /* The data of the page: see README.md for its shape. */
 
+performance.mark("start");
 const page = JSON.parse(byId("data").textContent);
 
 for (const audit of page.audits) {

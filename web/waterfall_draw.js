@@ -228,7 +228,7 @@ class Sheet {
     const ticks = this.ticks();
     for (const t of ticks) if (t.x > this.gutter + 16 && t.x < this.width - 24) c.fillText(t.text, t.x, y + 14);
     c.textAlign = "left";
-    this.text(this.base === null ? (this.width < 560 ? "from start" : "time from the first stamp") : `${minus((this.base / 1e9).toFixed(6))} s +`, 8, y + 14, this.gutter - 10, this.colours.soft);
+    this.text(this.base === null ? (this.width < 560 ? "from start" : "since first stamp") : `${minus((this.base / 1e9).toFixed(6))} s +`, 8, y + 14, this.gutter - 10, this.colours.soft);
   }
 
   segment(x1, y1, x2, y2) {
@@ -330,10 +330,14 @@ class Sheet {
         if (bad !== violated || (t.clock[pair.from] === t.clock[pair.to] && !bad)) continue;
         const [s, r] = this.stamps(pair, after);
         if (!(Math.max(s, r) >= this.view[0]) || !(Math.min(s, r) <= this.view[1])) continue;
-        const x1 = this.x(s), x2 = this.x(r), y1 = this.bandY(top, pair.from) + 3.5, y2 = this.bandY(top, pair.to) + 3.5;
-        const key = `${Math.round(x1)} ${Math.round(x2)} ${y1} ${y2} ${bad}`;
-        if (many && seen.has(key)) continue;
-        seen.add(key);
+        const x1 = this.x(s), x2 = this.x(r);
+        /* Of many lines that share their pixels and bands one is drawn. */
+        if (many && pair !== this.focused && Math.abs(x1) < 8192 && Math.abs(x2) < 8192) {
+          const key = ((Math.round(x1) + 8192) * 16384 + Math.round(x2) + 8192) * 16384 + this.layout.band[pair.from] * 128 + this.layout.band[pair.to];
+          if (seen.has(key)) continue;
+          seen.add(key);
+        }
+        const y1 = this.bandY(top, pair.from) + 3.5, y2 = this.bandY(top, pair.to) + 3.5;
         const chosen = pair === this.focused;
         c.strokeStyle = chosen ? this.colours.ink : bad ? this.colours.bad : this.colours.faint;
         c.lineWidth = chosen ? 2 : bad ? 1.4 : 0.8;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Run a test in a real Chromium: run.sh PARTS TEST.mjs ARGUMENT... Without one the test is skipped, loudly.
-parts=$1/browser
+parts=$(cd "$1" 2>/dev/null && pwd)/browser
 shift
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 if [ -z "$chromium" ] || [ ! -x "$parts/node" ]; then
