@@ -3,7 +3,7 @@ BUILD := build
 DEMO := $(BUILD)/demo
 export LC_ALL := C.UTF-8
 
-.PHONY: all demo demo-all demo-llm check check-llm check-stream bench fuzz asan clean
+.PHONY: all demo demo-all demo-llm check check-llm check-stream check-web pictures bench fuzz asan clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -78,7 +78,6 @@ check-stream: need-check all
 	@python3 tests/integration/check_stream.py $(BUILD)/truespan 2000
 
 # Only what looks at the page of truespan report, in a real Chromium.
-.PHONY: check-web pictures
 check-web: need-check all
 	@bash tools/parts/browser.sh
 	@ninja -C $(BUILD) --quiet
