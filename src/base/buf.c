@@ -158,23 +158,43 @@ static tsp_status write_all(int fd, const uint8_t *bytes, size_t len, const char
     return TSP_OK;
 }
 
+tsp_status tspi_file_begin(tspi_file *file, const char *path, tsp_error *err)
+{
+    file->path = path;
+    file->fd = -1;
+    if ((size_t)snprintf(file->aside, sizeof file->aside, "%s.part-%ld", path, (long)getpid()) >= sizeof file->aside)
+        return tsp_error_set(err, TSP_EINVAL, "path too long: '%s'", path);
+    file->fd = open(file->aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    return file->fd < 0 ? tsp_error_sys(err, errno, "cannot create '%s'", file->aside) : TSP_OK;
+}
+
+tsp_status tspi_file_write(tspi_file *file, const void *bytes, size_t len, tsp_error *err)
+{
+    return write_all(file->fd, bytes, len, file->path, err);
+}
+
+tsp_status tspi_file_end(tspi_file *file, tsp_status rc, tsp_error *err)
+{
+    if (file->fd < 0)
+        return rc;
+    if (rc == TSP_OK && fsync(file->fd) != 0)
+        rc = tsp_error_sys(err, errno, "cannot write '%s'", file->path);
+    if (close(file->fd) != 0 && rc == TSP_OK)
+        rc = tsp_error_sys(err, errno, "cannot write '%s'", file->path);
+    if (rc == TSP_OK && rename(file->aside, file->path) != 0)
+        rc = tsp_error_sys(err, errno, "cannot rename '%s' to '%s'", file->aside, file->path);
+    if (rc != TSP_OK)
+        unlink(file->aside);
+    file->fd = -1;
+    return rc;
+}
+
 tsp_status tspi_file_replace(const char *path, const void *bytes, size_t len, tsp_error *err)
 {
-    char aside[4096];
+    tspi_file file;
+    tsp_status rc = tspi_file_begin(&file, path, err);
 
-    if ((size_t)snprintf(aside, sizeof aside, "%s.part-%ld", path, (long)getpid()) >= sizeof aside)
-        return tsp_error_set(err, TSP_EINVAL, "path too long: '%s'", path);
-    int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return tsp_error_sys(err, errno, "cannot create '%s'", aside);
-    tsp_status rc = write_all(fd, bytes, len, path, err);
-    if (rc == TSP_OK && fsync(fd) != 0)
-        rc = tsp_error_sys(err, errno, "cannot write '%s'", path);
-    if (close(fd) != 0 && rc == TSP_OK)
-        rc = tsp_error_sys(err, errno, "cannot write '%s'", path);
-    if (rc == TSP_OK && rename(aside, path) != 0)
-        rc = tsp_error_sys(err, errno, "cannot rename '%s' to '%s'", aside, path);
-    if (rc != TSP_OK)
-        unlink(aside);
-    return rc;
+    if (rc == TSP_OK)
+        rc = tspi_file_write(&file, bytes, len, err);
+    return tspi_file_end(&file, rc, err);
 }

@@ -40,6 +40,17 @@ void tspi_buf_json_string(tspi_buf *buf, const char *text, size_t len);
 /* The whole of a file (or of standard input when path is "-"), appended. limit_bytes: 0 = none. */
 tsp_status tspi_buf_read_file(tspi_buf *buf, const char *path, size_t limit_bytes, tsp_error *err);
 
+/* A file that is written aside, in parts. path is borrowed until the end. */
+typedef struct {
+    const char *path;
+    int fd; /* -1: not open */
+    char aside[4096];
+} tspi_file;
+tsp_status tspi_file_begin(tspi_file *file, const char *path, tsp_error *err);
+tsp_status tspi_file_write(tspi_file *file, const void *bytes, size_t len, tsp_error *err);
+/* fsync and rename if rc is TSP_OK, else remove; also after a begin that failed. Returns what came of it. */
+tsp_status tspi_file_end(tspi_file *file, tsp_status rc, tsp_error *err);
+
 /* Write aside, fsync, rename: path holds either its old content or all of the new one. */
 tsp_status tspi_file_replace(const char *path, const void *bytes, size_t len, tsp_error *err);
 

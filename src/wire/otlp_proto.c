@@ -586,6 +586,7 @@ static tsp_status one_span(tspi_scan *scan, struct wire wire)
     struct field field = {0};
     tsp_status rc;
 
+    scan->span_at = tspi_scan_offset(scan, wire.at);
     if (scan->patching && patch_usual(scan, wire, &rc))
         return rc;
     tspi_scan_begin(scan);

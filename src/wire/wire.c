@@ -164,34 +164,59 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
                                 err);
 }
 
-tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
-                           const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
-                           tspi_buf *out, tsp_error *err)
+/* drain: NULL to keep everything in out. */
+static tsp_status patch(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
+                        const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
+                        tspi_drain drain, void *drain_ctx, tspi_buf *out, tsp_error *err)
 {
     bytes = bytes ? bytes : (const uint8_t *)"";
     tsp_status rc = tspi_scan_choose(name, bytes, len, format, &format, err);
 
     if (rc != TSP_OK)
         return rc;
+    bool binary = format == TSPI_FORMAT_OTLP_PROTO || format == TSPI_FORMAT_OTLP_PROTO_FRAMED;
     tspi_scan scan = {.name = name,
                       .base = bytes,
                       .len = len,
                       .keep_going = options && options->keep_going,
                       .patching = true,
                       .err = err,
-                      .binary = format == TSPI_FORMAT_OTLP_PROTO || format == TSPI_FORMAT_OTLP_PROTO_FRAMED,
+                      .binary = binary,
                       .micro = format == TSPI_FORMAT_JAEGER_JSON || format == TSPI_FORMAT_ZIPKIN_JSON,
                       .min_duration_us = format == TSPI_FORMAT_ZIPKIN_JSON,
                       .edit = edit,
                       .ctx = ctx,
                       .out = out,
+                      .drain = binary ? drain : NULL,
+                      .drain_ctx = drain_ctx,
                       .row = first_span};
-    if (!tspi_buf_reserve(out, len + len / 64)) /* a few digits more, at most */
+    if (!scan.drain && !tspi_buf_reserve(out, len + len / 64)) /* a few digits more, at most */
         return tspi_scan_no_memory(&scan);
     rc = tspi_scan_range(&scan, format, false, 0, len);
     tspi_scan_release(&scan);
+    rc = rc == TSP_OK ? scan.drained : rc;
     if (rc != TSP_OK)
         return rc;
     tspi_scan_copy(&scan, len);
     return tspi_buf_ok(out) ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "%s: memory is exhausted", name);
+}
+
+tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
+                           const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
+                           tspi_buf *out, tsp_error *err)
+{
+    return patch(name, bytes, len, format, options, first_span, edit, ctx, NULL, NULL, out, err);
+}
+
+tsp_status tspi_wire_patch_drain(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
+                                 const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
+                                 tspi_drain drain, void *drain_ctx, tsp_error *err)
+{
+    tspi_buf out = {0};
+    tsp_status rc = patch(name, bytes, len, format, options, first_span, edit, ctx, drain, drain_ctx, &out, err);
+
+    if (rc == TSP_OK)
+        rc = drain(drain_ctx, out.data, out.len, err);
+    tspi_buf_release(&out);
+    return rc;
 }

@@ -146,6 +146,16 @@ tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, e
                            const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
                            tspi_buf *out, tsp_error *err);
 
+/* Takes finished bytes away, in order. */
+typedef tsp_status (*tspi_drain)(void *ctx, const void *bytes, size_t len, tsp_error *err);
+
+/* The same for what is too much to hold: of formats whose lengths stay (OTLP protobuf), finished bytes go to drain as they
+ * come, and from place to place the cache holds all there is; of the others all at the end. A failure of drain is
+ * handed on. */
+tsp_status tspi_wire_patch_drain(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
+                                 const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
+                                 tspi_drain drain, void *drain_ctx, tsp_error *err);
+
 /* The same bytes with attributes added to spans, appended to out; those of an earlier annotation are replaced. The
  * document must have been read whole, without keep_going having left anything out. spans_n: how many spans it has.
  * Errors: TSP_EPARSE: it was not, or a span's attributes are no list; TSP_ERANGE, TSP_ENOMEM. */

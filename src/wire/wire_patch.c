@@ -5,7 +5,7 @@
 
 #include "wire/wire_annotate.h"
 
-enum { COPY_AHEAD = 64 * 1024 };
+enum { COPY_AHEAD = 64 * 1024, DRAIN_BYTES = 256 * 1024 };
 
 /* Nearest microsecond, halves upward: monotonic, so no order is inverted. Of a negative time at most 0, which is
  * refused. */
@@ -77,10 +77,27 @@ size_t tspi_scan_copy(tspi_scan *scan, size_t offset)
     return scan->out->len;
 }
 
+/* Hand on what lies before the current span: nothing will be patched there any more. */
+static bool drain(tspi_scan *scan)
+{
+    size_t kept = scan->span_at < scan->copied ? scan->copied - scan->span_at : 0;
+
+    if (scan->drained != TSP_OK)
+        return false;
+    if (!scan->drain || scan->out->len < DRAIN_BYTES || kept >= scan->out->len || !tspi_buf_ok(scan->out))
+        return true;
+    scan->drained = scan->drain(scan->drain_ctx, scan->out->data, scan->out->len - kept, scan->err);
+    memmove(scan->out->data, scan->out->data + scan->out->len - kept, kept);
+    scan->out->len = kept;
+    return scan->drained == TSP_OK;
+}
+
 bool tspi_scan_copy_ahead(tspi_scan *scan, size_t to)
 {
     if (to <= scan->copied)
         return true;
+    if (!drain(scan))
+        return false;
     size_t block = scan->len - scan->copied < COPY_AHEAD ? scan->len - scan->copied : COPY_AHEAD;
 
     if (scan->copied + block < to)

@@ -248,6 +248,24 @@ static tsp_status reload(const tspi_document *document, const tspi_wire_options 
     return unpack(document->path, options, ret, err);
 }
 
+static tsp_status drain_to_file(void *ctx, const void *bytes, size_t len, tsp_error *err)
+{
+    return tspi_file_write(ctx, bytes, len, err);
+}
+
+/* From file to file, without holding all of it: half the time goes where memory is touched for the first time. */
+static tsp_status patch_through(const tspi_document *document, const struct content *content, const char *out_path,
+                                const tspi_wire_options *options, tspi_stamp_edit edit, void *ctx, tsp_error *err)
+{
+    tspi_file file;
+    tsp_status rc = tspi_file_begin(&file, out_path, err);
+
+    if (rc == TSP_OK)
+        rc = tspi_wire_patch_drain(document->path, content->plain, content->plain_n, document->format, options,
+                                   document->first_span, edit, ctx, drain_to_file, &file, err);
+    return tspi_file_end(&file, rc, err);
+}
+
 tsp_status tspi_wire_patch_document(const tspi_document *document, const char *out_path,
                                     const tspi_wire_options *options, tspi_stamp_edit edit, void *ctx, tsp_error *err)
 {
@@ -262,6 +280,11 @@ tsp_status tspi_wire_patch_document(const tspi_document *document, const char *o
                            document->path);
     if (rc == TSP_OK && content.plain_n != document->plain_bytes)
         rc = tsp_error_set(err, TSP_EIO, "%s has changed since it was read", document->path);
+    if (rc == TSP_OK && content.compression == TSPI_PLAIN && !options->annotate && !is_stdin(out_path)) {
+        rc = patch_through(document, &content, out_path, options, edit, ctx, err);
+        content_release(&content);
+        return rc;
+    }
     if (rc == TSP_OK)
         rc = tspi_wire_patch(document->path, content.plain, content.plain_n, document->format, options,
                              document->first_span, edit, ctx, &patched, err);

@@ -216,6 +216,8 @@ tsp_status tspi_scan_nobody(tspi_scan *scan, uint32_t *ret_process)
 
 tsp_status tspi_scan_no_memory(tspi_scan *scan)
 {
+    if (scan->drained != TSP_OK)
+        return scan->drained;
     return tsp_error_set(scan->err, TSP_ENOMEM, "%s: memory is exhausted", scan->name);
 }
 

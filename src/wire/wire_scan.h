@@ -123,11 +123,14 @@ typedef struct {
     tspi_stamp_edit edit;
     void *ctx;
     tspi_buf *out;
-    size_t copied;          /* input bytes already in out */
+    size_t copied;    /* input bytes already in out, or drained from it */
+    tspi_drain drain; /* NULL: out keeps everything */
+    void *drain_ctx;
+    tsp_status drained;     /* what drain said last */
     size_t row;             /* of the next span */
     tspi_annotate annotate; /* patching JSON: not stamps, but attributes are written; else NULL */
     enum tspi_format annotate_format;
-    size_t span_at; /* where the current span's object begins, or blanks before it */
+    size_t span_at; /* patching: where the current span begins, or blanks before it */
 
     tspi_raw_span span;
     tspi_attribute_text *attributes; /* of the current resource; owned */

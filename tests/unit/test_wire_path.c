@@ -359,3 +359,100 @@ TEST(wire_path, no_input_takes_long)
     drop(&got);
     tspi_buf_release(&text);
 }
+
+static void put_length(tspi_buf *buf, unsigned field, size_t len)
+{
+    tspi_buf_putc(buf, (char)(field << 3 | 2));
+    for (; len > 127; len >>= 7)
+        tspi_buf_putc(buf, (char)(len | 128));
+    tspi_buf_putc(buf, (char)len);
+}
+
+static void put_part(tspi_buf *buf, unsigned field, const void *bytes, size_t len)
+{
+    put_length(buf, field, len);
+    tspi_buf_append(buf, bytes, len);
+}
+
+static void put_stamp(tspi_buf *buf, unsigned field, uint64_t ns)
+{
+    tspi_buf_putc(buf, (char)(field << 3 | 1));
+    for (int k = 0; k < 8; k++)
+        tspi_buf_putc(buf, (char)(ns >> 8 * k));
+}
+
+/* OTLP protobuf with spans of a few bytes to many times what is handed on at once, events before and behind. */
+static void random_spans(tspi_buf *all, tspi_random *random)
+{
+    tspi_buf scope = {0}, resource = {0}, span = {0}, event = {0};
+
+    for (uint64_t k = 1; scope.len < 3000000; k++) {
+        uint64_t ids[2] = {k, k}, most = tspi_random_below(random, 40) ? 2000 : 600000;
+        tspi_buf_clear(&span);
+        put_part(&span, 1, ids, 16);
+        put_part(&span, 2, ids, 8);
+        for (uint64_t e = tspi_random_below(random, 3); e > 0; e--) {
+            tspi_buf_clear(&event);
+            put_stamp(&event, 1, 1700000000000000000 + k * 1000 + e);
+            put_part(&span, 11, event.data, event.len);
+        }
+        put_stamp(&span, 7, 1700000000000000000 + k * 1000);
+        size_t filler = tspi_random_below(random, most);
+        put_length(&span, 3, filler); /* trace_state */
+        for (size_t n = 0; n < filler; n++)
+            tspi_buf_putc(&span, 'x');
+        put_stamp(&span, 8, 1700000000000000000 + k * 1000 + 500);
+        put_part(&scope, 2, span.data, span.len);
+    }
+    put_part(&resource, 2, scope.data, scope.len);
+    put_part(all, 1, resource.data, resource.len);
+    tspi_buf_release(&scope);
+    tspi_buf_release(&resource);
+    tspi_buf_release(&span);
+    tspi_buf_release(&event);
+}
+
+typedef struct {
+    tspi_buf got;
+    unsigned calls, fail_at;
+} sink;
+
+static tsp_status take_away(void *ctx, const void *bytes, size_t len, tsp_error *err)
+{
+    sink *s = ctx;
+
+    if (++s->calls == s->fail_at)
+        return tsp_error_set(err, TSP_EIO, "the disk is full");
+    tspi_buf_append(&s->got, bytes, len);
+    return TSP_OK;
+}
+
+/* Handed on in parts or held whole: the same bytes. A failure on the way is what the caller hears. */
+TEST(wire_path, patched_bytes_are_handed_on_as_they_come)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < 4; round++) {
+        tspi_buf all = {0}, whole = {0};
+        sink s = {0}, full = {.fail_at = 2};
+        tsp_error err = {0};
+        random_spans(&all, &random);
+        CHECK_STATUS(
+            tspi_wire_patch("x", all.data, all.len, TSPI_FORMAT_OTLP_PROTO, NULL, 0, later, NULL, &whole, &err), TSP_OK,
+            &err);
+        CHECK_STATUS(tspi_wire_patch_drain("x", all.data, all.len, TSPI_FORMAT_OTLP_PROTO, NULL, 0, later, NULL,
+                                           take_away, &s, &err),
+                     TSP_OK, &err);
+        CHECK(s.calls > 2);
+        CHECK(whole.len == all.len && memcmp(whole.data, all.data, all.len) != 0);
+        CHECK(s.got.len == whole.len && !memcmp(s.got.data, whole.data, whole.len));
+        CHECK(tspi_wire_patch_drain("x", all.data, all.len, TSPI_FORMAT_OTLP_PROTO, NULL, 0, later, NULL, take_away,
+                                    &full, &err) == TSP_EIO);
+        CHECK_CONTAINS(err.message, "disk is full");
+        tspi_buf_release(&s.got);
+        tspi_buf_release(&full.got);
+        tspi_buf_release(&all);
+        tspi_buf_release(&whole);
+    }
+}
