@@ -3,7 +3,7 @@ BUILD := build
 DEMO := $(BUILD)/demo
 export LC_ALL := C.UTF-8
 
-.PHONY: all demo demo-all demo-llm check check-llm check-stream check-web pictures bench fuzz asan clean
+.PHONY: all ablation demo demo-all demo-llm soak-sim check check-llm check-stream check-web pictures bench fuzz asan clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -90,6 +90,16 @@ pictures: all
 
 bench: all
 	@meson test -C $(BUILD) --benchmark --verbose
+
+# What each of the solver's constants buys (docs/ablation.md): the solver built and run some 150 times, an hour or two.
+ablation: need-build
+	@nice python3 tests/bench/ablation.py . -o $(BUILD)/ablation.md
+	@echo "$(BUILD)/ablation.md"
+
+# A thousand seeds of every simulated shape of trace.
+soak-sim: need-check all
+	@ninja -C $(BUILD) --quiet
+	@nice meson test -C $(BUILD) --no-rebuild --benchmark --print-errorlogs soak-solve
 
 asan: need-check
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null

@@ -1,5 +1,5 @@
-/* Every number that the solver was given rather than found, with its unit and its reason. docs/solver.md has the
- * table that shows what each buys (tests/bench/ablation). */
+/* Every number that the solver was given rather than found, with its unit and its reason. docs/ablation.md shows
+ * what they buy (make ablation). */
 #ifndef TSPI_SOLVE_CONSTANTS_H
 #define TSPI_SOLVE_CONSTANTS_H
 

@@ -143,7 +143,9 @@ tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasib
     if (result == NO_MEMORY)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
     if (result == INFEASIBLE)
-        return TSP_OK; /* no bounds: said in the summary */
+        return TSP_OK;   /* no bounds: said in the summary */
+    free(solver->fit.t); /* has served; the bounds want room */
+    solver->fit.t = NULL;
     ok = count_from_roots(solver, &solver->graph, pi) &&
          tspi_bounds_find(&solver->graph, pi, solver->fit.threads, &solver->bounds);
     free(pi);
