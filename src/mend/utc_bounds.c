@@ -208,7 +208,7 @@ static tsp_status get(const reader *r, char **fields, size_t n, enum column colu
 
 static tsp_status read_row(reader *r, char **fields, size_t n)
 {
-    int64_t at, a, b, lo, hi;
+    int64_t at, a, b, lo = 0, hi = 0;
     enum column first = r->column_of[OFFSET] >= 0 && r->column_of[ERROR] >= 0 ? OFFSET
                         : r->column_of[LO] >= 0 && r->column_of[HI] >= 0      ? LO
                                                                               : EARLIEST;
@@ -224,13 +224,13 @@ static tsp_status read_row(reader *r, char **fields, size_t n)
     if (first == OFFSET) {
         if (b < 0)
             return wrong(r, "error_ns", fields[r->column_of[ERROR]], "0 or more");
-        over = __builtin_sub_overflow(a, b, &lo) | __builtin_add_overflow(a, b, &hi);
+        over = __builtin_sub_overflow(a, b, &lo) || __builtin_add_overflow(a, b, &hi);
     } else if (first == LO) {
         lo = a;
         hi = b;
         over = false;
     } else
-        over = __builtin_sub_overflow(at, b, &lo) | __builtin_sub_overflow(at, a, &hi);
+        over = __builtin_sub_overflow(at, b, &lo) || __builtin_sub_overflow(at, a, &hi);
     if (over)
         return tsp_error_set(r->err, TSP_ERANGE, "%s: line %u: no clock is that far off", r->path, r->line);
     return add(r, (size_t)r->column_of[CLOCK] < n ? fields[r->column_of[CLOCK]] : "", at, lo, hi, r->line);
