@@ -20,6 +20,11 @@ extern "C" {
 
 typedef struct tsp_check tsp_check;
 
+/* When the solver behind truespan/clocks.h is asked who is to blame. It costs more than the reading when hops are many.
+ * AUTO: up to 5 million hops, or half a million where nothing is violated between clocks. Without it every clock is
+ * TSP_CLOCK_UNKNOWN, and causes come from the shape of each edge's hops alone. */
+typedef enum { TSP_CHECK_SOLVE_AUTO, TSP_CHECK_SOLVE_ALWAYS, TSP_CHECK_SOLVE_NEVER } tsp_check_solve;
+
 /* Zero means the default of every field but paths. All text is borrowed for the call.
  * paths          files, folders, or "-" for standard input
  * format         "otlp-json", "jaeger", ...; NULL = look at the bytes
@@ -44,6 +49,7 @@ typedef struct {
     size_t window;
     unsigned threads;
     bool keep_going;
+    tsp_check_solve solve;
 } tsp_check_options;
 
 typedef enum {
@@ -71,6 +77,8 @@ typedef struct {
     uint64_t late_links;      /* to spans that had been put aside: missed, too */
     bool late_at_least;       /* there may have been more late ones, of traces put aside very long before */
     uint64_t left_out_spans, left_out_parts, left_out_stretches, left_out_bytes; /* with keep_going */
+    bool solved;        /* the solver ran: clocks have verdicts */
+    bool contradictory; /* no clocks within the drift limit explain the hops: nothing is proven */
 } tsp_check_totals;
 
 /* All hops from one clock to another, the worst edge first.
@@ -83,18 +91,22 @@ typedef struct {
     int64_t slack_p50_ns, margin_ns;
 } tsp_check_edge;
 
-/* offset_ns TSP_NO_VALUE, lo_ns TSP_UNBOUNDED_LO, hi_ns TSP_UNBOUNDED_HI, drift_ppb TSP_NO_VALUE where unknown. Against
- * the reference of the clock's group, at its last stamp. */
+/* As tsp_clock_result has it: offset_ns TSP_NO_VALUE, lo_ns TSP_UNBOUNDED_LO, hi_ns TSP_UNBOUNDED_HI, drift_ppb
+ * TSP_NO_VALUE where unknown; against the reference of the clock's group, at its last stamp. */
 typedef struct {
     const char *name;
     const char *key;       /* what named it */
     const char *reference; /* the clock it is compared with; itself for a reference */
     tsp_clock_verdict verdict;
+    bool is_reference;
     int64_t offset_ns, lo_ns, hi_ns, drift_ppb;
+    int64_t sigma_ns; /* the estimate's own standard error; 0 = unknown */
     uint64_t hops_in, hops_out;
     uint64_t processes;
     const tsp_step *steps;
     size_t steps_n;
+    const tsp_knot *knots; /* the offset over time, oldest first */
+    size_t knots_n;
 } tsp_check_clock;
 
 /* One violation. Ids are lower-case hex. */

@@ -79,24 +79,34 @@ static enum tspi_cause of_token(const tspi_edge_evidence *row)
     }
 }
 
-enum tspi_cause tspi_cause_find(const tspi_evidence *e, const tspi_hop *hop, uint64_t index, const tspi_judge *judge)
+static enum tspi_cause of_hop(const tspi_evidence *e, tspi_edge *edge, const tspi_hop *hop)
 {
-    enum tspi_cause cause;
-
-    if (hop->same_clock)
-        return on_one_clock(e, hop);
-    tspi_edge *edge = tspi_edges_find(e->edges, hop->from_clock, hop->to_clock);
-    if (!edge)
-        return TSPI_CAUSE_UNKNOWN;
     const tspi_edge_evidence *row = &e->rows[edge - e->edges->edges];
-    if (hop->kind == TSPI_HOP_CHECK)
-        return of_token(row);
-    if (judge && judge->judge(judge->ctx, hop, index, &cause))
-        return cause;
     int64_t slack = tspi_hop_slack_ns(hop), ahead = ahead_at_most(e, hop);
     bool stepped = row->pattern[0] == TSPI_PATTERN_STEP || row->pattern[1] == TSPI_PATTERN_STEP;
+
     if (edge->slacks[hop->kind].n >= TSPI_FEW_HOPS &&
         ((ahead != TSPI_UNBOUNDED && -slack > ahead && !stepped) || slack < tspi_evidence_fence(row, edge, hop)))
         return TSPI_CAUSE_LATE_STAMP;
     return hop->kind == TSPI_HOP_SOFT ? of_reply(edge, row, hop) : of_start(row, hop);
+}
+
+enum tspi_cause tspi_cause_find(const tspi_evidence *e, const tspi_hop *hop, uint64_t index, const tspi_judge *judge)
+{
+    enum tspi_opinion opinion = TSPI_OPINION_NONE;
+    enum tspi_cause cause;
+
+    if (hop->same_clock)
+        return on_one_clock(e, hop);
+    if (judge)
+        opinion = judge->judge(judge->ctx, hop, index, &cause);
+    if (opinion == TSPI_OPINION_CAUSE)
+        return cause;
+    tspi_edge *edge = tspi_edges_find(e->edges, hop->from_clock, hop->to_clock);
+    if (!edge)
+        return TSPI_CAUSE_UNKNOWN;
+    cause = hop->kind == TSPI_HOP_CHECK ? of_token(&e->rows[edge - e->edges->edges]) : of_hop(e, edge, hop);
+    if (opinion == TSPI_OPINION_NO_CLOCK && (cause == TSPI_CAUSE_CLOCK || cause == TSPI_CAUSE_STEP))
+        return TSPI_CAUSE_UNKNOWN;
+    return cause;
 }

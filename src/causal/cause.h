@@ -11,7 +11,7 @@
  *   replies                 clock (or step) when hard hops prove this skew, or when at their own time more replies are
  *                           late, by a like amount, than late ends explain; unknown when by unlike amounts; a late
  *                           stamp when late ends explain them
- * A solver refines this: give tspi_cause_find a judge. */
+ * A solver knows better who is to blame: give tspi_cause_find a judge (mend/judge.h). */
 #ifndef TSPI_CAUSAL_CAUSE_H
 #define TSPI_CAUSAL_CAUSE_H
 
@@ -30,10 +30,17 @@ enum tspi_cause {
 /* "clock", "step", "late_stamp", "instrumentation", "unknown". */
 const char *tspi_cause_name(enum tspi_cause cause);
 
-/* Someone who knows more. hop is a violation between two clocks; index is its place among all hops between clocks as
- * tspi_hops_scan yields them. Returns true when it has a verdict. */
+/* What someone who knows more says of a violation. */
+enum tspi_opinion {
+    TSPI_OPINION_NONE,     /* nothing: the rules above decide */
+    TSPI_OPINION_NO_CLOCK, /* no clock is to blame; the rules decide what else, or "unknown" */
+    TSPI_OPINION_CAUSE,    /* the cause */
+};
+
+/* hop is a violation between two clocks, TSPI_HOP_CHECK included; index is its place among the hops that the judge
+ * knows, in the order of tspi_hops_scan (of a TSPI_HOP_CHECK: 0). ret_cause is set for TSPI_OPINION_CAUSE. */
 typedef struct {
-    bool (*judge)(void *ctx, const tspi_hop *hop, uint64_t index, enum tspi_cause *ret_cause);
+    enum tspi_opinion (*judge)(void *ctx, const tspi_hop *hop, uint64_t index, enum tspi_cause *ret_cause);
     void *ctx;
 } tspi_judge;
 

@@ -11,7 +11,7 @@
 #include "cli/terminal.h"
 
 static bool json, keep_going;
-static const char *format, *clock_key, *reference, *trace, *html;
+static const char *format, *clock_key, *reference, *trace, *html, *solve = "auto";
 static double max_drift_ppm = 100;
 static uint64_t examples = 5, edges_shown = 12, jobs, window;
 static bool examples_given;
@@ -30,6 +30,11 @@ static const struct option_spec options[] = {
     {"reference", 'r', OPTION_STRING, &reference, "CLOCK",
      "the clock whose time counts as true; by default the one that leaves most clocks right", NULL, NULL},
     {"max-drift", 0, OPTION_NUMBER, &max_drift_ppm, "PPM", "the most by which a clock's rate may be off", NULL, NULL},
+    {"solve", 0, OPTION_CHOICE, &solve, NULL,
+     "when to solve for the clocks, which costs more than reading where hops are many: auto (up to 5 million, or half "
+     "a "
+     "million where nothing is violated), always, never",
+     "auto|always|never", NULL},
     {"examples", 'n', OPTION_COUNT, &examples, "N", "how many violations to show, the worst first", NULL,
      &examples_given},
     {"trace", 't', OPTION_STRING, &trace, "ID", "show one trace as a tree, with the offending pairs marked", NULL,
@@ -267,8 +272,8 @@ static const char *refuse(char **operands, int operands_n)
 {
     if (!operands_n)
         return "want files, folders or - to read. See 'truespan check --help'.";
-    if (max_drift_ppm < 0 || max_drift_ppm > 1e6)
-        return "--max-drift: want 0 to 1000000 ppm";
+    if (!(max_drift_ppm > 0 && max_drift_ppm <= 1e5))
+        return "--max-drift: want more than 0 and at most 100000 ppm";
     for (int k = 0; html && k < operands_n; k++)
         if (!strcmp(operands[k], "-"))
             return "--html reads its input twice: use 'truespan report - -o FILE' for standard input";
@@ -299,7 +304,10 @@ static int run(int argc, char **argv)
                                 .examples = (size_t)examples,
                                 .window = (size_t)window,
                                 .threads = (unsigned)jobs,
-                                .keep_going = keep_going};
+                                .keep_going = keep_going,
+                                .solve = !strcmp(solve, "always")  ? TSP_CHECK_SOLVE_ALWAYS
+                                         : !strcmp(solve, "never") ? TSP_CHECK_SOLVE_NEVER
+                                                                   : TSP_CHECK_SOLVE_AUTO};
     if (tsp_check_run(&wanted, &check, &err) != TSP_OK) {
         fprintf(stderr, "truespan check: %s\n", err.message);
         rc = EXIT_FAILED;

@@ -7,6 +7,10 @@
 
 #define DEFAULT_DRIFT_PPM 100.0
 
+/* The most hops that are solved unasked: some seconds' worth, and fewer where no violation waits for a cause. */
+#define SOLVED_HOPS 5000000
+#define SOLVED_HOPS_UNVIOLATED 500000
+
 const char *tsp_cause_name(tsp_cause cause)
 {
     return tspi_cause_name((enum tspi_cause)cause);
@@ -105,34 +109,81 @@ static tsp_status copy_clock_names(tspi_audit *a)
     return TSP_OK;
 }
 
+const tsp_clock_result *tspi_audit_clock(const tspi_audit *a, uint32_t clock)
+{
+    return a->solved ? &a->judge.mend.answer.clocks[clock] : NULL;
+}
+
+const tspi_judge *tspi_audit_judge(const tspi_audit *a)
+{
+    return a->solved ? &a->judge.judge : NULL;
+}
+
+uint32_t tspi_audit_reference(const tspi_audit *a, uint32_t clock)
+{
+    const tsp_clock_result *rows = tspi_audit_clock(a, 0);
+
+    if (rows && !rows[clock].is_reference)
+        for (uint32_t c = 0; c < a->causal.clocks.clocks_n; c++)
+            if (rows[c].is_reference && rows[c].group == rows[clock].group)
+                return c;
+    return clock;
+}
+
+static bool set_clock(tspi_audit *a, uint32_t clock, tsp_check_clock *ret)
+{
+    const tspi_clock *named = &a->causal.clocks.clocks[clock];
+    const tsp_clock_result *result = tspi_audit_clock(a, clock);
+    const char *key = tspi_arena_strndup(&a->check->arena, named->key, strlen(named->key));
+
+    *ret = (tsp_check_clock){.name = a->clock_names[clock],
+                             .key = key,
+                             .reference = a->clock_names[tspi_audit_reference(a, clock)],
+                             .verdict = TSP_CLOCK_UNKNOWN,
+                             .offset_ns = TSP_NO_VALUE,
+                             .lo_ns = TSP_UNBOUNDED_LO,
+                             .hi_ns = TSP_UNBOUNDED_HI,
+                             .drift_ppb = TSP_NO_VALUE,
+                             .hops_in = a->causal.edges.stats[clock].hops_in,
+                             .hops_out = a->causal.edges.stats[clock].hops_out,
+                             .processes = named->processes};
+    if (!result || !key)
+        return key != NULL;
+    tsp_step *steps = tspi_arena_calloc(&a->check->arena, result->steps_n + 1, sizeof *steps);
+    tsp_knot *knots = tspi_arena_calloc(&a->check->arena, result->knots_n + 1, sizeof *knots);
+    if (!steps || !knots)
+        return false;
+    if (result->steps_n)
+        memcpy(steps, result->steps, result->steps_n * sizeof *steps);
+    if (result->knots_n)
+        memcpy(knots, result->knots, result->knots_n * sizeof *knots);
+    ret->verdict = result->verdict;
+    ret->is_reference = result->is_reference;
+    ret->offset_ns = result->offset_ns;
+    ret->lo_ns = result->lo_ns;
+    ret->hi_ns = result->hi_ns;
+    ret->drift_ppb = result->drift_ppb;
+    ret->sigma_ns = result->sigma_ns;
+    ret->hops_in = result->hops_in;
+    ret->hops_out = result->hops_out;
+    ret->steps = steps;
+    ret->steps_n = result->steps_n;
+    ret->knots = knots;
+    ret->knots_n = result->knots_n;
+    return true;
+}
+
 static tsp_status fill_clocks(tspi_audit *a)
 {
-    const tspi_clock_table *table = &a->causal.clocks;
-    tsp_check *check = a->check;
+    uint32_t n = a->causal.clocks.clocks_n;
 
-    check->clocks = calloc((size_t)table->clocks_n + 1, sizeof *check->clocks);
-    if (!check->clocks)
+    a->check->clocks = calloc((size_t)n + 1, sizeof *a->check->clocks);
+    if (!a->check->clocks)
         return TSP_ENOMEM;
-    for (uint32_t c = 0; c < table->clocks_n; c++) {
-        const tspi_interval *interval = &a->intervals[c];
-        const char *key = tspi_arena_strndup(&check->arena, table->clocks[c].key, strlen(table->clocks[c].key));
-        if (!key)
+    for (uint32_t c = 0; c < n; c++)
+        if (!set_clock(a, c, &a->check->clocks[c]))
             return TSP_ENOMEM;
-        check->clocks[c] = (tsp_check_clock){
-            .name = a->clock_names[c],
-            .key = key,
-            .reference = a->clock_names[interval->reference],
-            .verdict = interval->verdict,
-            .offset_ns = interval->offset_ns,
-            .lo_ns = interval->lo_ns,
-            .hi_ns = interval->hi_ns,
-            .drift_ppb = TSP_NO_VALUE,
-            .hops_in = a->causal.edges.stats[c].hops_in,
-            .hops_out = a->causal.edges.stats[c].hops_out,
-            .processes = table->clocks[c].processes,
-        };
-    }
-    check->clocks_n = table->clocks_n;
+    a->check->clocks_n = n;
     return TSP_OK;
 }
 
@@ -194,6 +245,26 @@ static tsp_status find_reference(const tspi_audit *a, uint32_t *ret, tsp_error *
     return tsp_error_set(err, TSP_EINVAL, "there is no clock '%.60s'; there are: %s", a->options->reference, some);
 }
 
+/* Solving takes longer than reading when hops are many: then only if there is something to explain, and within reason.
+ */
+static bool wants_solver(const tspi_audit *a)
+{
+    uint64_t hops = a->causal.edges.hops;
+
+    if (tspi_windows_report_of(a->windows).windows) /* what was put aside is not there to be solved */
+        return false;
+    bool violated = a->causal.edges.violations || a->causal.tokens.cross_clock;
+
+    switch (a->options->solve) {
+    case TSP_CHECK_SOLVE_ALWAYS:
+        return true;
+    case TSP_CHECK_SOLVE_NEVER:
+        return false;
+    default:
+        return hops <= (violated ? SOLVED_HOPS : SOLVED_HOPS_UNVIOLATED);
+    }
+}
+
 static tsp_status analyse(tspi_audit *a, tsp_error *err)
 {
     tspi_causal_options causal = {
@@ -205,8 +276,11 @@ static tsp_status analyse(tspi_audit *a, tsp_error *err)
         rc = find_reference(a, &reference, err);
     if (rc == TSP_OK)
         rc = tspi_evidence_init(&a->evidence, &a->causal.join, &a->causal.edges, a->max_drift_ppm, err);
-    if (rc == TSP_OK)
-        rc = tspi_intervals_find(&a->evidence, &a->causal.clocks, reference, &a->intervals, err);
+    if (rc == TSP_OK && wants_solver(a)) {
+        rc =
+            tspi_mend_judge_init(&a->judge, &a->set, &a->causal, reference, a->max_drift_ppm, a->options->threads, err);
+        a->solved = rc == TSP_OK;
+    }
     return rc;
 }
 
@@ -217,6 +291,8 @@ static tsp_status fill(tspi_audit *a, tsp_error *err)
 
     if (rc == TSP_OK) {
         fill_totals(a);
+        a->check->totals.solved = a->solved;
+        a->check->totals.contradictory = a->solved && a->judge.mend.answer.summary.contradictory;
         rc = tspi_audit_violations(a, err);
     }
     if (rc == TSP_OK)
@@ -232,7 +308,7 @@ static tsp_status fill(tspi_audit *a, tsp_error *err)
 
 static void audit_release(tspi_audit *a)
 {
-    free(a->intervals);
+    tspi_mend_judge_release(&a->judge);
     free(a->edge_causes);
     tspi_evidence_release(&a->evidence);
     tspi_causal_release(&a->causal);

@@ -4,8 +4,8 @@
 
 #include "causal/causal.h"
 #include "causal/cause.h"
-#include "causal/interval.h"
 #include "causal/windows.h"
+#include "mend/judge.h"
 #include "truespan/check.h"
 #include "wire/wire.h"
 
@@ -33,13 +33,22 @@ typedef struct {
     tspi_windows *windows; /* what did not fit in memory */
     tspi_causal causal;
     tspi_evidence evidence;
-    tspi_interval *intervals;              /* a row a clock */
     const char **clock_names;              /* in check's arena */
     uint64_t (*edge_causes)[TSP_CAUSES_N]; /* a row an edge of causal.edges */
-    const tspi_judge *judge;               /* a solver's opinion of causes; NULL = none */
+    tspi_mend_judge judge;                 /* the solver's opinion of clocks and causes */
+    bool solved;                           /* there is one */
     double max_drift_ppm;
     uint64_t hop_index;
 } tspi_audit;
+
+/* What the solver said of a clock, or NULL. */
+const tsp_clock_result *tspi_audit_clock(const tspi_audit *audit, uint32_t clock);
+
+/* The solver's opinion of causes, or NULL. */
+const tspi_judge *tspi_audit_judge(const tspi_audit *audit);
+
+/* The clock against which a clock is judged: itself where there is no other. */
+uint32_t tspi_audit_reference(const tspi_audit *audit, uint32_t clock);
 
 /* Violations, one by one: counts by kind and cause, and the worst of them as examples. */
 tsp_status tspi_audit_violations(tspi_audit *audit, tsp_error *err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/number_text.h"
+#include "causal/twins.h"
 #include "health/audit.h"
 
 enum { CLOCK_LINES_MAX = 20, EDGE_LINES_MAX = 10 };
@@ -42,13 +43,13 @@ static void count_clock_hops(const tspi_audit *a, uint32_t clock, uint64_t *ret_
     }
 }
 
-static bool is_accused(const tspi_interval *row)
+static bool is_accused(const tsp_clock_result *row)
 {
     return row->verdict == TSP_CLOCK_PROVEN || row->verdict == TSP_CLOCK_SUSPECTED;
 }
 
 /* "; proven: between 0.76 ms and 2.29 ms", as far as it is known. */
-static void describe_proof(const tspi_interval *row, char *ret, size_t size)
+static void describe_proof(const tsp_clock_result *row, char *ret, size_t size)
 {
     bool ahead = row->at_least_ns > 0;
     int64_t far_ns = ahead ? row->hi_ns : row->lo_ns;
@@ -68,26 +69,30 @@ static void describe_proof(const tspi_interval *row, char *ret, size_t size)
 /* "b runs about 1.5 ms ahead of a: 412 of 980 hops; proven: ..." */
 static void say_off(tspi_audit *a, uint32_t clock)
 {
-    const tspi_interval *row = &a->intervals[clock];
+    const tsp_clock_result *row = tspi_audit_clock(a, clock);
     bool known = row->offset_ns != TSP_NO_VALUE;
-    bool ahead = known ? row->offset_ns > 0 : row->at_least_ns ? row->at_least_ns > 0 : row->lo_ns > 0;
-    int64_t least_ns = row->at_least_ns ? row->at_least_ns : ahead ? row->lo_ns : row->hi_ns;
+    bool ahead = known ? row->offset_ns > 0 : row->at_least_ns > 0;
     uint64_t violations, hops;
-    char proof[160];
+    char proof[160], amounts[40];
 
     count_clock_hops(a, clock, &violations, &hops);
     describe_proof(row, proof, sizeof proof);
-    tspi_audit_say(a, "%s runs %s %s %s %s: %s of %s hops%s.", NAME(clock), known ? "about" : "at least",
-                   AMOUNT(known ? row->offset_ns : least_ns), ahead ? "ahead of" : "behind", NAME(row->reference),
-                   NUMBER(violations), NUMBER(hops), proof);
+    snprintf(amounts, sizeof amounts, "%s %s", known ? "about" : "at least",
+             AMOUNT(known ? row->offset_ns : row->at_least_ns));
+    if (hops)
+        tspi_audit_say(a, "%s runs %s %s %s: %s of %s hops%s.", NAME(clock), amounts, ahead ? "ahead of" : "behind",
+                       NAME(tspi_audit_reference(a, clock)), NUMBER(violations), NUMBER(hops), proof);
+    else
+        tspi_audit_say(a, "%s runs %s %s %s: hidden in the delays of its hops%s.", NAME(clock), amounts,
+                       ahead ? "ahead of" : "behind", NAME(tspi_audit_reference(a, clock)), proof);
 }
 
 static void say_clocks(tspi_audit *a)
 {
     uint32_t said = 0, more = 0;
 
-    for (uint32_t c = 0; c < a->causal.clocks.clocks_n; c++) {
-        if (!is_accused(&a->intervals[c]))
+    for (uint32_t c = 0; a->solved && c < a->causal.clocks.clocks_n; c++) {
+        if (!is_accused(tspi_audit_clock(a, c)))
             continue;
         if (said++ < CLOCK_LINES_MAX)
             say_off(a, c);
@@ -98,18 +103,54 @@ static void say_clocks(tspi_audit *a)
         tspi_audit_say(a, "%u more clocks are off.", more);
 }
 
-static void say_contradiction(tspi_audit *a)
+/* The clocks along a ring of hops, each once: "a -> b -> a". */
+static void describe_ring(const tspi_audit *a, const tsp_proof_link *links, size_t n, char *ret, size_t size)
 {
-    for (uint32_t c = 0; c < a->causal.clocks.clocks_n; c++)
-        if (a->intervals[c].contradictory) {
-            tspi_audit_say(a,
-                           "No constant offsets explain the hops around %s: a clock stepped, drifts faster than %g "
-                           "ppm, or stamps are late.",
-                           NAME(a->intervals[c].reference), a->max_drift_ppm);
-            return;
-        }
+    size_t len = 0;
+
+    ret[0] = 0;
+    for (size_t k = 0; k < n && len < size - 80; k++)
+        if (links[k].hop != TSP_NO_HOP)
+            len += (size_t)snprintf(ret + len, size - len, "%s%.60s", len ? " -> " : "", NAME(links[k].from));
+    if (len && len < size)
+        snprintf(ret + len, size - len, " -> ...");
 }
 
+static void say_contradiction(tspi_audit *a)
+{
+    const tspi_mend_answer *answer = &a->judge.mend.answer;
+    int64_t sum = 0;
+    char ring[400];
+    size_t n;
+
+    if (!a->solved || !answer->summary.contradictory)
+        return;
+    const tsp_proof_link *links = tsp_solver_conflict(answer->solver, &n);
+    for (size_t k = 0; k < n; k++)
+        sum += links[k].limit_ns;
+    describe_ring(a, links, n, ring, sizeof ring);
+    tspi_audit_say(a,
+                   "No clocks within %g ppm explain the stamps, so nothing is proven: along %s messages would have to "
+                   "arrive %s before they left. Stamps are late, or a clock drifts faster (--max-drift). 'truespan "
+                   "clocks' names the hops.",
+                   a->max_drift_ppm, ring, AMOUNT(sum));
+}
+
+/* "c stepped by +12.0 ms, 31.4 s into its traffic." */
+static void say_steps(tspi_audit *a)
+{
+    unsigned said = 0;
+
+    for (uint32_t c = 0; a->solved && c < a->causal.clocks.clocks_n; c++) {
+        const tsp_clock_result *row = tspi_audit_clock(a, c);
+        for (size_t k = 0; k < row->steps_n && said < EDGE_LINES_MAX; k++, said++)
+            tspi_audit_say(a, "%s stepped %s by %s, %.1f s after its first hop.", NAME(c),
+                           row->steps[k].size_ns > 0 ? "forward" : "back", AMOUNT(row->steps[k].size_ns),
+                           row->knots_n ? (double)(row->steps[k].at_ns - row->knots[0].at_ns) / 1e9 : 0.0);
+    }
+}
+
+/* Without the solver: what the edge alone shows. */
 static void say_step(tspi_audit *a, size_t k)
 {
     const tspi_edge *edge = &a->causal.edges.edges[k];
@@ -118,6 +159,21 @@ static void say_step(tspi_audit *a, size_t k)
     tspi_audit_say(a, "Hops from %s to %s change by %s %.1f s into the trace, at once: a clock stepped.",
                    NAME(edge->from), NAME(edge->to), AMOUNT(row->step_ns),
                    (double)(row->step_at_ns - edge->first_ns) / 1e9);
+}
+
+static void say_unsolved(tspi_audit *a)
+{
+    if (a->solved || !a->causal.edges.edges_n)
+        return;
+    if (a->check->totals.put_aside_spans)
+        tspi_audit_say(a,
+                       "The clocks were not solved, so causes are told by each edge's shape alone: not all spans fit "
+                       "into memory at once.");
+    else
+        tspi_audit_say(a,
+                       "The clocks of %s hops were not solved, so causes are told by each edge's shape alone: --solve "
+                       "always, or 'truespan clocks', takes the time.",
+                       NUMBER(a->causal.edges.hops));
 }
 
 static void say_too_few(tspi_audit *a, size_t k)
@@ -139,7 +195,7 @@ static void say_edges(tspi_audit *a)
 
     for (size_t k = 0; k < a->causal.edges.edges_n && said < EDGE_LINES_MAX; k++) {
         const tspi_edge *edge = &a->causal.edges.edges[k];
-        if (a->edge_causes[k][TSP_CAUSE_STEP]) {
+        if (a->edge_causes[k][TSP_CAUSE_STEP] && !a->solved) {
             say_step(a, k);
             said++;
         } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && edge->hops < TSPI_FEW_HOPS) {
@@ -224,11 +280,30 @@ static void say_adjusted(tspi_audit *a)
                        NUMBER(adjustment->marked_unadjusted));
 }
 
+/* Hops that look wrong as a body, and yet accuse nobody. */
+static void say_waiting(tspi_audit *a)
+{
+    uint64_t unknown = 0, hops = 0;
+
+    for (size_t k = 0; k < a->causal.edges.edges_n; k++) {
+        const tspi_edge *edge = &a->causal.edges.edges[k];
+        if (edge->hops < TSPI_FEW_HOPS || !edge->hard_violations)
+            continue;
+        unknown += a->edge_causes[k][TSP_CAUSE_UNKNOWN];
+        hops += a->edge_causes[k][TSP_CAUSE_UNKNOWN] ? edge->hops : 0;
+    }
+    if (a->solved && unknown)
+        tspi_audit_say(a,
+                       "%s of %s hops are inverted in a way that stamps which wait for a busy CPU explain as well as a "
+                       "clock does: nobody is accused of them.",
+                       NUMBER(unknown), NUMBER(hops));
+}
+
 static tsp_status say_twins(tspi_audit *a, tsp_error *err)
 {
     tspi_twin_clocks *twins;
     size_t n;
-    tsp_status rc = tspi_intervals_twins(&a->evidence, &twins, &n, err);
+    tsp_status rc = tspi_twins_find(&a->evidence, &twins, &n, err);
 
     if (rc != TSP_OK)
         return rc;
@@ -276,8 +351,11 @@ static void say_input(tspi_audit *a)
 tsp_status tspi_audit_advise(tspi_audit *a, tsp_error *err)
 {
     say_clocks(a);
+    say_steps(a);
     say_contradiction(a);
+    say_unsolved(a);
     say_edges(a);
+    say_waiting(a);
     say_not_skew(a);
     say_quanta(a);
     say_adjusted(a);

@@ -90,10 +90,10 @@ static tsp_status take_hops(void *ctx, const tspi_hop *hops, size_t n, tsp_error
     for (size_t k = 0; k < n; k++) {
         const tspi_hop *hop = &hops[k];
         uint64_t index = a->hop_index;
-        a->hop_index += !hop->same_clock;
+        a->hop_index += tspi_mend_judge_counts(hop);
         if (!tspi_hop_is_violation(hop))
             continue;
-        enum tspi_cause cause = tspi_cause_find(&a->evidence, hop, index, a->judge);
+        enum tspi_cause cause = tspi_cause_find(&a->evidence, hop, index, tspi_audit_judge(a));
         if (hop->same_clock) {
             totals->same_clock++;
             count(a, hop, "same_clock", cause);
@@ -117,7 +117,7 @@ static tsp_status take_tokens(void *ctx, const tspi_hop *hops, size_t n, tsp_err
     (void)err;
     for (size_t k = 0; k < n; k++) {
         a->check->totals.token_order++;
-        count(a, &hops[k], "token_order", tspi_cause_find(&a->evidence, &hops[k], 0, NULL));
+        count(a, &hops[k], "token_order", tspi_cause_find(&a->evidence, &hops[k], 0, tspi_audit_judge(a)));
     }
     return TSP_OK;
 }

@@ -156,6 +156,16 @@
 #define SUSPECT_HOPS 8
 #define ESTIMATE_HOPS 4
 
+/* An edge that may convict has at least so many truthful hops, as many as a suspicion needs. Its low tail is
+ * measured from the 20 % quantile, where there are hops enough: the mean way down from it against the body (the way up
+ * to the median, or half of that to the 80 % quantile) is 0.17 for a floor with exponential waits above it, 0.33 for a
+ * uniform and a lognormal and 0.66 for a normal delay, but 0.8 to 1.1 where stamps wait: slacks are then exponential
+ * below. The limit lies between. */
+#define CREDIBLE_LEAST 8
+#define CREDIBLE_TAIL_LEAST 40
+#define CREDIBLE_TAIL 0.2
+#define CREDIBLE_REACH 0.75
+
 /* Contradictory stamps: at most so many hops are set aside one by one before the rest is given up. */
 #define CONFLICTS_MOST 200
 

@@ -20,6 +20,7 @@ enum {
     TSPI_STORED_RECV_SIDE = 64,
     TSPI_STORED_ASIDE = 128,     /* far off the sparse start's line: does not estimate */
     TSPI_STORED_AMBIGUOUS = 256, /* so near a step that its side is a guess: neither estimates nor bounds */
+    TSPI_STORED_WEAK = 512,      /* convicts nobody (credible.h) */
 };
 
 typedef struct {

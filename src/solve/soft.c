@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "solve/constants.h"
+#include "solve/order.h"
 
 /* P(X <= k) of a binomial, from the bottom up. Exact enough up to n = 10^5; beyond, the normal limit. */
 static double binomial_below(uint32_t n, double p, uint32_t k)
@@ -124,6 +125,38 @@ static size_t gather(const tspi_fit *fit, const tspi_stored_edge *edge, double w
     return n;
 }
 
+/* Late answers by unlike amounts: servers that go on after answering. A clock makes them all late by the same: what is
+ * late is then further off than answers differ. values: room for n. */
+static bool is_uneven(const tspi_fit *fit, const soft_hop *soft, size_t n, double *values)
+{
+    size_t late = 0;
+    double spread;
+
+    for (size_t k = 0; k < n; k++)
+        values[k] = soft[k].u;
+    spread = tspi_quantile(values, n, 0.75) - tspi_quantile(values, n, 0.25);
+    for (size_t k = 0; k < n; k++) {
+        int64_t slack = tspi_stored_slack(&fit->hops->hops[soft[k].row]);
+        if (slack < 0)
+            values[late++] = -(double)slack;
+    }
+    return late && tspi_median(values, late) < spread;
+}
+
+/* Nothing is known of how often these answers lie, and they lie by unlike amounts: then no quorum of them is believed,
+ * since any share may lie. */
+static bool drop_uneven(const tspi_fit *fit, tspi_hop_store *hops, const soft_hop *soft, size_t n, double *values)
+{
+    for (size_t k = 0; k < n; k++)
+        if (soft[k].rate < SOFT_LIES_MOST)
+            return false;
+    if (!n || !is_uneven(fit, soft, n, values))
+        return false;
+    for (size_t k = 0; k < n; k++)
+        hops->hops[soft[k].row].flags |= TSPI_STORED_UNCOUNTED;
+    return true;
+}
+
 bool tspi_soft_quorum(const tspi_fit *fit, tspi_hop_store *hops, uint32_t quorum, double *ret_rate)
 {
     double window = fmax(fit->base_window, SOFT_WINDOW_NS), usual = usual_rate(hops);
@@ -134,10 +167,16 @@ bool tspi_soft_quorum(const tspi_fit *fit, tspi_hop_store *hops, uint32_t quorum
     for (size_t e = 0; e < hops->edges_n; e++)
         most = hops->edges[e].n > most ? hops->edges[e].n : most;
     soft = malloc((most + 1) * sizeof *soft);
-    if (!soft)
+    double *values = malloc((most + 1) * sizeof *values);
+    if (!soft || !values) {
+        free(soft);
+        free(values);
         return false;
+    }
     for (size_t e = 0; e < hops->edges_n && quorum != 1; e++) {
         size_t n = gather(fit, &hops->edges[e], window, usual, soft);
+        if (!quorum && drop_uneven(fit, hops, soft, n, values))
+            continue;
         qsort(soft, n, sizeof *soft, by_window);
         for (size_t first = 0, end; first < n; first = end) {
             double sum = 0;
@@ -150,6 +189,7 @@ bool tspi_soft_quorum(const tspi_fit *fit, tspi_hop_store *hops, uint32_t quorum
                 hops->hops[soft[k].row].flags |= TSPI_STORED_UNCOUNTED;
         }
     }
+    free(values);
     free(soft);
     return true;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "solve/constants.h"
+#include "solve/credible.h"
 #include "solve/order.h"
 #include "solve/solver.h"
 
@@ -26,37 +27,101 @@ static uint32_t pieces_of(const tsp_solver *solver, uint32_t clock)
     return 1 + solver->fit.sides.first[clock + 1] - solver->fit.sides.first[clock];
 }
 
-/* Convict from hard hops alone: soft ones inform. */
-static bool convict(tsp_solver *solver, int64_t *ret_proven)
+static void all_distances(const tsp_solver *solver, const tspi_graph *graph, const tspi_bounds *bounds, int64_t *ret)
+{
+    for (uint32_t c = 0; c < solver->clocks; c++)
+        ret[c] = distance(graph, bounds, tspi_sides_first(&solver->fit.sides, c), pieces_of(solver, c));
+}
+
+static bool any_arc(const tsp_solver *solver, uint16_t flags)
+{
+    for (uint32_t a = 0; a < solver->graph.arcs_n; a++)
+        if (solver->hops.hops[solver->graph.arcs[a].row].flags & flags)
+            return true;
+    return false;
+}
+
+/* How far bounds without these hops lie from 0. */
+static bool distances_without(tsp_solver *solver, uint16_t flags, int64_t *ret)
 {
     tspi_graph graph = {0};
     tspi_bounds bounds = {0};
     tspi_link *links = NULL;
     size_t n;
-    bool any_soft = false, ok;
     int64_t *pi = NULL;
+    bool ok;
 
-    for (uint32_t a = 0; a < solver->graph.arcs_n && !any_soft; a++)
-        any_soft = solver->hops.hops[solver->graph.arcs[a].row].flags & TSPI_STORED_SOFT;
-    if (!any_soft || solver->config.quorum == 1) {
-        for (uint32_t c = 0; c < solver->clocks; c++)
-            ret_proven[c] = distance(&solver->graph, &solver->bounds, tspi_sides_first(&solver->fit.sides, c),
-                                     pieces_of(solver, c));
+    if (!any_arc(solver, flags)) {
+        all_distances(solver, &solver->graph, &solver->bounds, ret);
         return true;
     }
-    ok =
-        tspi_graph_build(&graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb,
-                         TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS | TSPI_STORED_SOFT, ROUNDING_NS + TELESCOPE_NS, true);
+    ok = tspi_graph_build(&graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb,
+                          TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS | flags, ROUNDING_NS + TELESCOPE_NS, true);
     pi = malloc(((size_t)graph.vertices_n + 1) * sizeof *pi);
     ok = ok && pi && tspi_solver_guess(solver, &graph, pi) &&
          tspi_potential(&graph, pi, &links, &n) == TSPI_FEASIBLE && /* a part of what was feasible is */
          tspi_bounds_find(&graph, pi, solver->fit.threads, &bounds);
-    for (uint32_t c = 0; ok && c < solver->clocks; c++)
-        ret_proven[c] = distance(&graph, &bounds, tspi_sides_first(&solver->fit.sides, c), pieces_of(solver, c));
+    if (ok)
+        all_distances(solver, &graph, &bounds, ret);
     free(pi);
     free(links);
     tspi_bounds_release(&bounds);
     tspi_graph_release(&graph);
+    return ok;
+}
+
+/* What speaks against the clocks; rows are clocks, owned. */
+typedef struct {
+    int64_t *proven;    /* how far credible hard hops put the bounds from 0 */
+    int64_t *informed;  /* the same with soft hops */
+    uint64_t *in, *out; /* credible hops */
+} charges;
+
+static void charges_release(charges *c)
+{
+    free(c->proven);
+    free(c->informed);
+    free(c->in);
+    free(c->out);
+}
+
+static bool charges_init(charges *c, uint32_t clocks)
+{
+    c->proven = calloc((size_t)clocks + 1, sizeof *c->proven);
+    c->informed = calloc((size_t)clocks + 1, sizeof *c->informed);
+    c->in = calloc((size_t)clocks + 1, sizeof *c->in);
+    c->out = calloc((size_t)clocks + 1, sizeof *c->out);
+    return c->proven && c->informed && c->in && c->out;
+}
+
+static void count_credible(const tsp_solver *solver, const uint8_t *weak, charges *c)
+{
+    for (size_t e = 0; e < solver->hops.edges_n; e++) {
+        const tspi_stored_edge *edge = &solver->hops.edges[e];
+        if (weak[e] == TSPI_EDGE_VAGUE || edge->from >= solver->config.clocks || edge->to >= solver->config.clocks)
+            continue;
+        c->out[edge->from] += edge->n;
+        c->in[edge->to] += edge->n;
+    }
+}
+
+/* Convict from credible hard hops alone; soft ones inform. */
+static bool charge(tsp_solver *solver, charges *c)
+{
+    uint8_t *weak = calloc(solver->hops.edges_n + 1, 1);
+    bool any_weak, ok = weak != NULL;
+
+    if (solver->config.quorum == 1) { /* every hop is believed */
+        all_distances(solver, &solver->graph, &solver->bounds, c->proven);
+        all_distances(solver, &solver->graph, &solver->bounds, c->informed);
+    } else {
+        ok = ok && tspi_credible(&solver->fit, weak, &any_weak) &&
+             distances_without(solver, TSPI_STORED_SOFT | TSPI_STORED_WEAK, c->proven) &&
+             distances_without(solver, TSPI_STORED_WEAK, c->informed);
+    }
+    if (ok)
+        count_credible(solver, weak, c);
+    free(weak);
     return ok;
 }
 
@@ -96,11 +161,12 @@ static double sigma_of(const tsp_solver *solver, uint32_t clock)
     return most;
 }
 
-static bool judge(tsp_solver *solver, uint32_t clock, int64_t proven)
+static bool judge(tsp_solver *solver, uint32_t clock, const charges *c)
 {
     tspi_clock_row *row = &solver->rows[clock];
     tsp_clock_result *result = &row->result;
     uint64_t ways = row->in < row->out ? row->in : row->out;
+    int64_t proven = c->proven[clock];
     bool known = solver->fit.joined[clock] && ways >= ESTIMATE_HOPS;
     double offset, half;
 
@@ -124,20 +190,20 @@ static bool judge(tsp_solver *solver, uint32_t clock, int64_t proven)
     }
     if (!typical(solver, clock, &offset, &half))
         return false;
-    bool off = offset > fmax(SUSPECT_SIGMA * sigma_of(solver, clock), SUSPECT_PART * half) ||
-               distance(&solver->graph, &solver->bounds, tspi_sides_first(&solver->fit.sides, clock),
-                        pieces_of(solver, clock)) != 0;
-    result->verdict = off && ways >= SUSPECT_HOPS ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_OK;
+    bool estimated = offset > fmax(SUSPECT_SIGMA * sigma_of(solver, clock), SUSPECT_PART * half) &&
+                     c->in[clock] >= SUSPECT_HOPS && c->out[clock] >= SUSPECT_HOPS;
+    bool bounded = c->informed[clock] && (c->in[clock] >= SUSPECT_HOPS || c->out[clock] >= SUSPECT_HOPS);
+    result->verdict = estimated || bounded ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_OK;
     return true;
 }
 
 bool tspi_solver_judge(tsp_solver *solver)
 {
-    int64_t *proven = calloc((size_t)solver->clocks + 1, sizeof *proven);
-    bool ok = proven && (!solver->bounded || convict(solver, proven));
+    charges against = {0};
+    bool ok = charges_init(&against, solver->clocks) && (!solver->bounded || charge(solver, &against));
 
     for (uint32_t c = 0; ok && c < solver->clocks; c++)
-        ok = judge(solver, c, proven[c]);
-    free(proven);
+        ok = judge(solver, c, &against);
+    charges_release(&against);
     return ok;
 }

@@ -304,7 +304,8 @@ TEST(solve, a_quantum_convicts_nobody)
     for (int with = 0; with < 2; with++) {
         uint32_t accused = 0;
         for (size_t k = 0; k < 8000; k++) {
-            uint32_t i = (uint32_t)tspi_random_below(&random, 5), j = (i + 1 + (uint32_t)tspi_random_below(&random, 4)) % 5;
+            uint32_t i = (uint32_t)tspi_random_below(&random, 5),
+                     j = (i + 1 + (uint32_t)tspi_random_below(&random, 4)) % 5;
             int64_t t = T0 + (int64_t)tspi_random_below(&random, 60 * (uint64_t)S);
             int64_t r = t + 50000 + (int64_t)tspi_random_exponential(&random, 2e5), q = j >= 3 ? MS : 0;
             r -= q ? r % q : 0;
@@ -314,7 +315,8 @@ TEST(solve, a_quantum_convicts_nobody)
         tsp_solver *solver = solve(5, 0, hops, 8000);
         REQUIRE(solver);
         for (uint32_t c = 1; c < 5; c++)
-            accused += clock_of(solver, c).verdict == TSP_CLOCK_PROVEN || clock_of(solver, c).verdict == TSP_CLOCK_SUSPECTED;
+            accused +=
+                clock_of(solver, c).verdict == TSP_CLOCK_PROVEN || clock_of(solver, c).verdict == TSP_CLOCK_SUSPECTED;
         tsp_solver_summary_row summary = summary_of(solver);
         CHECK_INT(with ? accused : 0, 0);
         CHECK(with ? summary.violations_after == 0 && !summary.contradictory
@@ -329,8 +331,12 @@ static size_t call(tsp_hop *hops, size_t n, int64_t t, int64_t out, int64_t back
     int64_t start = t + out, end = start + 5 * MS;
 
     hops[n++] = (tsp_hop){.from = 0, .to = 1, .sent_ns = t, .received_ns = start + x, .operation = op};
-    hops[n++] = (tsp_hop){.from = 1, .to = 0, .sent_ns = end + x + late, .received_ns = end + back,
-                          .operation = op, .kind = TSP_HOP_SOFT};
+    hops[n++] = (tsp_hop){.from = 1,
+                          .to = 0,
+                          .sent_ns = end + x + late,
+                          .received_ns = end + back,
+                          .operation = op,
+                          .kind = TSP_HOP_SOFT};
     return n;
 }
 
@@ -353,8 +359,12 @@ TEST(solve, lies_belong_to_an_operation)
         n = call(hops, n, t, delay_of(&random), delay_of(&random), 0, late, 7);
         n = call(hops, n, t + 15 * MS, delay_of(&random), delay_of(&random), 0, 0, 8);
         for (uint32_t op = 7; op < 9; op++) /* the same calls between two pods of one node */
-            hops[n++] = (tsp_hop){.from = 1, .to = 1, .sent_ns = t + (op == 7 ? late : 0), .received_ns = t + delay_of(&random),
-                                  .operation = op, .kind = TSP_HOP_SOFT};
+            hops[n++] = (tsp_hop){.from = 1,
+                                  .to = 1,
+                                  .sent_ns = t + (op == 7 ? late : 0),
+                                  .received_ns = t + delay_of(&random),
+                                  .operation = op,
+                                  .kind = TSP_HOP_SOFT};
     }
     tsp_solver *solver = solve(2, 0, hops, n);
     REQUIRE(solver);
@@ -391,6 +401,110 @@ TEST(solve, soft_hops_never_convict)
         CHECK_INT(summary_of(solver).violations_after, 0);
         tsp_solver_free(solver);
     }
+}
+
+/* ---- who may be convicted ---- */
+
+/* A hop between two of n clocks in ms of true time; off[] is what each runs ahead. */
+static tsp_hop hop_at(const double *off, uint32_t from, uint32_t to, double sent, double received)
+{
+    return (tsp_hop){.from = from,
+                     .to = to,
+                     .sent_ns = T0 + (int64_t)((sent + off[from]) * MS),
+                     .received_ns = T0 + (int64_t)((received + off[to]) * MS)};
+}
+
+static uint32_t accused(const tsp_solver *solver, uint32_t clocks)
+{
+    uint32_t n = 0;
+
+    for (uint32_t c = 0; c < clocks; c++)
+        n += clock_of(solver, c).verdict == TSP_CLOCK_PROVEN || clock_of(solver, c).verdict == TSP_CLOCK_SUSPECTED;
+    return n;
+}
+
+/* Fewer than eight hops an edge, a third of them stamped late: too little to tell a clock from a late stamp. The eighth
+ * convicts, if they agree. */
+TEST(solve, few_hops_convict_nobody)
+{
+    static const double right[2] = {0, 0};
+    tspi_random random;
+    tsp_hop hops[16];
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < 200; round++) {
+        uint32_t n = 1 + (uint32_t)tspi_random_below(&random, 14);
+        for (uint32_t k = 0; k < n; k++) {
+            double late = tspi_random_below(&random, 3) ? 0 : tspi_random_exponential(&random, 10);
+            hops[k] =
+                hop_at(right, k % 2, 1 - k % 2, 100 * k + late, 100 * k + 1 + tspi_random_exponential(&random, 0.4));
+        }
+        tsp_solver *solver = solve(2, 0, hops, n);
+        REQUIRE(solver);
+        CHECK_INT(accused(solver, 2), 0);
+        tsp_solver_free(solver);
+    }
+    for (uint32_t n = 1; n < 12; n++) { /* one way, and 50 ms behind */
+        const double behind[2] = {0, -50};
+        for (uint32_t k = 0; k < n; k++)
+            hops[k] = hop_at(behind, 0, 1, 100 * k, 100 * k + 5 + 0.1 * (k % 3));
+        tsp_solver *solver = solve(2, 0, hops, n);
+        REQUIRE(solver);
+        CHECK_INT(clock_of(solver, 1).verdict, n < 8 ? TSP_CLOCK_UNKNOWN : TSP_CLOCK_PROVEN);
+        CHECK(clock_of(solver, 1).hi_ns < -44 * MS); /* the bound is said all the same */
+        tsp_solver_free(solver);
+    }
+}
+
+/* Full CPU: who writes a stamp waits for the CPU first, at either end. No delay, and no skew, spreads downwards. */
+TEST(solve, stamps_that_wait_convict_nobody)
+{
+    enum { N = 4, HOPS = 4000 };
+    static const double right[N] = {0};
+    tsp_hop *hops = calloc(HOPS, sizeof *hops);
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < 10; round++) {
+        double floor = tspi_random_uniform(&random, 0.05, 0.3), wait = tspi_random_uniform(&random, 0.1, 0.3);
+        bool one_way = round % 2; /* then nothing can contradict */
+        uint32_t clocks = one_way ? 2 : N;
+        for (uint32_t k = 0; k < HOPS; k++) {
+            uint32_t from = one_way ? 0 : (uint32_t)tspi_random_below(&random, N);
+            uint32_t to = one_way ? 1 : (from + 1 + (uint32_t)tspi_random_below(&random, N - 1)) % N;
+            double received = 5 * k + floor + tspi_random_exponential(&random, 0.05);
+            hops[k] = hop_at(right, from, to, 5 * k + tspi_random_exponential(&random, wait),
+                             received + tspi_random_exponential(&random, wait));
+        }
+        tsp_solver *solver = solve(clocks, TSP_NO_CLOCK, hops, HOPS);
+        REQUIRE(solver);
+        CHECK_INT(accused(solver, clocks), 0);
+        tsp_solver_free(solver);
+    }
+    free(hops);
+}
+
+/* Many clocks that exchange a few hops with each of many others: what one edge cannot tell, all of a clock's can. */
+TEST(solve, small_edges_convict_together)
+{
+    enum { N = 60, HOPS = 12000 };
+    double off[N] = {0};
+    tsp_hop *hops = calloc(HOPS, sizeof *hops);
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    off[7] = tspi_random_below(&random, 2) ? 12 : -12;
+    for (uint32_t k = 0; k < HOPS; k++) { /* three or so an edge */
+        uint32_t from = (uint32_t)tspi_random_below(&random, N);
+        uint32_t to = (from + 1 + (uint32_t)tspi_random_below(&random, N - 1)) % N;
+        hops[k] = hop_at(off, from, to, k, k + 4 + tspi_random_exponential(&random, 0.4));
+    }
+    tsp_solver *solver = solve(N, TSP_NO_CLOCK, hops, HOPS);
+    REQUIRE(solver);
+    CHECK_INT(clock_of(solver, 7).verdict, TSP_CLOCK_PROVEN);
+    CHECK_INT(accused(solver, N), 1);
+    tsp_solver_free(solver);
+    free(hops);
 }
 
 /* Rule: when stamps contradict each other, soft hops go first. Every reply to clock 1 is stamped 9 ms late: the hard
@@ -530,7 +644,8 @@ TEST(solve, survives_odd_stamps)
         size_t n = shape == 4 ? 1 : shape == 5 ? 0 : 400;
         for (size_t k = 0; k < n; k++) {
             int64_t t = shape == 2 ? T0 : T0 + (int64_t)k * MS;
-            hops[k] = (tsp_hop){.from = k & 1, .to = !(k & 1), .sent_ns = t, .received_ns = t + (shape == 2 ? 0 : 3 * MS)};
+            hops[k] =
+                (tsp_hop){.from = k & 1, .to = !(k & 1), .sent_ns = t, .received_ns = t + (shape == 2 ? 0 : 3 * MS)};
             if (shape == 0 && k % 97 == 5)
                 *(k & 2 ? &hops[k].sent_ns : &hops[k].received_ns) = k % 3 ? 0 : TSP_STAMP_MAX;
             if (shape == 1) /* a clock without a battery */

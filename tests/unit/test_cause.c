@@ -5,14 +5,16 @@
 #include "base/random.h"
 #include "causal/causal.h"
 #include "causal/cause.h"
-#include "causal/interval.h"
+#include "causal/twins.h"
+#include "mend/judge.h"
 #include "span_fixture.h"
 
 typedef struct {
     tspi_span_set set;
     tspi_causal causal;
     tspi_evidence evidence;
-    tspi_interval *intervals;
+    tspi_mend_judge judge;
+    uint64_t hops;
     uint64_t causes[TSPI_CAUSES_N];
     uint64_t ids;
 } audit;
@@ -40,9 +42,9 @@ static tsp_status count(void *ctx, const tspi_hop *hops, size_t n, tsp_error *er
     audit *a = ctx;
 
     (void)err;
-    for (size_t k = 0; k < n; k++)
+    for (size_t k = 0; k < n; k++, a->hops++)
         if (tspi_hop_is_violation(&hops[k]))
-            a->causes[tspi_cause_find(&a->evidence, &hops[k], 0, NULL)]++;
+            a->causes[tspi_cause_find(&a->evidence, &hops[k], a->hops, &a->judge.judge)]++;
     return TSP_OK;
 }
 
@@ -50,16 +52,16 @@ static void analyse(audit *a, uint32_t reference_process)
 {
     if (tspi_causal_init(&a->causal, &a->set, NULL, NULL) != TSP_OK ||
         tspi_evidence_init(&a->evidence, &a->causal.join, &a->causal.edges, 100, NULL) != TSP_OK ||
-        tspi_intervals_find(&a->evidence, &a->causal.clocks,
-                            reference_process == TSPI_NONE ? TSPI_NONE : a->set.processes[reference_process].clock,
-                            &a->intervals, NULL) != TSP_OK ||
+        tspi_mend_judge_init(&a->judge, &a->set, &a->causal,
+                             reference_process == TSPI_NONE ? TSPI_NONE : a->set.processes[reference_process].clock, 100,
+                             1, NULL) != TSP_OK ||
         tspi_hops_scan(&a->causal.join, count, a, NULL) != TSP_OK)
         abort();
 }
 
-static const tspi_interval *clock_of(const audit *a, uint32_t process)
+static const tsp_clock_result *clock_of(const audit *a, uint32_t process)
 {
-    return &a->intervals[a->set.processes[process].clock];
+    return &a->judge.mend.answer.clocks[a->set.processes[process].clock];
 }
 
 static uint64_t violations(const audit *a)
@@ -72,7 +74,7 @@ static uint64_t violations(const audit *a)
 
 static void release(audit *a)
 {
-    free(a->intervals);
+    tspi_mend_judge_release(&a->judge);
     tspi_evidence_release(&a->evidence);
     tspi_causal_release(&a->causal);
     tspi_span_set_release(&a->set);
@@ -87,8 +89,8 @@ static bool accused(const audit *a, uint32_t process)
 /* The bounds hold the true offset. */
 static void check_contains(const audit *a, uint32_t process, double offset_ms)
 {
-    const tspi_interval *row = clock_of(a, process);
-    CHECK(!row->contradictory);
+    const tsp_clock_result *row = clock_of(a, process);
+    CHECK(!a->judge.mend.answer.summary.contradictory);
     CHECK(row->lo_ns == TSP_UNBOUNDED_LO || row->lo_ns <= (int64_t)(offset_ms * 1e6));
     CHECK(row->hi_ns == TSP_UNBOUNDED_HI || row->hi_ns >= (int64_t)(offset_ms * 1e6));
 }
@@ -498,7 +500,7 @@ TEST(cause, clocks_that_agree_closely_are_named_as_probably_one)
         span(&a, t, id, other, TSPI_KIND_SERVER, k + there + b, k + there + b + 2);
     }
     analyse(&a, TSPI_NONE);
-    REQUIRE(tspi_intervals_twins(&a.evidence, &twins, &n, NULL) == TSP_OK);
+    REQUIRE(tspi_twins_find(&a.evidence, &twins, &n, NULL) == TSP_OK);
     REQUIRE(n == 1);
     CHECK_INT(twins[0].a, a.set.processes[p].clock);
     CHECK_INT(twins[0].b, a.set.processes[q].clock);

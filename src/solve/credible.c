@@ -1,0 +1,190 @@
+#include "solve/credible.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "solve/constants.h"
+#include "solve/order.h"
+#include "solve/soft.h"
+
+static bool is_hard(const tspi_stored_hop *hop)
+{
+    return !(hop->flags & (TSPI_STORED_SOFT | TSPI_STORED_BOUND));
+}
+
+static bool is_lie(const tspi_stored_hop *hop)
+{
+    return hop->flags & (TSPI_STORED_LATE | TSPI_STORED_CONFLICT);
+}
+
+/* Half a lie is always assumed (Jeffreys' prior): nothing is known to be without. */
+static double rate_of_lies(const tspi_hop_store *hops)
+{
+    size_t hard = 0, lies = 0;
+
+    for (size_t row = 0; row < hops->n; row++) {
+        hard += is_hard(&hops->hops[row]);
+        lies += is_hard(&hops->hops[row]) && is_lie(&hops->hops[row]);
+    }
+    return ((double)lies + 0.5) / ((double)hard + 1);
+}
+
+/* The truthful hard hops of an edge, or of many. */
+typedef struct {
+    double *values; /* residual slacks */
+    size_t n, violated, soft;
+    double quantum;
+} sample;
+
+static void clear(sample *s)
+{
+    s->n = s->violated = s->soft = 0;
+    s->quantum = 0;
+}
+
+static void add(const tspi_fit *fit, size_t row, sample *s)
+{
+    const tspi_stored_hop *hop = &fit->hops->hops[row];
+
+    if (is_lie(hop) || hop->flags & (TSPI_STORED_BOUND | TSPI_STORED_UNCOUNTED))
+        return;
+    if (hop->flags & TSPI_STORED_SOFT) {
+        s->soft++;
+        return;
+    }
+    s->values[s->n++] = fit->u[row];
+    s->violated += tspi_stored_slack(hop) < 0;
+    s->quantum = fmax(s->quantum, hop->quantum);
+}
+
+static void gather(const tspi_fit *fit, const tspi_stored_edge *edge, sample *s)
+{
+    clear(s);
+    for (size_t row = edge->first; row < edge->first + edge->n; row++)
+        add(fit, row, s);
+}
+
+/* The mean way from the low quantile down to what lies below it, against the way up to the median, or half the way to
+ * the high quantile. */
+static bool falls_off_slowly(const sample *s)
+{
+    if (s->n < CREDIBLE_TAIL_LEAST)
+        return false;
+    double median = tspi_median(s->values, s->n), low = tspi_quantile(s->values, s->n, CREDIBLE_TAIL), below = 0;
+    double body = fmax(median - low, (tspi_quantile(s->values, s->n, 1 - CREDIBLE_TAIL) - low) / 2);
+    size_t n = 0;
+    for (size_t k = 0; k < s->n; k++)
+        if (s->values[k] < low) {
+            below += low - s->values[k];
+            n++;
+        }
+    return n && below / (double)n > CREDIBLE_REACH * (body + s->quantum);
+}
+
+/* No more are violated than lie. */
+static bool may_be_lies(const sample *s, double rate)
+{
+    uint32_t n = s->n < UINT32_MAX ? (uint32_t)s->n : UINT32_MAX;
+
+    return s->violated && s->violated <= tspi_soft_quantile(n, rate, SOFT_CHANCE);
+}
+
+/* Waiting stamps explain what is violated. */
+static bool may_be_waits(const sample *s)
+{
+    return s->violated && falls_off_slowly(s);
+}
+
+static bool is_small(const sample *s)
+{
+    return s->n + s->soft < CREDIBLE_LEAST;
+}
+
+/* ---- small edges, pooled by clock ---- */
+
+typedef struct {
+    uint32_t clock, edge;
+    size_t row;
+} pooled;
+
+static int by_clock(const void *a_, const void *b_)
+{
+    const pooled *a = a_, *b = b_;
+
+    if (a->clock != b->clock)
+        return a->clock < b->clock ? -1 : 1;
+    return a->row < b->row ? -1 : a->row > b->row;
+}
+
+/* All that a clock sends on small edges (or receives), together. */
+static void judge_pools(const tspi_fit *fit, pooled *all, size_t n, bool sent, double rate, sample *s, uint8_t *weak)
+{
+    for (size_t k = 0; k < n; k++)
+        all[k].clock = sent ? fit->hops->edges[all[k].edge].from : fit->hops->edges[all[k].edge].to;
+    qsort(all, n, sizeof *all, by_clock);
+    for (size_t first = 0, end; first < n; first = end) {
+        clear(s);
+        for (end = first; end < n && all[end].clock == all[first].clock; end++)
+            add(fit, all[end].row, s);
+        if (s->n < CREDIBLE_TAIL_LEAST || may_be_lies(s, rate) || may_be_waits(s))
+            continue;
+        for (size_t k = first; k < end; k++)
+            weak[all[k].edge] = TSPI_EDGE_SOUND;
+    }
+}
+
+static bool pool_small_edges(const tspi_fit *fit, size_t n, double rate, sample *s, const uint8_t *small, uint8_t *weak)
+{
+    pooled *all = malloc((n + 1) * sizeof *all);
+    size_t filled = 0;
+
+    if (!all)
+        return false;
+    for (size_t e = 0; e < fit->hops->edges_n; e++)
+        for (size_t k = 0; small[e] && k < fit->hops->edges[e].n; k++)
+            all[filled++] = (pooled){0, (uint32_t)e, fit->hops->edges[e].first + k};
+    judge_pools(fit, all, filled, true, rate, s, weak);
+    judge_pools(fit, all, filled, false, rate, s, weak);
+    free(all);
+    return true;
+}
+
+static void flag_hops(tspi_fit *fit, const uint8_t *weak, bool *ret_any)
+{
+    *ret_any = false;
+    for (size_t e = 0; e < fit->hops->edges_n; e++) {
+        const tspi_stored_edge *edge = &fit->hops->edges[e];
+        *ret_any |= weak[e] != TSPI_EDGE_SOUND;
+        for (size_t row = edge->first; row < edge->first + edge->n; row++) {
+            tspi_stored_hop *hop = &fit->hops->hops[row];
+            hop->flags &= (uint16_t)~TSPI_STORED_WEAK;
+            if (weak[e] && is_hard(hop))
+                hop->flags |= TSPI_STORED_WEAK;
+        }
+    }
+}
+
+bool tspi_credible(tspi_fit *fit, uint8_t *ret_weak, bool *ret_any)
+{
+    const tspi_hop_store *hops = fit->hops;
+    double rate = rate_of_lies(hops);
+    size_t small_hops = 0;
+    sample s = {.values = malloc((hops->n + 1) * sizeof *s.values)};
+    uint8_t *small = malloc(hops->edges_n + 1);
+    bool ok = s.values && small;
+
+    for (size_t e = 0; ok && e < hops->edges_n; e++) {
+        gather(fit, &hops->edges[e], &s);
+        small[e] = is_small(&s);
+        ret_weak[e] = small[e] || may_be_waits(&s) ? TSPI_EDGE_VAGUE
+                      : may_be_lies(&s, rate)      ? TSPI_EDGE_WEAK
+                                                   : TSPI_EDGE_SOUND;
+        small_hops += small[e] ? hops->edges[e].n : 0;
+    }
+    ok = ok && pool_small_edges(fit, small_hops, rate, &s, small, ret_weak);
+    if (ok)
+        flag_hops(fit, ret_weak, ret_any);
+    free(s.values);
+    free(small);
+    return ok;
+}
