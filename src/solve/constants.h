@@ -162,6 +162,7 @@
  * uniform and a lognormal and 0.66 for a normal delay, but 0.8 to 1.1 where stamps wait: slacks are then exponential
  * below. The limit lies between. */
 #define CREDIBLE_LEAST 8
+#define CREDIBLE_CHANCE 1e-3 /* that lies alone would violate more */
 #define CREDIBLE_TAIL_LEAST 40
 #define CREDIBLE_TAIL 0.2
 #define CREDIBLE_REACH 0.75

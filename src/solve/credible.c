@@ -32,13 +32,13 @@ static double rate_of_lies(const tspi_hop_store *hops)
 /* The truthful hard hops of an edge, or of many. */
 typedef struct {
     double *values; /* residual slacks */
-    size_t n, violated, soft;
+    size_t n, violated, soft, lies;
     double quantum;
 } sample;
 
 static void clear(sample *s)
 {
-    s->n = s->violated = s->soft = 0;
+    s->n = s->violated = s->soft = s->lies = 0;
     s->quantum = 0;
 }
 
@@ -46,6 +46,7 @@ static void add(const tspi_fit *fit, size_t row, sample *s)
 {
     const tspi_stored_hop *hop = &fit->hops->hops[row];
 
+    s->lies += is_hard(hop) && is_lie(hop) && tspi_stored_slack(hop) < 0;
     if (is_lie(hop) || hop->flags & (TSPI_STORED_BOUND | TSPI_STORED_UNCOUNTED))
         return;
     if (hop->flags & TSPI_STORED_SOFT) {
@@ -86,7 +87,7 @@ static bool may_be_lies(const sample *s, double rate)
 {
     uint32_t n = s->n < UINT32_MAX ? (uint32_t)s->n : UINT32_MAX;
 
-    return s->violated && s->violated <= tspi_soft_quantile(n, rate, SOFT_CHANCE);
+    return s->violated && s->violated <= tspi_soft_quantile(n, rate, CREDIBLE_CHANCE);
 }
 
 /* Waiting stamps explain what is violated. */
@@ -164,26 +165,43 @@ static void flag_hops(tspi_fit *fit, const uint8_t *weak, bool *ret_any)
     }
 }
 
+/* Where most of what is violated are lies, or may be, an edge that only just looks sound is no witness either. */
+static void doubt_all(const size_t *violated, size_t doubtful, size_t edges, uint8_t *weak)
+{
+    size_t sound = 0;
+
+    for (size_t e = 0; e < edges; e++)
+        sound += weak[e] == TSPI_EDGE_SOUND ? violated[e] : 0;
+    for (size_t e = 0; e < edges && doubtful > sound; e++)
+        weak[e] = violated[e] ? TSPI_EDGE_VAGUE : weak[e];
+}
+
 bool tspi_credible(tspi_fit *fit, uint8_t *ret_weak, bool *ret_any)
 {
     const tspi_hop_store *hops = fit->hops;
     double rate = rate_of_lies(hops);
-    size_t small_hops = 0;
+    size_t small_hops = 0, doubtful = 0;
+    size_t *violated = calloc(hops->edges_n + 1, sizeof *violated);
     sample s = {.values = malloc((hops->n + 1) * sizeof *s.values)};
     uint8_t *small = malloc(hops->edges_n + 1);
-    bool ok = s.values && small;
+    bool ok = s.values && small && violated;
 
     for (size_t e = 0; ok && e < hops->edges_n; e++) {
         gather(fit, &hops->edges[e], &s);
         small[e] = is_small(&s);
+        violated[e] = s.violated;
+        doubtful += s.lies + (may_be_waits(&s) || may_be_lies(&s, rate) ? s.violated : 0);
         ret_weak[e] = small[e] || may_be_waits(&s) ? TSPI_EDGE_VAGUE
                       : may_be_lies(&s, rate)      ? TSPI_EDGE_WEAK
                                                    : TSPI_EDGE_SOUND;
         small_hops += small[e] ? hops->edges[e].n : 0;
     }
     ok = ok && pool_small_edges(fit, small_hops, rate, &s, small, ret_weak);
-    if (ok)
+    if (ok) {
+        doubt_all(violated, doubtful, hops->edges_n, ret_weak);
         flag_hops(fit, ret_weak, ret_any);
+    }
+    free(violated);
     free(s.values);
     free(small);
     return ok;
