@@ -22,8 +22,8 @@ struct fault_transport {
     tspi_transport *inner;
     tspi_fault_config config;
     tspi_random random;
-    tspi_due_queue held;  /* of messages */
-    struct lane *lanes;   /* a peer */
+    tspi_due_queue held; /* of messages */
+    struct lane *lanes;  /* a peer */
     uint32_t lanes_n;
     size_t refused_n; /* messages in lanes */
     int64_t retry_ns; /* when to offer them again */

@@ -11,15 +11,44 @@ static uint8_t *room_behind(tspi_msg *msg)
     return (uint8_t *)(msg + 1);
 }
 
+/* Messages come and go by the hundred thousand a second, all of one size but for a few: each thread keeps some. */
+#if !defined(__SANITIZE_ADDRESS__)
+enum { SPARES_MAX = 64 };
+#else
+enum { SPARES_MAX = 0 }; /* a message used after its end shall be seen */
+#endif
+static _Thread_local struct {
+    tspi_msg *first;
+    int n;
+} spares;
+
 static tspi_msg *msg_alloc(size_t cap)
 {
-    tspi_msg *msg = malloc(sizeof *msg + cap);
+    tspi_msg *msg = spares.first;
 
+    cap = cap < FIRST_CAP ? FIRST_CAP : cap;
+    if (cap == FIRST_CAP && msg) {
+        spares.first = msg->next;
+        spares.n--;
+    } else
+        msg = malloc(sizeof *msg + cap);
     if (msg) {
         *msg = (tspi_msg){.cap = cap};
         msg->frame = room_behind(msg);
     }
     return msg;
+}
+
+/* cap stays that of the room behind only while the frame is there. */
+static void block_free(tspi_msg *msg, bool is_plain)
+{
+    if (!is_plain || spares.n >= SPARES_MAX) {
+        free(msg);
+        return;
+    }
+    msg->next = spares.first;
+    spares.first = msg;
+    spares.n++;
 }
 
 static void put_u32(uint8_t *at, uint32_t value)
@@ -40,12 +69,15 @@ static bool reserve(tspi_msg *msg, size_t extra)
     if (msg->len + extra <= msg->cap)
         return true;
     size_t cap = msg->cap * 2 > msg->len + extra ? msg->cap * 2 : msg->len + extra;
-    bool is_behind = msg->frame == room_behind(msg);
-    uint8_t *frame = realloc(is_behind ? NULL : msg->frame, cap);
+    bool is_malloced = msg->frame != room_behind(msg) && !msg->release;
+    uint8_t *frame = realloc(is_malloced ? msg->frame : NULL, cap);
     if (!frame)
         return false;
-    if (is_behind)
+    if (!is_malloced)
         memcpy(frame, msg->frame, msg->len);
+    if (msg->release)
+        msg->release(room_behind(msg));
+    msg->release = NULL;
     msg->frame = frame;
     msg->cap = cap;
     return true;
@@ -67,9 +99,24 @@ void tspi_msg_free(tspi_msg *msg)
 {
     if (!msg)
         return;
-    if (msg->frame != room_behind(msg))
+    if (msg->release)
+        msg->release(room_behind(msg));
+    else if (msg->frame != room_behind(msg))
         free(msg->frame);
-    free(msg);
+    block_free(msg, msg->frame == room_behind(msg) && msg->cap == FIRST_CAP);
+}
+
+tspi_msg *tspi_msg_around(size_t handle_size, void (*release)(void *handle), void **ret_handle)
+{
+    tspi_msg *msg = msg_alloc(handle_size);
+
+    if (!msg)
+        return NULL;
+    *ret_handle = room_behind(msg);
+    msg->frame = NULL;
+    msg->cap = 0; /* it cannot grow where it is */
+    msg->release = release;
+    return msg;
 }
 
 tsp_status tspi_msg_add_header(tspi_msg *msg, const char *name, const void *value, size_t len)

@@ -21,6 +21,8 @@ typedef struct tspi_msg {
     size_t len, cap;
     size_t payload_at;
     struct tspi_msg *next; /* for the queue of whoever owns the message */
+    /* Gives back a frame that belongs to the driver's library, whose handle stands behind the message; NULL: ours. */
+    void (*release)(void *handle);
 } tspi_msg;
 
 enum { TSPI_MSG_MAX_BYTES = 16 * 1024 * 1024 };
@@ -50,6 +52,9 @@ tsp_status tspi_msg_parse(const void *frame, size_t len, tspi_msg **ret_msg, tsp
 /* The same in two steps, for a driver that gets a frame in pieces: a message whose frame of len bytes the caller fills
  * (NULL: no memory, or over the limit), then the check. */
 tspi_msg *tspi_msg_for_frame(size_t len);
+/* A message around a frame that stays where the library has it: the driver puts its handle of handle_size bytes into
+ * *ret_handle, and sets frame and len; then tspi_msg_check. When freed: release(handle). */
+tspi_msg *tspi_msg_around(size_t handle_size, void (*release)(void *handle), void **ret_handle);
 tsp_status tspi_msg_check(tspi_msg *msg, tsp_error *err);
 
 typedef struct tspi_transport tspi_transport;

@@ -32,7 +32,7 @@ struct tspi_virtual_net {
     struct inbox {
         char *name;
         struct virtual_transport *transport; /* NULL = closed, or not open yet */
-    } *inboxes;
+    } * inboxes;
     uint32_t inboxes_n;
 };
 
@@ -230,7 +230,8 @@ static tsp_status virtual_recv(tspi_transport *transport, tspi_msg **ret_msg, ts
     return TSP_OK;
 }
 
-/* Nobody outside of the process announces a message, so the descriptor is always readable: who sleeps on it asks again. */
+/* Nobody outside of the process announces a message, so the descriptor is always readable: who sleeps on it asks again.
+ */
 static int virtual_wait_fd(tspi_transport *transport)
 {
     struct virtual_transport *t = (struct virtual_transport *)transport;

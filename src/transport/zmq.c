@@ -168,20 +168,34 @@ static tsp_status zmq_transport_send(tspi_transport *transport, uint32_t peer, t
     return fail(err, "cannot send");
 }
 
+static void release_received(void *in)
+{
+    zmq_msg_close(in);
+}
+
 static tsp_status zmq_transport_recv(tspi_transport *transport, tspi_msg **ret_msg, tsp_error *err)
 {
     struct zmq_transport *t = (struct zmq_transport *)transport;
-    zmq_msg_t in;
+    void *in;
+    tspi_msg *msg = tspi_msg_around(sizeof(zmq_msg_t), release_received, &in);
 
-    zmq_msg_init(&in);
-    if (zmq_msg_recv(&in, t->inbox, ZMQ_DONTWAIT) < 0) {
-        zmq_msg_close(&in);
-        if (zmq_errno() == EAGAIN || zmq_errno() == EINTR)
-            return TSP_EAGAIN;
-        return fail(err, "cannot receive");
+    if (!msg)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message");
+    zmq_msg_init(in);
+    if (zmq_msg_recv(in, t->inbox, ZMQ_DONTWAIT) < 0) {
+        int number = zmq_errno();
+        tspi_msg_free(msg);
+        return number == EAGAIN || number == EINTR
+                   ? TSP_EAGAIN
+                   : tsp_error_set(err, TSP_EIO, "ZeroMQ: cannot receive: %s", zmq_strerror(number));
     }
-    tsp_status rc = tspi_msg_parse(zmq_msg_data(&in), zmq_msg_size(&in), ret_msg, err);
-    zmq_msg_close(&in);
+    msg->frame = zmq_msg_data(in);
+    msg->len = zmq_msg_size(in);
+    tsp_status rc = tspi_msg_check(msg, err);
+    if (rc == TSP_OK)
+        *ret_msg = msg;
+    else
+        tspi_msg_free(msg);
     return rc;
 }
 
