@@ -1,5 +1,6 @@
 #include "transport/transport.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,8 +54,8 @@ static void block_free(tspi_msg *msg, bool is_plain)
 
 static void put_u32(uint8_t *at, uint32_t value)
 {
-    for (int k = 0; k < 4; k++)
-        at[k] = (uint8_t)(value >> 8 * k);
+    value = htole32(value);
+    memcpy(at, &value, sizeof value);
 }
 
 static uint32_t get_u32(const uint8_t *at)

@@ -33,7 +33,7 @@ struct hop_way {
     _Atomic bool stop;
     int64_t *delays_ns; /* while it measures */
     _Atomic size_t delays_n;
-    double rates[HOP_FLOOD_BLOCKS];
+    double rates[HOP_FLOOD_BLOCKS], cpu_ns[HOP_FLOOD_BLOCKS]; /* of each flood: messages a second, ns a message */
 };
 
 /* A messaging system to measure. */
