@@ -19,6 +19,8 @@ enum { LISTEN_MS = 45000 };
 enum { LINGER_MS = 2000, FLUSH_MS = 50, LEAVE_MS = 1000, PURGE_MS = 200 };
 /* How long a question to a broker that seems gone may take. */
 enum { LAST_WORD_MS = 500 };
+/* Records from this size on are not copied. */
+enum { ZERO_COPY_BYTES = 8 * 1024 };
 enum { KEY_BYTES = 8, NAME_MAX_BYTES = 250 };
 /* Delivery reports are looked at this often: while messages are out, and otherwise. */
 static const int64_t report_every_ns = 5 * TSP_NS_PER_MS, idle_every_ns = 200 * TSP_NS_PER_MS;
@@ -517,7 +519,13 @@ static rd_kafka_headers_t *make_headers(const tspi_msg *msg)
     return headers;
 }
 
-/* The record's bytes stay where they are, in the message, which the delivery report frees. */
+/* A large record's bytes stay where they are, in the message, which the delivery report frees; a small one's are
+ * copied, which costs less than to keep the message until then. */
+static bool is_copied(const tspi_msg *msg)
+{
+    return msg->len < ZERO_COPY_BYTES;
+}
+
 static rd_kafka_resp_err_t produce(struct kafka_transport *t, const struct peer *peer, tspi_msg *msg)
 {
     uint8_t key[KEY_BYTES];
@@ -529,10 +537,11 @@ static rd_kafka_resp_err_t produce(struct kafka_transport *t, const struct peer 
         return RD_KAFKA_RESP_ERR__INVALID_ARG;
     for (int k = 0; k < KEY_BYTES; k++)
         key[k] = (uint8_t)(msg->key >> 8 * (KEY_BYTES - 1 - k));
-    rd_kafka_resp_err_t got = rd_kafka_producev(t->producer, RD_KAFKA_V_RKT(peer->topic),
-                                                RD_KAFKA_V_PARTITION(peer->partition), RD_KAFKA_V_MSGFLAGS(0),
-                                                RD_KAFKA_V_KEY(key, sizeof key), RD_KAFKA_V_VALUE((void *)payload, len),
-                                                RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(msg), RD_KAFKA_V_END);
+    rd_kafka_resp_err_t got =
+        rd_kafka_producev(t->producer, RD_KAFKA_V_RKT(peer->topic), RD_KAFKA_V_PARTITION(peer->partition),
+                          RD_KAFKA_V_MSGFLAGS(is_copied(msg) ? RD_KAFKA_MSG_F_COPY : 0),
+                          RD_KAFKA_V_KEY(key, sizeof key), RD_KAFKA_V_VALUE((void *)payload, len),
+                          RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(is_copied(msg) ? NULL : msg), RD_KAFKA_V_END);
     if (got)
         rd_kafka_headers_destroy(headers);
     return got;
@@ -555,6 +564,8 @@ static tsp_status kafka_send(tspi_transport *transport, uint32_t peer, tspi_msg 
     if (got)
         return tsp_error_set(err, TSP_EIO, "Kafka: cannot send %zu bytes: %s", msg->len, rd_kafka_err2str(got));
     t->out++;
+    if (is_copied(msg))
+        tspi_msg_free(msg);
     return TSP_OK;
 }
 
