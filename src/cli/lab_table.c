@@ -305,6 +305,10 @@ void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE 
     for (size_t k = 0; k < result->gaps_n; k++)
         fprintf(out, "GAP in %s: %s. The block was left out and repeated.\n", result->gaps[k].block,
                 result->gaps[k].why);
+    if (result->simulation_s > 0)
+        fprintf(out, "Simulated %.0f s in %.2f s, %.0f times as fast as they pass (%.2f s of the processor).\n",
+                result->simulated_s, result->simulation_s, result->simulated_s / result->simulation_s,
+                result->simulation_cpu_s);
     fprintf(out, "\nReport: %s/report.html   Figures: %s/summary.json   Traces: %s/*/otlp   (%.0f s)\n", result->folder,
             result->folder, result->folder, result->seconds);
 }

@@ -52,6 +52,13 @@ struct experiment {
     uint32_t throughput_done;
 };
 
+static int64_t processor_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
+}
+
 static int64_t monotonic_ns(void)
 {
     struct timespec now;
@@ -346,6 +353,7 @@ static tsp_status run_block(struct experiment *x, tsp_error *err)
     tspi_block block = block_of(x, planned);
     tspi_block_result done = {0};
 
+    int64_t cpu_begun_ns = processor_ns();
     x->block_begun_ns = monotonic_ns();
     x->block_requests = x->progress.requests;
     x->block_tokens = x->progress.tokens;
@@ -354,6 +362,11 @@ static tsp_status run_block(struct experiment *x, tsp_error *err)
     if (rc != TSP_OK)
         return rc;
     x->result->foreign += done.foreign;
+    if (x->options->runner->is_virtual) {
+        x->result->simulated_s += 1e-9 * (double)done.elapsed_ns;
+        x->result->simulation_s += 1e-9 * (double)(monotonic_ns() - x->block_begun_ns);
+        x->result->simulation_cpu_s += 1e-9 * (double)(processor_ns() - cpu_begun_ns);
+    }
     if (run) {
         run->requests += done.requests;
         run->tokens += done.tokens;

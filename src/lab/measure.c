@@ -236,17 +236,18 @@ static void digest_all(const struct outputs *outputs, uint32_t prompts_n, char r
     ret_hex[64] = '\0';
 }
 
-static tsp_status read_requests(const uint8_t (*reference)[32], uint32_t prompts_n, const tspi_buf *text,
-                                int64_t *latency_ns, int64_t *ttft_ns, struct outputs *outputs, size_t *ret_n,
-                                tsp_error *err)
+static tsp_status read_requests(const uint8_t (*reference)[32], uint32_t prompts_n, tspi_buf *text, int64_t *latency_ns,
+                                int64_t *ttft_ns, struct outputs *outputs, size_t *ret_n, tsp_error *err)
 {
     size_t n = 0;
 
     for (size_t at = 0; at < text->len;) {
-        const char *line = (const char *)text->data + at, *end = memchr(line, '\n', text->len - at);
+        char *line = (char *)text->data + at, *end = memchr(line, '\n', text->len - at);
         uint32_t request, prompt, tokens;
         char hex[65] = "";
         uint8_t digest[32];
+        if (end)
+            *end = '\0'; /* sscanf looks for the end of its string, each time */
         if (!end ||
             sscanf(line,
                    "{\"request\":%" SCNu32 ",\"prompt\":%" SCNu32 ",\"tokens\":%" SCNu32 ",\"latency_ns\":%" SCNd64
@@ -256,7 +257,7 @@ static tsp_status read_requests(const uint8_t (*reference)[32], uint32_t prompts
             return tsp_error_at(err, TSP_EPARSE, at, "requests.jsonl: byte %zu: no request", at);
         compare_output(reference, prompt, digest, outputs);
         n++;
-        at = (size_t)(end - (const char *)text->data) + 1;
+        at = (size_t)(end - (char *)text->data) + 1;
     }
     *ret_n = n;
     return TSP_OK;
@@ -304,6 +305,9 @@ tsp_status tspi_measure_requests(const uint8_t (*reference)[32], uint32_t prompt
 static tspi_interval share_below(const tspi_edge_result *base, size_t n, tsp_status *rc)
 {
     tspi_clusters clusters = {0};
+
+    if (!n || n == base->hops) /* the same in every slice of time */
+        return tspi_wilson(n, base->hops, 1);
     int64_t *all = malloc(base->hops * sizeof *all), *below = malloc((n + 1) * sizeof *below);
 
     if (!all || !below) {

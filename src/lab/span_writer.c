@@ -9,46 +9,93 @@
 /* A line holds about this much, so that the resource's text is a small part and a reader's line is not huge. */
 enum { LINE_BYTES = 64 * 1024 };
 
-static void put_decimal(tspi_buf *buf, int64_t value)
+/* More bytes than all of a span's fixed text, numbers and ids, in the trace or in the truth; attributes' texts come on
+ * top. */
+enum { SPAN_BYTES = 1024, ATTRIBUTE_BYTES = 96 };
+
+/* Writing goes straight into room that was made beforehand: a simulated node writes a million spans a second. */
+#define PUT(at, text) put_bytes(at, text, sizeof(text) - 1)
+
+static inline uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t len)
 {
-    char digits[24];
-    size_t at = sizeof digits;
+    memcpy(at, bytes, len);
+    return at + len;
+}
+
+static uint8_t *put_decimal(uint8_t *at, int64_t value)
+{
+    uint8_t digits[24];
+    size_t first = sizeof digits;
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 
     do
-        digits[--at] = (char)('0' + rest % 10);
+        digits[--first] = (uint8_t)('0' + rest % 10);
     while (rest /= 10);
     if (value < 0)
-        digits[--at] = '-';
-    tspi_buf_append(buf, digits + at, sizeof digits - at);
+        digits[--first] = '-';
+    return put_bytes(at, digits + first, sizeof digits - first);
 }
 
-static void put_id(tspi_buf *buf, uint64_t id)
+static uint8_t *put_id(uint8_t *at, uint64_t id)
 {
-    uint8_t bytes[8];
-    char text[16];
+    static const char hex[] = "0123456789abcdef";
 
-    for (int k = 0; k < 8; k++)
-        bytes[k] = (uint8_t)(id >> (56 - 8 * k));
-    tspi_hex_write(bytes, 8, text);
-    tspi_buf_append(buf, text, sizeof text);
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *at++ = (uint8_t)hex[id >> shift & 15];
+    return at;
 }
 
-static void put_attribute(tspi_buf *buf, const tspi_span_attribute *attribute)
+static bool is_plain(const char *text, size_t len)
 {
-    tspi_buf_puts(buf, "{\"key\":\"");
-    tspi_buf_puts(buf, attribute->key);
-    if (attribute->text) {
-        tspi_buf_puts(buf, "\",\"value\":{\"stringValue\":");
-        tspi_buf_json_string(buf, attribute->text, strlen(attribute->text));
-        tspi_buf_puts(buf, "}}");
-    } else if (attribute->is_real)
-        tspi_buf_printf(buf, "\",\"value\":{\"doubleValue\":%.9g}}", attribute->real);
-    else {
-        tspi_buf_puts(buf, "\",\"value\":{\"intValue\":\"");
-        put_decimal(buf, attribute->integer);
-        tspi_buf_puts(buf, "\"}}");
+    for (size_t k = 0; k < len; k++)
+        if ((uint8_t)text[k] < 0x20 || (uint8_t)text[k] >= 0x7f || text[k] == '"' || text[k] == '\\')
+            return false;
+    return true;
+}
+
+/* A JSON string. at: the end of buf, which has room for more; returns its new end, or NULL when memory is exhausted. */
+static uint8_t *put_text(tspi_buf *buf, uint8_t *at, const char *text, size_t more)
+{
+    size_t len = strlen(text);
+
+    if (is_plain(text, len)) {
+        buf->len = (size_t)(at - buf->data);
+        if (buf->cap - buf->len < len + more && !tspi_buf_reserve(buf, len + more))
+            return NULL;
+        at = buf->data + buf->len;
+        *at++ = '"';
+        at = put_bytes(at, text, len);
+        *at++ = '"';
+        return at;
     }
+    buf->len = (size_t)(at - buf->data);
+    tspi_buf_json_string(buf, text, len);
+    return tspi_buf_reserve(buf, more) ? buf->data + buf->len : NULL;
+}
+
+/* Likewise; more: room that the rest of the span needs. */
+static uint8_t *put_attribute(tspi_buf *buf, uint8_t *at, const tspi_span_attribute *attribute, size_t more)
+{
+    at = PUT(at, "{\"key\":");
+    at = put_text(buf, at, attribute->key, more + ATTRIBUTE_BYTES);
+    if (at && attribute->text) {
+        at = PUT(at, ",\"value\":{\"stringValue\":");
+        at = put_text(buf, at, attribute->text, more + ATTRIBUTE_BYTES);
+        return at ? PUT(at, "}}") : NULL;
+    }
+    if (at && attribute->is_real) {
+        char number[40];
+        int len = snprintf(number, sizeof number, "%.9g", attribute->real);
+        at = PUT(at, ",\"value\":{\"doubleValue\":");
+        at = put_bytes(at, number, (size_t)len);
+        return PUT(at, "}}");
+    }
+    if (at) {
+        at = PUT(at, ",\"value\":{\"intValue\":\"");
+        at = put_decimal(at, attribute->integer);
+        at = PUT(at, "\"}}");
+    }
+    return at;
 }
 
 tsp_status tspi_span_writer_init(tspi_span_writer *writer, const char *const (*resource)[2], size_t n, tsp_error *err)
@@ -59,7 +106,11 @@ tsp_status tspi_span_writer_init(tspi_span_writer *writer, const char *const (*r
         tspi_span_attribute attribute = {.key = resource[k][0], .text = resource[k][1]};
         if (k)
             tspi_buf_putc(&writer->head, ',');
-        put_attribute(&writer->head, &attribute);
+        if (!tspi_buf_reserve(&writer->head, SPAN_BYTES))
+            break;
+        uint8_t *at = put_attribute(&writer->head, writer->head.data + writer->head.len, &attribute, SPAN_BYTES);
+        if (at)
+            writer->head.len = (size_t)(at - writer->head.data);
     }
     tspi_buf_puts(&writer->head, "]},\"scopeSpans\":[{\"scope\":{\"name\":\"truespan.lab\",\"version\":\"" TSP_VERSION
                                  "\"},\"spans\":[");
@@ -87,60 +138,107 @@ tsp_status tspi_span_writer_open(tspi_span_writer *writer, const char *folder, c
 
 static void put_truth(tspi_buf *truth, const tspi_lab_span *span)
 {
-    tspi_buf_puts(truth, "{\"span_id\":\"");
-    put_id(truth, span->span_id);
-    tspi_buf_puts(truth, "\",\"start\":\"");
-    put_decimal(truth, span->start.true_ns);
-    tspi_buf_puts(truth, "\",\"end\":\"");
-    put_decimal(truth, span->end.true_ns);
-    tspi_buf_puts(truth, "\",\"start_offset_ns\":");
-    put_decimal(truth, span->start.local_ns - span->start.true_ns - span->start.late_ns);
+    if (!tspi_buf_reserve(truth, SPAN_BYTES))
+        return;
+    uint8_t *at = truth->data + truth->len;
+    at = PUT(at, "{\"span_id\":\"");
+    at = put_id(at, span->span_id);
+    at = PUT(at, "\",\"start\":\"");
+    at = put_decimal(at, span->start.true_ns);
+    at = PUT(at, "\",\"end\":\"");
+    at = put_decimal(at, span->end.true_ns);
+    at = PUT(at, "\",\"start_offset_ns\":");
+    at = put_decimal(at, span->start.local_ns - span->start.true_ns - span->start.late_ns);
     if (span->start.late_ns) {
-        tspi_buf_puts(truth, ",\"start_late_ns\":");
-        put_decimal(truth, span->start.late_ns);
+        at = PUT(at, ",\"start_late_ns\":");
+        at = put_decimal(at, span->start.late_ns);
     }
-    tspi_buf_puts(truth, "}\n");
+    at = PUT(at, "}\n");
+    truth->len = (size_t)(at - truth->data);
+}
+
+static uint8_t *put_ids(uint8_t *at, const tspi_lab_span *span)
+{
+    char trace_id[32];
+
+    tspi_hex_write(span->trace_id, 16, trace_id);
+    at = PUT(at, "{\"traceId\":\"");
+    at = put_bytes(at, trace_id, sizeof trace_id);
+    at = PUT(at, "\",\"spanId\":\"");
+    at = put_id(at, span->span_id);
+    if (!span->parent_id)
+        return PUT(at, "\",\"flags\":257");
+    at = PUT(at, "\",\"parentSpanId\":\"");
+    at = put_id(at, span->parent_id);
+    /* flags: W3C sampled, "is_remote is known", and whether the parent is remote (trace.proto, SpanFlags) */
+    return span->parent_is_remote ? PUT(at, "\",\"flags\":769") : PUT(at, "\",\"flags\":257");
+}
+
+static uint8_t *put_links(tspi_buf *out, uint8_t *at, const tspi_lab_span *span)
+{
+    char trace_id[32];
+
+    at = PUT(at, ",\"links\":[");
+    for (uint32_t k = 0; k < span->links_n; k++) {
+        out->len = (size_t)(at - out->data);
+        if (!tspi_buf_reserve(out, SPAN_BYTES))
+            return NULL;
+        at = out->data + out->len;
+        tspi_hex_write(span->links[k].trace_id, 16, trace_id);
+        if (k)
+            *at++ = ',';
+        at = PUT(at, "{\"traceId\":\"");
+        at = put_bytes(at, trace_id, sizeof trace_id);
+        at = PUT(at, "\",\"spanId\":\"");
+        at = put_id(at, span->links[k].span_id);
+        at = PUT(at, "\"}");
+    }
+    return PUT(at, "]");
+}
+
+/* Returns the new end of out, or NULL when memory is exhausted. */
+static uint8_t *put_span(tspi_buf *out, uint8_t *at, const tspi_lab_span *span)
+{
+    at = put_ids(at, span);
+    at = PUT(at, ",\"name\":");
+    at = put_text(out, at, span->name, SPAN_BYTES);
+    if (!at)
+        return NULL;
+    at = PUT(at, ",\"kind\":");
+    at = put_decimal(at, span->kind);
+    at = PUT(at, ",\"startTimeUnixNano\":\"");
+    at = put_decimal(at, span->start.local_ns);
+    at = PUT(at, "\",\"endTimeUnixNano\":\"");
+    at = put_decimal(at, span->end.local_ns);
+    at = PUT(at, "\",\"attributes\":[");
+    for (uint32_t k = 0; k < span->attributes_n && at; k++) {
+        if (k)
+            *at++ = ',';
+        at = put_attribute(out, at, &span->attributes[k], SPAN_BYTES);
+    }
+    if (at)
+        *at++ = ']';
+    if (at && span->links_n)
+        at = put_links(out, at, span);
+    return at ? PUT(at, ",\"status\":{}}") : NULL;
 }
 
 tsp_status tspi_span_writer_add(tspi_span_writer *writer, const tspi_lab_span *span, tsp_error *err)
 {
     tspi_buf *out = &writer->spans;
-    char trace_id[32];
 
+    writer->written++;
+    if (writer->spans_fd < 0)
+        return TSP_OK;
     if (!out->len)
         tspi_buf_append(out, writer->head.data, writer->head.len);
     else
         tspi_buf_putc(out, ',');
-    tspi_hex_write(span->trace_id, 16, trace_id);
-    tspi_buf_puts(out, "{\"traceId\":\"");
-    tspi_buf_append(out, trace_id, sizeof trace_id);
-    tspi_buf_puts(out, "\",\"spanId\":\"");
-    put_id(out, span->span_id);
-    if (span->parent_id) {
-        tspi_buf_puts(out, "\",\"parentSpanId\":\"");
-        put_id(out, span->parent_id);
-        /* flags: W3C sampled, "is_remote is known", and whether the parent is remote (trace.proto, SpanFlags) */
-        tspi_buf_puts(out, span->parent_is_remote ? "\",\"flags\":769" : "\",\"flags\":257");
-    } else
-        tspi_buf_puts(out, "\",\"flags\":257");
-    tspi_buf_puts(out, ",\"name\":");
-    tspi_buf_json_string(out, span->name, strlen(span->name));
-    tspi_buf_puts(out, ",\"kind\":");
-    put_decimal(out, span->kind);
-    tspi_buf_puts(out, ",\"startTimeUnixNano\":\"");
-    put_decimal(out, span->start.local_ns);
-    tspi_buf_puts(out, "\",\"endTimeUnixNano\":\"");
-    put_decimal(out, span->end.local_ns);
-    tspi_buf_puts(out, "\",\"attributes\":[");
-    for (uint32_t k = 0; k < span->attributes_n; k++) {
-        if (k)
-            tspi_buf_putc(out, ',');
-        put_attribute(out, &span->attributes[k]);
-    }
-    tspi_buf_puts(out, "],\"status\":{}}");
-    if (writer->truth_fd >= 0)
-        put_truth(&writer->truth, span);
-    writer->written++;
+    uint8_t *at = tspi_buf_reserve(out, SPAN_BYTES) ? put_span(out, out->data + out->len, span) : NULL;
+    if (!at)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for spans");
+    out->len = (size_t)(at - out->data);
+    put_truth(&writer->truth, span);
     return out->len >= LINE_BYTES ? tspi_span_writer_flush(writer, err) : TSP_OK;
 }
 

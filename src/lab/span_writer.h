@@ -20,6 +20,11 @@ typedef struct {
 
 typedef struct {
     uint8_t trace_id[16];
+    uint64_t span_id;
+} tspi_span_link;
+
+typedef struct {
+    uint8_t trace_id[16];
     uint64_t span_id, parent_id;
     bool parent_is_remote;
     const char *name; /* borrowed */
@@ -27,6 +32,8 @@ typedef struct {
     tspi_stamp start, end;
     tspi_span_attribute attributes[TSPI_SPAN_ATTRIBUTES_MAX];
     uint32_t attributes_n;
+    const tspi_span_link *links; /* borrowed: spans of other traces that are causes of this one */
+    uint32_t links_n;
 } tspi_lab_span;
 
 static inline void tspi_lab_span_text(tspi_lab_span *span, const char *key, const char *text)
@@ -47,7 +54,7 @@ static inline void tspi_lab_span_real(tspi_lab_span *span, const char *key, doub
 
 typedef struct {
     tspi_buf head, spans, truth; /* head: everything of a line before its first span */
-    int spans_fd, truth_fd;      /* -1: formatted, then dropped */
+    int spans_fd, truth_fd;      /* -1: what is added is counted and dropped */
     char path[4096];
     uint64_t written; /* spans since open */
 } tspi_span_writer;

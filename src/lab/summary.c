@@ -178,7 +178,10 @@ void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, ts
     put_text(out, "nodes_note", result->how);
     tspi_buf_puts(out, ",\n  ");
     put_text(out, "outputs_note", result->outputs_note);
-    tspi_buf_printf(out, ",\n  \"seconds\": %.3f,\n  \"runs\": [\n", result->seconds);
+    tspi_buf_printf(out,
+                    ",\n  \"seconds\": %.3f,\n  \"simulated_s\": %.3f,\n  \"simulation_s\": %.3f,\n  "
+                    "\"simulation_cpu_s\": %.3f,\n  \"runs\": [\n",
+                    result->seconds, result->simulated_s, result->simulation_s, result->simulation_cpu_s);
     for (size_t k = 0; k < result->runs_n; k++) {
         put_run(out, &result->runs[k]);
         tspi_buf_puts(out, k + 1 < result->runs_n ? ",\n" : "\n");
