@@ -111,11 +111,11 @@ typedef struct {
     size_t gaps_n;
     tspi_left_out left_out[TSPI_LEFT_OUT_MAX];
     size_t left_out_n;
-    tspi_ratio all_skews;             /* throughput with skew over without, all rows pooled; ratio 0 = not measured */
-    double seconds;                   /* of the whole experiment */
-    double simulated_s, simulation_s; /* in virtual time: how long its blocks were, and how long that took, on the wall
-                                                                   and of the processor; 0 = real time */
-    char outputs_note[160];           /* why outputs were not compared; "" = they were */
+    tspi_ratio all_skews; /* throughput with skew over without, all rows pooled; ratio 0 = not measured */
+    double seconds;       /* of the whole experiment */
+    double simulated_s;   /* in virtual time: how long its blocks were; 0 = real time */
+    double simulation_s, simulation_cpu_s; /* how long that took, on the wall and of the processor */
+    char outputs_note[160];                /* why outputs were not compared; "" = they were */
 } tspi_lab_result;
 
 void tspi_run_result_release(tspi_run_result *run);
