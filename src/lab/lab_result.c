@@ -49,14 +49,41 @@ const tspi_run_result *tspi_lab_baseline(const tspi_lab_result *result, const ch
     return found;
 }
 
-int64_t tspi_edge_find(const tspi_run_result *run, const tspi_edge_result *like, size_t hint)
+static int by_ends(const tspi_edge_result *a, const tspi_edge_result *b)
 {
-    for (size_t k = 0; k < run->edges_n; k++) {
-        size_t row = (hint + k) % run->edges_n;
-        if (!strcmp(run->edges[row].from, like->from) && !strcmp(run->edges[row].to, like->to))
-            return (int64_t)row;
+    int from = strcmp(a->from, b->from);
+    return from ? from : strcmp(a->to, b->to);
+}
+
+static int by_row(const void *a, const void *b, void *edges)
+{
+    return by_ends((const tspi_edge_result *)edges + *(const uint32_t *)a,
+                   (const tspi_edge_result *)edges + *(const uint32_t *)b);
+}
+
+uint32_t *tspi_edge_index_new(const tspi_run_result *run)
+{
+    uint32_t *index = malloc((run->edges_n + 1) * sizeof *index);
+
+    for (size_t k = 0; index && k < run->edges_n; k++)
+        index[k] = (uint32_t)k;
+    if (index && run->edges_n)
+        qsort_r(index, run->edges_n, sizeof *index, by_row, run->edges);
+    return index;
+}
+
+int64_t tspi_edge_find(const tspi_run_result *run, const uint32_t *index, const tspi_edge_result *like)
+{
+    size_t lo = 0, hi = run->edges_n;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (by_ends(&run->edges[index[mid]], like) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
-    return -1;
+    return lo < run->edges_n && !by_ends(&run->edges[index[lo]], like) ? (int64_t)index[lo] : -1;
 }
 
 int tspi_run_agrees(const tspi_run_result *run)

@@ -124,9 +124,12 @@ void tspi_lab_result_release(tspi_lab_result *result);
 /* The run without skew that is no null run, of the same transport; NULL when there is none. */
 const tspi_run_result *tspi_lab_baseline(const tspi_lab_result *result, const char *transport);
 
-/* The row of run's edges with the ends of like, or -1. hint: where to look first, such as one behind the row found
- * before; two runs of one pipeline have their edges in much the same order. */
-int64_t tspi_edge_find(const tspi_run_result *run, const tspi_edge_result *like, size_t hint);
+/* The rows of a run's edges in the order of their names, to find those of another run among them. Owned by the caller
+ * (free); NULL: out of memory. */
+uint32_t *tspi_edge_index_new(const tspi_run_result *run);
+
+/* The row of run's edges with the ends of like, or -1. */
+int64_t tspi_edge_find(const tspi_run_result *run, const uint32_t *index, const tspi_edge_result *like);
 
 /* Whether the measured and the predicted rate agree: their 95 % intervals overlap. 1 yes, 0 no, -1 nothing predicted.
  */

@@ -66,6 +66,18 @@ static tsp_status open_writer(tspi_node *node, tsp_error *err)
     return tspi_span_writer_init(&node->spans, resource, sizeof resource / sizeof *resource, err);
 }
 
+/* The names of the spans that a node makes all the time. */
+static bool make_names(tspi_node *node)
+{
+    const tspi_stage_spec *stage = node->stage;
+
+    snprintf(node->process_name, sizeof node->process_name, "process %s", stage->name);
+    node->send_names = calloc(stage->to_n + 1, sizeof *node->send_names);
+    for (uint32_t e = 0; node->send_names && e < stage->to_n; e++)
+        snprintf(node->send_names[e], sizeof *node->send_names, "send %s", node->spec->stages[stage->to[e]].name);
+    return node->send_names != NULL;
+}
+
 tsp_status tspi_node_init(tspi_node *node, const tspi_spec *spec, uint32_t stage, uint32_t worker, tspi_world *world,
                           tsp_error *err)
 {
@@ -79,7 +91,8 @@ tsp_status tspi_node_init(tspi_node *node, const tspi_spec *spec, uint32_t stage
     node->random = tspi_random_split(&root, node->name, 0);
     tspi_model_clock_init(&node->clock, &(tspi_clock_model){0}, world->wall_ns(world));
     node->state = calloc(1, node->ops->state_size ? node->ops->state_size : 1);
-    tsp_status rc = node->state ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory for a node");
+    tsp_status rc =
+        node->state && make_names(node) ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory for a node");
     if (rc == TSP_OK)
         rc = open_writer(node, err);
     if (rc == TSP_OK)
@@ -98,7 +111,9 @@ void tspi_node_release(tspi_node *node)
     if (node->state && node->ops->release)
         node->ops->release(node);
     free(node->state);
+    free(node->send_names);
     node->state = NULL;
+    node->send_names = NULL;
     tspi_engine_close(node->engine);
     node->engine = NULL;
     tspi_span_writer_release(&node->spans);
@@ -120,6 +135,7 @@ tsp_status tspi_node_begin(tspi_node *node, const tspi_block *block, tsp_error *
         model.seed += node->worker;
     }
     tspi_model_clock_init(&node->clock, &model, node->world->wall_ns(node->world));
+    node->spans.opens_late = node->world->many_nodes;
     tsp_status rc = tspi_span_writer_open(&node->spans, block->folder, node->name, err);
     if (rc == TSP_OK && node->ops->begin)
         rc = node->ops->begin(node, err);
@@ -171,7 +187,6 @@ tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err
     tspi_stamp received = tspi_node_stamp(node);
     tspi_incoming incoming = {.span = {.kind = TSPI_KIND_CONSUMER, .start = received}};
     tspi_trace_context context;
-    char name[64];
     size_t len, header_len;
     const uint8_t *payload = tspi_msg_payload(take_msg, &len);
     const char *traceparent = tspi_msg_header(take_msg, "traceparent", &header_len);
@@ -187,12 +202,11 @@ tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err
         rc = TSP_OK;
         goto out;
     }
-    snprintf(name, sizeof name, "process %s", node->stage->name);
     memcpy(incoming.span.trace_id, context.trace_id, sizeof context.trace_id);
     incoming.span.parent_id = context.span_id;
     incoming.span.parent_is_remote = true;
     incoming.span.span_id = tspi_random_u64(&node->random) | 1;
-    incoming.span.name = name;
+    incoming.span.name = node->process_name;
     messaging_attributes(node, &incoming.span, node->stage->name, "process", &incoming.head);
     incoming.body = payload + TSPI_LAB_HEAD_BYTES;
     incoming.len = len - TSPI_LAB_HEAD_BYTES;
@@ -293,17 +307,16 @@ static void write_late(tspi_lab_span *span, int64_t late_ns)
 
 /* The send stamp is the PRODUCER span's start, taken before the message leaves; its end is when the transport has it.
  */
-static tsp_status send_to(tspi_node *node, const tspi_lab_span *parent, uint32_t stage, const tspi_lab_head *head,
+static tsp_status send_to(tspi_node *node, const tspi_lab_span *parent, uint32_t edge, const tspi_lab_head *head,
                           const void *body, size_t len, tsp_error *err)
 {
+    uint32_t stage = node->stage->to[edge];
     const tspi_stage_spec *to = &node->spec->stages[stage];
     tspi_lab_span span;
-    char name[64];
     uint32_t worker =
         to->role == TSPI_ROLE_GATEWAY ? head->origin : (uint32_t)(tspi_hash_mix(tspi_lab_key(head)) % to->workers);
 
-    snprintf(name, sizeof name, "send %s", to->name);
-    tspi_node_span_begin(node, parent, name, TSPI_KIND_PRODUCER, &span);
+    tspi_node_span_begin(node, parent, node->send_names[edge], TSPI_KIND_PRODUCER, &span);
     messaging_attributes(node, &span, to->name, "send", head);
     tspi_msg *msg = build(head, &span, body, len);
     if (!msg)
@@ -320,7 +333,7 @@ tsp_status tspi_node_send(tspi_node *node, const tspi_lab_span *parent, const ts
                           size_t len, tsp_error *err)
 {
     for (uint32_t e = 0; e < node->stage->to_n; e++) {
-        tsp_status rc = send_to(node, parent, node->stage->to[e], head, body, len, err);
+        tsp_status rc = send_to(node, parent, e, head, body, len, err);
         if (rc != TSP_OK)
             return rc;
     }

@@ -117,23 +117,37 @@ tsp_status tspi_span_writer_init(tspi_span_writer *writer, const char *const (*r
     return tspi_buf_ok(&writer->head) ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory for a span writer");
 }
 
-static tsp_status open_append(tspi_span_writer *writer, const char *folder, const char *kind, const char *node,
-                              int *ret_fd, tsp_error *err)
+static tsp_status open_file(const char *path, int *ret_fd, tsp_error *err)
 {
-    if ((size_t)snprintf(writer->path, sizeof writer->path, "%s/%s/%s.jsonl", folder, kind, node) >=
-        sizeof writer->path)
+    *ret_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    return *ret_fd < 0 ? tsp_error_sys(err, errno, "cannot open '%s'", path) : TSP_OK;
+}
+
+static tsp_status close_file(const char *path, int *fd, tsp_error *err)
+{
+    int failed = *fd >= 0 ? close(*fd) : 0;
+
+    *fd = -1;
+    return failed ? tsp_error_sys(err, errno, "cannot write '%s'", path) : TSP_OK;
+}
+
+static tsp_status open_append(tspi_span_writer *writer, const char *folder, const char *kind, const char *node,
+                              char path[4096], int *ret_fd, tsp_error *err)
+{
+    if ((size_t)snprintf(path, 4096, "%s/%s/%s.jsonl", folder, kind, node) >= 4096)
         return tsp_error_set(err, TSP_EINVAL, "path too long: '%s'", folder);
-    *ret_fd = open(writer->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    return *ret_fd < 0 ? tsp_error_sys(err, errno, "cannot open '%s'", writer->path) : TSP_OK;
+    tsp_status rc = open_file(path, ret_fd, err);
+    return rc == TSP_OK && writer->opens_late ? close_file(path, ret_fd, err) : rc;
 }
 
 tsp_status tspi_span_writer_open(tspi_span_writer *writer, const char *folder, const char *node, tsp_error *err)
 {
     writer->written = 0;
+    writer->path[0][0] = writer->path[1][0] = '\0';
     if (!folder || !*folder)
         return TSP_OK;
-    tsp_status rc = open_append(writer, folder, "truth", node, &writer->truth_fd, err);
-    return rc == TSP_OK ? open_append(writer, folder, "otlp", node, &writer->spans_fd, err) : rc;
+    tsp_status rc = open_append(writer, folder, "truth", node, writer->path[1], &writer->truth_fd, err);
+    return rc == TSP_OK ? open_append(writer, folder, "otlp", node, writer->path[0], &writer->spans_fd, err) : rc;
 }
 
 static void put_truth(tspi_buf *truth, const tspi_lab_span *span)
@@ -228,7 +242,7 @@ tsp_status tspi_span_writer_add(tspi_span_writer *writer, const tspi_lab_span *s
     tspi_buf *out = &writer->spans;
 
     writer->written++;
-    if (writer->spans_fd < 0)
+    if (!writer->path[0][0])
         return TSP_OK;
     if (!out->len)
         tspi_buf_append(out, writer->head.data, writer->head.len);
@@ -242,30 +256,48 @@ tsp_status tspi_span_writer_add(tspi_span_writer *writer, const tspi_lab_span *s
     return out->len >= LINE_BYTES ? tspi_span_writer_flush(writer, err) : TSP_OK;
 }
 
-static tsp_status write_out(tspi_span_writer *writer, int fd, tspi_buf *buf, tsp_error *err)
+static tsp_status write_all(int fd, const char *path, const tspi_buf *buf, tsp_error *err)
 {
     size_t done = 0;
 
-    if (!tspi_buf_ok(buf))
-        return tsp_error_set(err, TSP_ENOMEM, "out of memory for spans");
-    while (fd >= 0 && done < buf->len) {
+    while (done < buf->len) {
         ssize_t n = write(fd, buf->data + done, buf->len - done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return tsp_error_sys(err, errno, "cannot write '%s'", writer->path);
+            return tsp_error_sys(err, errno, "cannot write '%s'", path);
         done += (size_t)n;
     }
-    tspi_buf_clear(buf);
     return TSP_OK;
+}
+
+static tsp_status write_out(tspi_span_writer *writer, int *fd, const char *path, tspi_buf *buf, tsp_error *err)
+{
+    tsp_status rc = TSP_OK;
+
+    if (!tspi_buf_ok(buf))
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for spans");
+    if (!*path || !buf->len)
+        return TSP_OK;
+    if (writer->opens_late)
+        rc = open_file(path, fd, err);
+    if (rc == TSP_OK)
+        rc = write_all(*fd, path, buf, err);
+    if (writer->opens_late) {
+        tsp_status closed = close_file(path, fd, rc == TSP_OK ? err : NULL);
+        rc = rc == TSP_OK ? closed : rc;
+    }
+    if (rc == TSP_OK)
+        tspi_buf_clear(buf);
+    return rc;
 }
 
 tsp_status tspi_span_writer_flush(tspi_span_writer *writer, tsp_error *err)
 {
     if (writer->spans.len)
         tspi_buf_puts(&writer->spans, "]}]}]}\n");
-    tsp_status rc = write_out(writer, writer->spans_fd, &writer->spans, err);
-    return rc == TSP_OK ? write_out(writer, writer->truth_fd, &writer->truth, err) : rc;
+    tsp_status rc = write_out(writer, &writer->spans_fd, writer->path[0], &writer->spans, err);
+    return rc == TSP_OK ? write_out(writer, &writer->truth_fd, writer->path[1], &writer->truth, err) : rc;
 }
 
 tsp_status tspi_span_writer_close(tspi_span_writer *writer, tsp_error *err)
@@ -274,10 +306,12 @@ tsp_status tspi_span_writer_close(tspi_span_writer *writer, tsp_error *err)
     int *fds[] = {&writer->spans_fd, &writer->truth_fd};
 
     for (int k = 0; k < 2; k++) {
-        if (*fds[k] >= 0 && close(*fds[k]) != 0 && rc == TSP_OK)
-            rc = tsp_error_sys(err, errno, "cannot write '%s'", writer->path);
-        *fds[k] = -1;
+        tsp_status closed = close_file(writer->path[k], fds[k], rc == TSP_OK ? err : NULL);
+        rc = rc == TSP_OK ? closed : rc;
     }
+    tspi_buf_clear(&writer->spans);
+    tspi_buf_clear(&writer->truth);
+    writer->path[0][0] = writer->path[1][0] = '\0';
     return rc;
 }
 

@@ -55,8 +55,10 @@ static inline void tspi_lab_span_real(tspi_lab_span *span, const char *key, doub
 typedef struct {
     tspi_buf head, spans, truth; /* head: everything of a line before its first span */
     int spans_fd, truth_fd;      /* -1: what is added is counted and dropped */
-    char path[4096];
-    uint64_t written; /* spans since open */
+    bool opens_late; /* set before open: files are opened to be written and closed again, for one process of many nodes
+                      */
+    char path[2][4096]; /* of the spans and of the truth; "" = nowhere */
+    uint64_t written;   /* spans since open */
 } tspi_span_writer;
 
 /* resource: n pairs of key and value, written with every line; borrowed for the call. */

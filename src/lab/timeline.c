@@ -152,6 +152,7 @@ struct base {
     struct base_hop *hops;
     size_t n;
     const tspi_run_result *run;
+    uint32_t *index; /* of the run's edges */
 };
 
 static int by_place(const void *a, const void *b)
@@ -175,7 +176,8 @@ static tsp_status open_base(const tspi_spec *spec, const tspi_run_result *baseli
         return TSP_OK;
     base->n = baseline->hops;
     base->hops = malloc((base->n + 1) * sizeof *base->hops);
-    if (!base->hops)
+    base->index = tspi_edge_index_new(baseline);
+    if (!base->hops || !base->index)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a prediction");
     for (size_t k = 0; k < base->n; k++) {
         const tspi_hop_truth *truth = &baseline->truth[k];
@@ -306,7 +308,7 @@ static tsp_status measure_truth(const struct stretch *stretch, tspi_timeline_poi
 static bool predict_edge(const struct base *base, const tspi_run_result *run, const struct stretch *stretch,
                          size_t first, size_t end, bool load_changes, double sums[3], tsp_status *rc)
 {
-    int64_t edge = tspi_edge_find(base->run, &run->edges[stretch->hops[first].edge], stretch->hops[first].edge);
+    int64_t edge = tspi_edge_find(base->run, base->index, &run->edges[stretch->hops[first].edge]);
     struct base_hop key = {(uint32_t)edge, load_changes ? stretch->number : 0, INT64_MIN, 0};
     double sum = 0, weight = (double)(end - first);
 
@@ -405,5 +407,6 @@ tsp_status tspi_timeline_measure(const tspi_spec *spec, const tspi_run_result *b
         rc = measure_stretch(spec, &base, run, run->truth + first, end - first, (uint32_t)number, stretch_ns, err);
     }
     free(base.hops);
+    free(base.index);
     return rc;
 }

@@ -127,6 +127,7 @@ static tsp_status make_node(tspi_sim_world *world, uint32_t stage, uint32_t work
                  .monotonic_ns = world_monotonic_ns,
                  .send = world_send,
                  .messaging_system = "virtual",
+                 .many_nodes = true,
                  .open_engine = world_open_engine,
                  .late_ns = world->spec->sim.late_stamps > 0 ? world_late_ns : NULL},
         .world = world,

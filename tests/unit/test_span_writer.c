@@ -235,6 +235,7 @@ TEST(span_writer, a_full_disk_is_an_error)
     tspi_random_seed(&random, seed);
     CHECK_STATUS(tspi_span_writer_init(&writer, NULL, 0, &err), TSP_OK, &err);
     writer.spans_fd = open("/dev/full", O_WRONLY);
+    snprintf(writer.path[0], sizeof writer.path[0], "/dev/full");
     if (writer.spans_fd < 0) {
         tspi_span_writer_release(&writer);
         SKIP("no /dev/full");

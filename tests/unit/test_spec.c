@@ -107,7 +107,7 @@ static void draw_stages(tspi_random *random, tspi_spec *spec)
     static const char *const odd_names[] = {"true", "null", "0x1f", "1e9", "no", "a-b", "x_", "12"};
 
     for (uint32_t k = 0; k < spec->stages_n; k++)
-        spec->stages[k].workers = draw_count(random, 1, TSPI_WORKERS_MAX);
+        spec->stages[k].workers = draw_count(random, 1, 64);
     /* A relay between inference and postprocess, and perhaps one that mirrors to nobody. */
     uint32_t relays = (uint32_t)tspi_random_below(random, 3);
     spec->stages = realloc(spec->stages, (spec->stages_n + 2) * sizeof *spec->stages);
@@ -447,7 +447,7 @@ TEST(spec, bad_specs_are_refused_by_line_and_key)
         {"stages:\n  - name: \"-\"\n    role: gateway\n  - name: sink\n", "line 2", "stages[0].name"},
         {"stages:\n  - role: gateway\n  - name: sink\n", "line 2", "stages[0]"},
         {"stages:\n  - name: g\n    role: king\n  - name: sink\n", "line 3", "stages[0].role"},
-        {"stages:\n  - name: gateway\n    workers: 65\n  - name: sink\n", "line 3", "stages[0].workers"},
+        {"stages:\n  - name: gateway\n    workers: 100001\n  - name: sink\n", "line 3", "stages[0].workers"},
         {"stages:\n  - name: gateway\n  - name: sink\n    to: [gateway]\n", "line 2", "stages[0]"},
         {STAGES "load: {rate: fast}\n", "line 8", "rate"},
         /* two inference stages */
