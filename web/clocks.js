@@ -9,6 +9,7 @@ function sortedClocks(audit) {
 
 function clockFacts(clock) {
   if (clock.reference) return "its time counts as true";
+  if (clock.lo_ns === null && clock.hi_ns === null) return clock.offset_ns ? `about ${signedDuration(clock.offset_ns)}, bounded by nothing` : "bounded by nothing";
   if (clock.offset_ns === null) return `offset unknown, between ${bound(clock.lo_ns)} and ${bound(clock.hi_ns)}`;
   return `${signedDuration(clock.offset_ns)}, between ${bound(clock.lo_ns)} and ${bound(clock.hi_ns)}` +
     (clock.drift_ppb !== null && Math.abs(clock.drift_ppb) >= 5 ? `, drifting ${drift(clock.drift_ppb)}` : "");
@@ -60,7 +61,7 @@ function drawClock(svg, width, clock, audit, time) {
   svg.append("rect").attr("x", left).attr("y", top).attr("width", width - left - right).attr("height", height - top - bottom).style("fill", "var(--panel)").style("opacity", 0.6);
   for (const piece of pieces(points)) {
     const wide = piece.length > 1 ? piece : [piece[0], { ...piece[0], at: piece[0].at + busy / 300 }];
-    svg.append("path").datum(wide).attr("class", "band").attr("d", d3.area().x((p) => x(p.at)).y0((p) => py(p.lo, -1)).y1((p) => py(p.hi, 1)));
+    svg.append("path").datum(wide).attr("class", "band").attr("d", d3.area().defined((p) => p.lo !== null || p.hi !== null).x((p) => x(p.at)).y0((p) => py(p.lo, -1)).y1((p) => py(p.hi, 1)));
     svg.append("path").datum(wide.filter((p) => p.offset !== null)).attr("class", "line").attr("d", d3.line().x((p) => x(p.at)).y((p) => y(p.offset / unit)));
   }
   svg.append("line").attr("class", "zero").attr("x1", left).attr("x2", width - right).attr("y1", y(0)).attr("y2", y(0));

@@ -93,15 +93,26 @@ function drawGraph(svg, width, audit, graph, onEdge) {
     if (edge.violations || edges.length <= 10) labels.push({ edge, path });
   }
   for (const node of nodes) drawNode(svg, node, width, height, many);
-  for (const { edge, path } of labels.slice(-12)) drawEdgeLabel(svg, edge, path, width);
+  /* What is violated speaks first; a label without room is left out, hovering says the same. */
+  const taken = nodes.map((node) => [node.x - 58, node.y - (node.y < height / 2 ? 42 : 12), node.x + 58, node.y + (node.y < height / 2 ? 12 : 50)]);
+  for (const { edge, path } of labels.slice(-12).reverse()) drawEdgeLabel(svg, edge, path, width, taken);
   return height;
 }
 
-function drawEdgeLabel(svg, edge, path, width) {
+/* Room for a label; false where one is already. */
+function claim(taken, box) {
+  if (taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) return false;
+  taken.push(box);
+  return true;
+}
+
+function drawEdgeLabel(svg, edge, path, width, taken) {
   if (width < 560 && !edge.violations) return;
-  const lines = edge.violations ? [`${count(edge.violations)} of ${count(edge.hops)}`, `worst ${duration(edge.worst_ns)}`] : [`${count(edge.hops)} hops`, `margin ${duration(edge.margin_ns)}`];
+  const lines = edge.violations ? [`${count(edge.violations)} of ${count(edge.hops)}`, `worst ${duration(edge.worst_ns)}`] : [plural(edge.hops, "hop"), `margin ${duration(edge.margin_ns)}`];
   /* Beside the line, on the side to which it bends. */
   const [u, v] = path.side, x = path.mid[0] + u * 11, y = path.mid[1] + v * 18 + (Math.abs(u) > 0.5 ? -3 : v > 0 ? 0 : -10);
+  const wide = Math.max(...lines.map((line) => line.length)) * 7, from = u > 0.5 ? x : u < -0.5 ? x - wide : x - wide / 2;
+  if (!claim(taken, [from - 2, y - 12, from + wide + 2, y + 18])) return;
   const text = svg.append("text").attr("class", edge.violations ? "bad-text halo" : "halo").style("pointer-events", "none")
     .attr("text-anchor", u > 0.5 ? "start" : u < -0.5 ? "end" : "middle");
   lines.forEach((line, k) => text.append("tspan").attr("x", x).attr("y", y + 14 * k).text(line));

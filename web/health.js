@@ -51,6 +51,48 @@ function drawHealth(svg, width, rows) {
   return height;
 }
 
+/* Rates over time beside those that the clock's true offset predicts, which a lab knows. */
+function drawTimeline(svg, width, rows) {
+  const height = 220, left = 58, right = 10, top = 14, bottom = 44, origin = rows[0].at;
+  const points = rows.map((p) => ({ ...p, t: since(p.at, origin) })), last = points[points.length - 1].t || 1e9, [unit, name] = unitFor(last);
+  const x = d3.scaleLinear([0, last], [left, width - right]), most = Math.max(0.02, d3.max(points, (p) => Math.max(p.negative_rate_hi || 0, p.predicted_rate || 0)));
+  const y = d3.scaleLinear([0, Math.min(1, most * 1.06)], [height - bottom, top]), known = points.filter((p) => p.negative_rate !== null);
+
+  axisLeft(svg, y, left, 4, (v) => `${tick(100 * v)}\u00a0%`, width - left - right);
+  svg.append("path").datum(known).attr("class", "band").attr("d", d3.area().x((p) => x(p.t)).y0((p) => y(p.negative_rate_lo)).y1((p) => y(p.negative_rate_hi)));
+  svg.append("path").datum(known).attr("class", "line").attr("d", d3.line().x((p) => x(p.t)).y((p) => y(p.negative_rate)));
+  svg.append("path").datum(points.filter((p) => p.predicted_rate !== null)).attr("class", "truth").attr("d", d3.line().x((p) => x(p.t)).y((p) => y(p.predicted_rate)));
+  axisBottom(svg, d3.scaleLinear([0, last / unit], [left, width - right]), height - bottom, width < 500 ? 4 : 8, (v) => `${tick(v)}\u00a0${name}`);
+  axisTitle(svg, `after ${instant(origin)}`, (left + width - right) / 2, height - 6);
+  return height;
+}
+
+function timelineTable(rows) {
+  return makeTable({
+    caption: "Figures over time, and what the clock's true offset predicts.",
+    rows,
+    columns: [
+      { label: "at", text: true, value: (p) => p.at, show: (p) => instant(p.at) },
+      { label: "hops", value: (p) => p.hops, show: (p) => count(p.hops) },
+      { label: "negative", value: (p) => p.negative_spans, show: (p) => count(p.negative_spans), bad: (p) => p.negative_spans > 0 },
+      { label: "rate", value: (p) => p.negative_rate, show: (p) => percent(p.negative_rate) },
+      { label: "95 %", value: (p) => p.negative_rate_lo, show: (p) => interval(p.negative_rate_lo, p.negative_rate_hi) },
+      { label: "predicted", value: (p) => p.predicted_rate, show: (p) => percent(p.predicted_rate) },
+      { label: "true offset", value: (p) => p.true_offset_ns, show: (p) => signedDuration(p.true_offset_ns) },
+      { label: "median delay", value: (p) => p.hop_p50_ns, show: (p) => duration(p.hop_p50_ns) },
+    ],
+  });
+}
+
+function timelineParts(run) {
+  const rows = (run && run.timeline) || [], words = (run && run.what_happened) || [];
+  return [
+    words.map((line) => el("p", null, named(line))),
+    rows.length > 1 ? makeFigure({ label: "Rate of negative spans over time, measured and predicted", draw: (svg, width) => drawTimeline(svg, width, rows), table: timelineTable(rows),
+      legend: haveD3 && legendOf([[legendLine("line"), "negative spans, measured"], [legendBox("band"), "95\u00a0% interval"], [legendLine("truth"), "predicted from the clock's true offset"]]) }) : null,
+  ];
+}
+
 function healthSection(audit) {
   const rows = audit.healthRows, legend = haveD3 && legendOf([
     [(svg) => svg.append("rect").attr("x", 1).attr("y", 2).attr("width", 26).attr("height", 8).style("fill", "var(--cool-wash)"), "healthy: no violation in the window"],
@@ -62,5 +104,6 @@ function healthSection(audit) {
     el("p", { class: "note" }, "causality_health over a rolling window, of the stamps as they are. It falls back to healthy when a clock drifts back inside what the hops hide: that does not mean that the clock is right."),
     rows.length ? makeFigure({ label: "causality_health over time", legend, draw: (svg, width) => drawHealth(svg, width, rows), table: healthTable(rows) })
       : el("p", { class: "note" }, "There are no hops between clocks."),
+    timelineParts(audit.runRow),
   ];
 }

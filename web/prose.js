@@ -74,5 +74,5 @@ function tilesOf(audit) {
     tile("violations once corrected", count(fix.left.total), fix.clocks_moved.length ? `${plural(fix.clocks_moved.length, "clock")} and ${plural(fix.spans_moved, "span")} moved` : "nothing moved", fix.left.total ? "bad" : "good"),
     tile("clocks proven wrong", `${count(wrong.length)} of ${count(audit.clockRows.length)}`, wrong.length ? clip(wrong.map((c) => c.clock).join(", "), 48) : "none", wrong.length ? "bad" : "good"),
     tile("worst hop", worst ? duration(worst) : "\u2013", worst ? "received before it was sent" : "no hop is negative", worst ? "bad" : ""),
-    tile("causality_health", audit.healthRows.length ? (unhealthy ? "unhealthy" : "healthy") : "\u2013", audit.healthRows.length ? `in ${count(unhealthy)} of ${plural(audit.healthRows.length, "window")}` : "no hops", unhealthy ? "bad" : "good"));
+    tile("causality_health", audit.healthRows.length ? (unhealthy ? "unhealthy" : "healthy") : "\u2013", audit.healthRows.length ? (unhealthy ? `in ${count(unhealthy)} of ${plural(audit.healthRows.length, "window")}` : `in all of ${plural(audit.healthRows.length, "window")}`) : "no hops", unhealthy ? "bad" : "good"));
 }

@@ -140,7 +140,7 @@ class Waterfall {
     this.at = -1;
     this.bad = trace.pairs.filter((pair) => pair.flags & pairFlag.violated);
     this.heading.replaceChildren("Trace ", el("span", { class: "id" }, info.id), `: ${plural(info.spans, "span")}` + (info.shown < info.spans ? `, ${count(info.shown)} of them in this file` : "") +
-      `; ${plural(info.violations, "violation")} as stamped, ${info.left ? count(info.left) : "none"} once corrected.`);
+      (info.violations ? `; ${plural(info.violations, "violation")} as stamped, ${info.left ? count(info.left) : "none"} once corrected.` : "; no violation."));
     this.next.disabled = !this.bad.length;
     this.detail.textContent = "Point at a span or a line. Ctrl and the wheel zoom, dragging moves; double click zooms in.";
     this.tables.replaceChildren(this.bad.length ? behind(`Offending pairs of this trace (${count(this.bad.length)}), as a table`, pairsTable(this.store, trace, (pair) => this.go(pair))) : "");
