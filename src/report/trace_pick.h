@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
     tspi_picked_trace *traces; /* owned; worst first */
     size_t traces_n;
-    size_t total; /* traces of the input that have a span */
+    size_t total;     /* traces of the input that have a span */
     uint32_t *order;  /* owned; a row a trace of the set: 1 + place in traces, 0 = not picked */
     uint8_t *wanted;  /* owned; a flag a span of the set; NULL = every span of the picked traces */
     tspi_pair *pairs; /* owned; by trace */
