@@ -91,15 +91,6 @@ static void show_progress(void *ctx, const tspi_experiment_progress *progress)
     fflush(stderr);
 }
 
-/* Whether requests came at every point. */
-static bool all_have_spans(const tspi_lab_result *result)
-{
-    for (size_t k = 0; k < result->runs_n; k++)
-        if (!result->runs[k].spans)
-            return false;
-    return true;
-}
-
 static tsp_status write_results(const tspi_spec *spec, const tspi_lab_result *result, tspi_buf *json, tsp_error *err)
 {
     char path[4200];
@@ -109,8 +100,13 @@ static tsp_status write_results(const tspi_spec *spec, const tspi_lab_result *re
     tsp_status rc = tspi_buf_ok(json) ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
     if (rc == TSP_OK)
         rc = tspi_file_replace(path, json->data, json->len, err);
-    if (rc == TSP_OK && all_have_spans(result)) /* else there is nothing to draw */
+    if (rc == TSP_OK) {
+        if (isatty(STDERR_FILENO))
+            fputs("drawing the report ...", stderr);
         rc = report_write_run(result->folder, err);
+        if (isatty(STDERR_FILENO))
+            fputs("\r\033[K", stderr);
+    }
     return rc;
 }
 

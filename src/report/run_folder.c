@@ -1,6 +1,7 @@
 #include "report/run_folder.h"
 
-#include <errno.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,10 +33,17 @@ bool tspi_is_run_point(const char *path)
 
 bool tspi_run_folder_has(const tspi_run_folder *folder, const tspi_run_point *point)
 {
-    char name[300];
+    char path[4800];
+    struct stat st;
+    bool found = false;
 
-    snprintf(name, sizeof name, "%s/otlp", point->folder);
-    return is_there(folder->path, name, S_IFDIR);
+    snprintf(path, sizeof path, "%s/%s/otlp", folder->path, point->folder);
+    DIR *otlp = opendir(path);
+    for (struct dirent *entry; otlp && !found && (entry = readdir(otlp));)
+        found = fstatat(dirfd(otlp), entry->d_name, &st, 0) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+    if (otlp)
+        closedir(otlp);
+    return found;
 }
 
 /* A string that fits; false else. */

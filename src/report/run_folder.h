@@ -34,7 +34,7 @@ bool tspi_is_run_point(const char *path);
 tsp_status tspi_run_folder_read(const char *path, tspi_run_folder *ret_folder, tsp_error *err);
 void tspi_run_folder_release(tspi_run_folder *folder);
 
-/* Whether a point's traces are still there. */
+/* Whether a point has traces: its folder is still there, and a span was written. */
 bool tspi_run_folder_has(const tspi_run_folder *folder, const tspi_run_point *point);
 
 /* Appends [{"transport": T, "baseline": FOLDER, "points": [{"skew_ns", "rate", "lo", "hi"}, ...]}, ...]: for each

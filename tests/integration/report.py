@@ -287,6 +287,20 @@ def refusals(tap):
         tap.check(not os.path.exists(out), args, "a file was left")
 
 
+def without_spans(tap):
+    """Points to which no request came are left out; the sweep is shown all the same."""
+    folder = path("hollow")
+    subprocess.run(["cp", "-r", make_run(), folder], check=True)
+    points = sorted(name for name in os.listdir(folder) if os.path.isdir(os.path.join(folder, name)))
+    for left, emptied in ((len(points) - 1, points[:1]), (0, points)):
+        for name in emptied:
+            for otlp in os.listdir(os.path.join(folder, name, "otlp")):
+                path(os.path.join("hollow", name, "otlp", otlp), b"")
+        run("report", folder, "-o", path("hollow.html"))
+        page = read_page(path("hollow.html"))
+        tap.equal((len(page.data["labs"]), len(page.data["audits"])), (1, left), "sweeps and points")
+
+
 def by_check(tap):
     """check --html leaves the page that report makes."""
     file = os.path.join(TRACES, "hotel-12.jaeger.json")
@@ -302,7 +316,7 @@ def by_check(tap):
 def main():
     print(f"# seed {SEED}")
     tap = Tap()
-    for test in (samples, of_a_run, traces_of_a_run, budget, tracks, hostile, random_cuts, refusals, by_check):
+    for test in (samples, of_a_run, traces_of_a_run, budget, tracks, hostile, random_cuts, refusals, without_spans, by_check):
         tap.run(test.__doc__.splitlines()[0], test)
     HOME.cleanup()
     tap.done()
