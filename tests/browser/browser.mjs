@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 const { chromium } = await import(process.env.PLAYWRIGHT);
 
-export const truespan = process.argv[2];
+export const truespan = resolve(process.argv[2]);
 export const home = mkdtempSync(join(tmpdir(), "browser-test-"));
 
 /* Run truespan; 0 and 1 are answers, 2 is a failure. */
@@ -16,7 +16,7 @@ export function run(...args) {
     return execFileSync(truespan, args, { cwd: home, maxBuffer: 1 << 30, stdio: ["ignore", "pipe", "pipe"] }).toString();
   } catch (problem) {
     if (problem.status === 1) return problem.stdout.toString();
-    throw new Error(`truespan ${args.join(" ")}: ${problem.stderr}`);
+    throw new Error(`truespan ${args.join(" ")}: ${problem.stderr || problem.message}`);
   }
 }
 export const answer = (...args) => JSON.parse(run(...args));
