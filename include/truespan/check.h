@@ -35,6 +35,7 @@ typedef enum { TSP_CHECK_SOLVE_AUTO, TSP_CHECK_SOLVE_ALWAYS, TSP_CHECK_SOLVE_NEV
  * trace          id of a trace to keep as a tree; NULL = none
  * window         spans to hold at once: when there are more, traces not heard of for half as many are put aside in a
  *                file ($TMPDIR, else /var/tmp); 0 = as many as half of the memory that the process may use
+ * worst_trace    without trace: keep the trace of the worst example as a tree, where it is held
  * keep_going     leave out what cannot be read and count it
  * threads        0 = one a core; the result does not depend on it */
 typedef struct {
@@ -50,6 +51,7 @@ typedef struct {
     unsigned threads;
     bool keep_going;
     tsp_check_solve solve;
+    bool worst_trace;
 } tsp_check_options;
 
 typedef enum {

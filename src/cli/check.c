@@ -10,7 +10,7 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 
-static bool json, keep_going;
+static bool json, keep_going, ascii;
 static const char *format, *clock_key, *reference, *trace, *html, *solve = "auto";
 static double max_drift_ppm = 100;
 static uint64_t examples = 5, edges_shown = 12, jobs, window;
@@ -40,13 +40,15 @@ static const struct option_spec options[] = {
     {"trace", 't', OPTION_STRING, &trace, "ID", "show one trace as a tree, with the offending pairs marked", NULL,
      NULL},
     {"html", 0, OPTION_FILE, &html, "FILE", "write a page that shows it, too, as `truespan report` does", NULL, NULL},
+    {"ascii", 0, OPTION_FLAG, &ascii, NULL, "draw offsets and bars in ASCII, also where the locale has UTF-8", NULL,
+     NULL},
     {"window", 0, OPTION_COUNT, &window, "N",
      "hold N spans at once; when there are more, traces not heard of for N/2 spans are put aside in a file ($TMPDIR, "
      "else /var/tmp); by default as many as half of the memory holds",
      NULL, NULL},
     {"keep-going", 0, OPTION_FLAG, &keep_going, NULL, "read past what is broken and say what was left out", NULL, NULL},
-    {"edges", 0, OPTION_COUNT, &edges_shown, "N", "how many edges the table shows, the worst first; 0 = all", NULL,
-     NULL},
+    {"edges", 0, OPTION_COUNT, &edges_shown, "N", "how many edges and clocks the tables show, the worst first; 0 = all",
+     NULL, NULL},
     {"jobs", 'j', OPTION_COUNT, &jobs, "N", "threads; 0 = one a core; the answer does not depend on it", NULL, NULL},
     {0},
 };
@@ -66,6 +68,9 @@ static const struct command_spec spec = {
         "written after the fact), instrumentation (a contradiction on one clock) or unknown. A clock is never blamed "
         "for "
         "what one clock alone shows, for answers alone, or for fewer than eight hops.\n\n"
+        "Where the clocks were solved, each has a line with its offset over time. On a terminal the worst trace is "
+        "drawn "
+        "as bars of time, too, the time by which a stamp is off hatched.\n\n"
         "Clocks are told apart by the machine's best name; --clock-key chooses another. The answer says which was "
         "used.",
     .examples =
@@ -232,17 +237,23 @@ static void print_advice(const tsp_check *check, FILE *out)
 
 static void print_answer(const tsp_check *check)
 {
+    const check_screen screen = {.columns = terminal_draws() ? terminal_columns() : 0,
+                                 .utf8 = !ascii && terminal_speaks_utf8(),
+                                 .colour = terminal_wants_colour()};
+
     if (json) {
         check_print_json(check, stdout);
         return;
     }
     if (trace) {
-        check_print_tree(check, trace, terminal_wants_colour(), stdout);
+        check_print_tree(check, trace, &screen, stdout);
         return;
     }
     print_input(check, stdout);
     print_violations(check, stdout);
     print_edges(check, stdout);
+    check_print_clocks(check, edges_shown, screen.utf8, stdout);
+    check_print_worst(check, &screen, stdout);
     if (examples_given)
         print_examples(check, stdout);
     print_advice(check, stdout);
@@ -305,6 +316,7 @@ static int run(int argc, char **argv)
                                 .window = (size_t)window,
                                 .threads = (unsigned)jobs,
                                 .keep_going = keep_going,
+                                .worst_trace = !json && terminal_draws(),
                                 .solve = !strcmp(solve, "always")  ? TSP_CHECK_SOLVE_ALWAYS
                                          : !strcmp(solve, "never") ? TSP_CHECK_SOLVE_NEVER
                                                                    : TSP_CHECK_SOLVE_AUTO};

@@ -84,6 +84,7 @@ static void clocks(tspi_buf *buf, const tsp_check *check)
     size_t n;
     const tsp_check_clock *rows = tsp_check_clocks(check, &n);
 
+    tspi_buf_printf(buf, "\"solved\": %s,\n ", tsp_check_totals_of(check)->solved ? "true" : "false");
     tspi_buf_puts(buf, "\"clocks\": [");
     for (size_t k = 0; k < n; k++) {
         tspi_buf_puts(buf, k ? ",\n  {\"clock\": " : "\n  {\"clock\": ");

@@ -317,6 +317,16 @@ static void audit_release(tspi_audit *a)
     tspi_span_set_release(&a->set);
 }
 
+/* The trace to keep as a tree, or NULL. What has been put aside in windows is not there to be shown. */
+static const char *tree_of(const tspi_audit *a)
+{
+    if (a->options->trace)
+        return a->options->trace;
+    if (!a->options->worst_trace || !a->check->examples_n || tspi_windows_report_of(a->windows).windows)
+        return NULL;
+    return a->check->examples[0].trace_id;
+}
+
 tsp_status tsp_check_run(const tsp_check_options *options, tsp_check **ret_check, tsp_error *err)
 {
     tspi_audit a = {.options = options,
@@ -334,8 +344,8 @@ tsp_status tsp_check_run(const tsp_check_options *options, tsp_check **ret_check
         return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted");
     }
     if ((rc = read_input(&a, err)) == TSP_OK && (rc = analyse(&a, err)) == TSP_OK && (rc = fill(&a, err)) == TSP_OK &&
-        options->trace)
-        rc = tspi_audit_tree(&a, options->trace, err);
+        tree_of(&a))
+        rc = tspi_audit_tree(&a, tree_of(&a), err);
     audit_release(&a);
     if (rc != TSP_OK) {
         tsp_check_free(a.check);

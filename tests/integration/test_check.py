@@ -2,7 +2,7 @@
 """`truespan check` as a stranger uses it: exit codes, keys, messages, the same answer from every way in. TAP.
 
 usage: test_check.py TRUESPAN DATA_FOLDER"""
-import gzip, json, os, subprocess, sys, tempfile
+import fcntl, gzip, json, os, pty, struct, subprocess, sys, tempfile, termios
 
 truespan, data = sys.argv[1:3]
 traces = os.path.join(data, "traces")
@@ -47,7 +47,7 @@ for name in sorted(os.listdir(sample("invalid"))):
 
 # What a program reads: exactly these keys.
 said = json.loads(run("check", "--json", skew)[1])
-test("keys", list(said) == ["input", "violations", "causes", "edges", "clocks", "examples"],
+test("keys", list(said) == ["input", "violations", "causes", "edges", "solved", "clocks", "examples"],
      list(said["input"]) == ["files", "bytes", "spans", "traces", "clocks", "hops"],
      list(said["violations"]) == ["total", "hard", "soft", "same_clock", "negative_duration", "token_order"],
      list(said["causes"]) == ["clock", "step", "late_stamp", "instrumentation", "unknown"],
@@ -133,6 +133,58 @@ test("no examples wanted", said["examples"] == [])
 said = json.loads(run("check", "--json", "--examples", "1000", sample("hotel-12.jaeger.json"))[1])
 by = [e["by_ns"] for e in said["examples"]]
 test("all examples, the worst first", by == sorted(by, reverse=True), len(by) == said["violations"]["total"])
+
+
+def on_terminal(*args, locale="C.UTF-8", columns=140, env=None):
+    """What a terminal of so many columns is sent; lines without their ends."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    child = subprocess.Popen([truespan, "check"] + list(args), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+                             env=dict(os.environ, TERM="xterm", LC_ALL=locale, **(env or {})))
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # how a terminal says that its other side is closed
+            break
+        if not piece:
+            break
+        said += piece
+    os.close(ours)
+    child.wait()
+    return said.decode().replace("\r\n", "\n")
+
+
+hotel = ["--clock-key", "ip/24", sample("hotel-12.jaeger.json")]
+rc, out, err = run("check", *hotel, env={"LC_ALL": "C.UTF-8"})
+clocks = out[out.index("\nClocks\n"):].splitlines()[3:5]
+test("clocks with their offset over time", clocks[0].split()[:2] == ["10.0.2.0/24", "proven"],
+     clocks[1].split()[:2] == ["10.0.1.0/24", "reference"], all("\u2584" * 24 in c for c in clocks))
+test("no waterfall without a terminal", "worst trace" not in out, "\033" not in out)
+rc, out, err = run("check", "--ascii", *hotel, env={"LC_ALL": "C.UTF-8"})
+test("--ascii", out.isascii(), "-" * 24 in out)
+rc, out, err = run("check", *hotel, env={"LC_ALL": "C"})
+test("ASCII where the locale is", out.isascii())
+rc, out, err = run("check", "--solve", "never", *hotel)
+test("no table of clocks that were not solved", "Clocks\n" not in out,
+     json.loads(run("check", "--json", "--solve", "never", *hotel)[1])["solved"] is False,
+     json.loads(run("check", "--json", *hotel)[1])["solved"] is True)
+worst = json.loads(run("check", "--json", *hotel)[1])["examples"][0]
+out = on_terminal(*hotel)
+drawn = out[out.index("The worst trace"):].split("\n\n")[0].splitlines()
+late = [k for k, line in enumerate(drawn) if "\u2591" in line and "\033[31m<-- starts" in line]
+parent = [k for k, line in enumerate(drawn) if line.endswith("its parent")]
+test("the worst trace on a terminal", worst["trace_id"] in drawn[0], len(drawn) <= 14, len(late) >= 1,
+     len(parent) == 1 and parent[0] + 1 in late,
+     parent and drawn[parent[0]].index("\u2501") > drawn[parent[0] + 1].index("\u2591"))
+out = on_terminal("--ascii", *hotel, env={"NO_COLOR": "1"})
+test("in ASCII, without colour", out.isascii(), "\033" not in out, "The worst trace" in out, "<=====" in out)
+out = on_terminal("--trace", "1e223ff1f80f1c69", skew, columns=100)
+rows = [line for line in out.splitlines() if "\u2501" in line]
+test("bars beside a tree on a terminal", len(rows) == 4, sum("\u2591" in r for r in rows) == 1,
+     all(r.count("\u2501") + r.count("\u2591") <= 33 for r in rows))
+test("none beside JSON", on_terminal("--json", *hotel).startswith("{"))
 for args in (["help"], ["help", "check"], ["check", "--help"], ["--version"], ["man"], ["man", "check"],
              ["completion", "bash"], ["completion", "zsh"]):
     rc, out, err = run(*args)
