@@ -231,8 +231,13 @@ static void print_advice(const tsp_check *check, FILE *out)
 
     if (n)
         fputc('\n', out);
-    for (size_t k = 0; k < n; k++)
-        fprintf(out, "%s\n", lines[k]);
+    for (size_t k = 0; k < n; k++) {
+        char *line = strdup(lines[k]);
+        if (line)
+            terminal_clean(line);
+        fprintf(out, "%s\n", line ? line : "(memory is exhausted: a line is missing)");
+        free(line);
+    }
 }
 
 static void print_answer(const tsp_check *check)
@@ -326,7 +331,14 @@ static int run(int argc, char **argv)
         goto out;
     }
     print_answer(check);
-    rc = tsp_check_totals_of(check)->violations ? EXIT_FOUND : EXIT_CLEAN;
+    const tsp_check_totals *totals = tsp_check_totals_of(check);
+    rc = totals->violations ? EXIT_FOUND : EXIT_CLEAN;
+    if (!totals->spans && totals->left_out_stretches + totals->left_out_spans) {
+        fputs("truespan check: all was left out: no span of the input could be read; without --keep-going it says "
+              "where\n",
+              stderr);
+        rc = EXIT_FAILED;
+    }
     if (html && !write_page(operands, operands_n))
         rc = EXIT_FAILED;
 out:

@@ -165,7 +165,7 @@ static void add_line(table *t, const tsp_check_span *row, int64_t origin_ns, uns
                row->kind);
     bar(row, scale, text);
     table_add(t, text);
-    table_add(t, note);
+    table_add_drawn(t, note);
 }
 
 void check_print_tree(const tsp_check *check, const char *trace_id, const check_screen *screen, FILE *out)

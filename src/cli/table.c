@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/terminal.h"
+
 void table_init(table *t, const char *align)
 {
     memset(t, 0, sizeof *t);
@@ -20,14 +22,14 @@ void table_release(table *t)
     memset(t, 0, sizeof *t);
 }
 
-void table_add(table *t, const char *text)
+static char *add_cell(table *t, const char *text)
 {
     if (t->cells_n == t->cells_cap) {
         size_t cap = t->cells_cap ? t->cells_cap * 2 : 64;
         char **bigger = realloc(t->cells, cap * sizeof *bigger);
         if (!bigger) {
             t->failed = true;
-            return;
+            return NULL;
         }
         t->cells = bigger;
         t->cells_cap = cap;
@@ -35,9 +37,22 @@ void table_add(table *t, const char *text)
     char *copy = strdup(text);
     if (!copy) {
         t->failed = true;
-        return;
+        return NULL;
     }
-    t->cells[t->cells_n++] = copy;
+    return t->cells[t->cells_n++] = copy;
+}
+
+void table_add_drawn(table *t, const char *text)
+{
+    add_cell(t, text);
+}
+
+void table_add(table *t, const char *text)
+{
+    char *cell = add_cell(t, text);
+
+    if (cell)
+        terminal_clean(cell);
 }
 
 void table_addf(table *t, const char *format, ...)

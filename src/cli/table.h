@@ -23,8 +23,9 @@ typedef struct {
 void table_init(table *t, const char *align);
 void table_release(table *t);
 
-/* The next cell, row by row; text is copied. */
+/* The next cell, row by row; text is copied, and cleaned of what would command a terminal; drawn is not. */
 void table_add(table *t, const char *text);
+void table_add_drawn(table *t, const char *text);
 void table_addf(table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Every line begins with indent blanks. No blanks end a line. */

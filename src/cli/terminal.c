@@ -33,6 +33,27 @@ bool terminal_wants_colour(void)
     return terminal_draws() && !(no_color && *no_color);
 }
 
+/* Bytes at text that no name needs: control characters (C0, DEL, C1) and directions (U+202A to E, U+2066 to 9). */
+static size_t unwanted(const unsigned char *text)
+{
+    if (text[0] < 0x20 || text[0] == 0x7f)
+        return 1;
+    if (text[0] == 0xc2 && text[1] >= 0x80 && text[1] <= 0x9f)
+        return 2;
+    if (text[0] == 0xe2 && text[1] == 0x80 && text[2] >= 0xaa && text[2] <= 0xae)
+        return 3;
+    return text[0] == 0xe2 && text[1] == 0x81 && text[2] >= 0xa6 && text[2] <= 0xa9 ? 3 : 0;
+}
+
+void terminal_clean(char *text)
+{
+    while (*text) {
+        size_t n = unwanted((const unsigned char *)text);
+        memset(text, '?', n);
+        text += n ? n : 1;
+    }
+}
+
 unsigned terminal_columns(void)
 {
     struct winsize size;

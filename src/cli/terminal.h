@@ -13,6 +13,9 @@ bool terminal_draws(void);
 /* It draws, and NO_COLOR (no-color.org) is not set. */
 bool terminal_wants_colour(void);
 
+/* Replace, in place, what would command a terminal or turn the direction of its text: names in traces are anybody's. */
+void terminal_clean(char *text);
+
 /* Columns of the terminal behind stdout; 100 where it does not say, never fewer than 40 nor more than 400. */
 unsigned terminal_columns(void);
 

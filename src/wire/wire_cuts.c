@@ -160,21 +160,28 @@ void tspi_cuts_find(const uint8_t *bytes, size_t len, enum tspi_format format, s
         ret_cuts->n = 0;
 }
 
-/* Before the last line that begins like the first. */
-static size_t last_line(const uint8_t *bytes, size_t len)
+/* Before the last line that begins like the first; none begins before looked. What has been looked at once is a
+ * document that grows: then forwards, as files are read ahead. */
+static size_t last_line(const uint8_t *bytes, size_t len, size_t looked)
 {
     enum { PREFIX = 8 };
     const uint8_t *first = tspi_json_space_end(bytes, bytes + len), *end = bytes + len;
 
     if (end - first < PREFIX)
         return 0;
+    if (looked > PREFIX) {
+        const uint8_t *last = NULL, *at = bytes + looked - PREFIX;
+        for (; (at = memchr(at, '\n', (size_t)(end - at))) && end - at > PREFIX; at++)
+            last = memcmp(at + 1, first, PREFIX) ? last : at + 1;
+        return last ? (size_t)(last - bytes) : 0;
+    }
     for (const uint8_t *at = end - PREFIX; (at = memrchr(first, '\n', (size_t)(at - first)));)
         if (!memcmp(at + 1, first, PREFIX))
             return (size_t)(at + 1 - bytes);
     return 0;
 }
 
-size_t tspi_cuts_last(const uint8_t *bytes, size_t len, enum tspi_format format)
+size_t tspi_cuts_last(const uint8_t *bytes, size_t len, size_t looked, enum tspi_format format)
 {
     size_t at = 0, next;
 
@@ -186,6 +193,6 @@ size_t tspi_cuts_last(const uint8_t *bytes, size_t len, enum tspi_format format)
         while (len - at >= 4 && be32(bytes + at) <= len - at - 4)
             at += 4 + be32(bytes + at);
     else
-        return last_line(bytes, len);
+        return last_line(bytes, len, looked);
     return at;
 }

@@ -3,12 +3,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "wire/wire_parallel.h"
 #include "wire/wire_unpack.h"
 
-enum { CHUNK_BYTES = 4 << 20, HEAD_BYTES = 64 * 1024, PIECES_A_THREAD = 2 };
+enum { CHUNK_BYTES = 4 << 20, HEAD_BYTES = 64 * 1024, PIECES_A_THREAD = 2, HOLE_BYTES = 4096 };
 
 typedef struct {
     const tspi_source *source;
@@ -185,21 +186,57 @@ static tsp_status between(feed *f)
     return f->options->between(f->options->between_ctx, f->set, f->err);
 }
 
+/* Text without a place to cut that ends in a page of zeros: a hole of a sparse file, or one that was never written to
+ * its end. It is not worth the rest, which may be terabytes. */
+static tsp_status refuse_hole(feed *f)
+{
+    static const uint8_t zeros[HOLE_BYTES];
+    size_t at = f->len;
+
+    if (f->format == TSPI_FORMAT_OTLP_PROTO || f->format == TSPI_FORMAT_OTLP_PROTO_FRAMED || at < HOLE_BYTES ||
+        memcmp(f->bytes + at - HOLE_BYTES, zeros, HOLE_BYTES) != 0)
+        return TSP_OK;
+    while (at && !f->bytes[at - 1])
+        at--;
+    tsp_error_set(
+        f->err, TSP_EPARSE,
+        "%s: byte %llu: zeros from here on, which no JSON holds: the file is sparse or was not written to its "
+        "end",
+        f->source->name, (unsigned long long)(f->origin + at));
+    if (!f->options->keep_going)
+        return TSP_EPARSE;
+    if (f->err && !f->report->first_problem[0])
+        snprintf(f->report->first_problem, sizeof f->report->first_problem, "%s", f->err->message);
+    if (f->err)
+        *f->err = (tsp_error){0};
+    f->report->bad_stretches++;
+    f->len = at;
+    f->end = true;
+    return TSP_OK;
+}
+
 static tsp_status scan_all(feed *f, size_t piece)
 {
-    size_t want = piece, first = f->set->spans_n;
+    size_t want = piece, looked = 0, first = f->set->spans_n;
     tsp_status rc = TSP_OK;
 
     while (rc == TSP_OK) {
-        size_t cut = f->end ? f->len : tspi_cuts_last(f->bytes, f->len, f->format);
-        if (!cut && !f->end)
+        size_t cut = f->end ? f->len : tspi_cuts_last(f->bytes, f->len, looked, f->format);
+        if (!cut && !f->end) {
             want += want; /* one document, or one message, larger than a piece */
+            looked = f->len;
+            rc = refuse_hole(f);
+            if (rc != TSP_OK)
+                return rc;
+            cut = f->end ? f->len : 0;
+        }
         if (cut || f->end) {
             rc = scan_piece(f, cut);
             if (rc == TSP_OK)
                 rc = between(f);
             consume(f, cut);
             want = piece;
+            looked = 0;
         }
         if (f->end && cut == f->len)
             break;

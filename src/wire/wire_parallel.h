@@ -45,8 +45,9 @@ tsp_status tspi_scan_all(tspi_scan *scan, enum tspi_format format, const tspi_wi
 tsp_status tspi_scan_choose(const char *name, const uint8_t *bytes, size_t len, enum tspi_format forced,
                             enum tspi_format *ret_format, tsp_error *err);
 
-/* The last place where a document that goes on can be cut: what stands before it can be read by itself. 0: none. */
-size_t tspi_cuts_last(const uint8_t *bytes, size_t len, enum tspi_format format);
+/* The last place where a document that goes on can be cut: what stands before it can be read by itself. 0: none.
+ * looked: up to there it was looked for before, in vain. */
+size_t tspi_cuts_last(const uint8_t *bytes, size_t len, size_t looked, enum tspi_format format);
 
 /* A copy of a document's row. */
 tsp_status tspi_report_document(tspi_read_report *report, const tspi_document *document, tsp_error *err);

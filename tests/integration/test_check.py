@@ -185,6 +185,45 @@ rows = [line for line in out.splitlines() if "\u2501" in line]
 test("bars beside a tree on a terminal", len(rows) == 4, sum("\u2591" in r for r in rows) == 1,
      all(r.count("\u2501") + r.count("\u2591") <= 33 for r in rows))
 test("none beside JSON", on_terminal("--json", *hotel).startswith("{"))
+
+# Names are anybody's: none commands a terminal.
+hostile = otlp(("a\x1b[2J\u009b\u202ee", 1, 0, 9, 20), ("b\x07", 2, 1, 1, 30))
+for args in (["check", "--examples", "5", "-"], ["check", "--trace", "ab" * 16, "-"]):
+    rc, out, err = run(*args, stdin=hostile)
+    test("no escapes: " + args[1], rc in (0, 1), not any(c in out + err for c in "\x1b\x07\u009b\u202e"))
+test("but JSON has names as they are", json.loads(run("check", "--json", "-", stdin=hostile)[1])["clocks"][0]["clock"] ==
+     "a\x1b[2J\u009b\u202ee")
+
+# Ten gigabytes that are not there, in one line: refused at once, in little memory.
+with tempfile.TemporaryDirectory() as aside:
+    hole = os.path.join(aside, "hole.json")
+    for name, head in {"array": b'{"resourceSpans":[', "string": b'[{"traceId":"', "lines": hostile + b"\n" + hostile[:40],
+                       "nothing": b""}.items():
+        with open(hole, "wb") as out:
+            out.write(head)
+            out.truncate(10 << 30)
+        rc, out, err = run("check", hole)
+        test("10 GB of hole behind " + name, rc == 2, out == "", hole in err, err.count("\n") == 1,
+             not head or "byte %d: zeros from here on" % len(head) in err)
+    with open(hole, "wb") as out:
+        out.write(hostile + b"\n" + hostile + b"\n")
+        out.truncate(10 << 30)
+    rc, out, err = run("check", "--keep-going", "--json", hole)
+    test("--keep-going reads what is before it", rc == 1, json.loads(out)["input"]["spans"] == 4)
+    with open(hole, "wb") as out:
+        out.write(b'{"resourceSpans": [{"scopeSpans": 7')
+    rc, out, err = run("check", "--keep-going", hole)
+    test("nothing left is no clean bill", rc == 2, "no span of the input could be read" in err)
+
+    # A bomb: zeros packed a thousandfold, as text and in a string that never ends.
+    bomb = os.path.join(aside, "bomb.json.gz")
+    for name, head, fill in (("zeros", b'{"resourceSpans":["', b"\0"), ("letters", b'{"resourceSpans":["', b"x")):
+        with gzip.open(bomb, "wb", 6) as out:
+            out.write(head)
+            for k in range(300):
+                out.write(fill * (1 << 20))
+        rc, out, err = run("check", bomb)
+        test("a bomb of " + name, rc == 2, out == "", "bomb.json.gz" in err, err.count("\n") == 1)
 for args in (["help"], ["help", "check"], ["check", "--help"], ["--version"], ["man"], ["man", "check"],
              ["completion", "bash"], ["completion", "zsh"]):
     rc, out, err = run(*args)
