@@ -127,6 +127,21 @@ tsp_status tspi_scan_choose(const char *name, const uint8_t *bytes, size_t len, 
     return rc;
 }
 
+/* A forced format that found nothing where the bytes look like another one: no answer is better than "no violation". */
+static tsp_status refuse_forced(const char *name, const uint8_t *bytes, size_t len, const tspi_wire_options *options,
+                                tsp_error *err)
+{
+    enum tspi_format format;
+    tsp_error ignored = {0};
+
+    if (options->format == TSPI_FORMAT_AUTO || options->keep_going ||
+        tspi_wire_sniff(bytes, len, &format, &ignored) != TSP_OK || format == options->format)
+        return TSP_OK;
+    return tsp_error_set(err, TSP_EPARSE,
+                         "%s: byte 0: no span of --format %s is in it; it looks like %s: leave --format out", name,
+                         tspi_format_name(options->format), tspi_format_name(format));
+}
+
 tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, const tspi_wire_options *options,
                           tspi_span_set *set, tspi_read_report *report, tsp_error *err)
 {
@@ -145,9 +160,11 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
                       .err = err,
                       .set = set,
                       .report = report};
-    size_t first = set->spans_n;
+    size_t first = set->spans_n, invalid = report->invalid_ids;
     rc = tspi_scan_all(&scan, format, options);
     tspi_scan_release(&scan);
+    if (rc == TSP_OK && set->spans_n - first <= report->invalid_ids - invalid)
+        rc = refuse_forced(name, bytes, len, options, err);
     if (rc == TSP_OK && format == TSPI_FORMAT_ZIPKIN_JSON)
         rc = tspi_span_set_mark_shared(set, first, err);
     if (rc != TSP_OK)

@@ -45,6 +45,12 @@ for name in sorted(os.listdir(sample("invalid"))):
     rc, out, err = run("check", "--keep-going", sample("invalid/" + name))
     test("--keep-going invalid/" + name, rc in (0, 2))
 
+kinds = {"otlp-proto": "small.otlp.pb", "otlp-json": "small.otlp.json", "jaeger": "hotel-12.jaeger.json", "zipkin": "skew.zipkin2.json"}
+for format in list(kinds) + ["otlp-proto-framed"]:
+    for kind, name in kinds.items():
+        rc, out, err = run("check", "--format", format, sample(name))
+        test("--format %s of %s" % (format, kind), (rc in (0, 1)) == (format == kind), rc != 2 or (out == "" and name in err))
+
 # What a program reads: exactly these keys.
 said = json.loads(run("check", "--json", skew)[1])
 test("keys", list(said) == ["input", "violations", "causes", "edges", "solved", "clocks", "examples"],
