@@ -525,6 +525,16 @@ static tsp_status improve(tspi_mend *m, bool clamp_late, int64_t *events, tspi_m
     return rc;
 }
 
+/* Where stamps contradict each other, no tracks explain them: ones that do not even lessen the violations move nothing.
+ */
+static void stand_still(tspi_mend *m, const int64_t *events, tspi_mend_outcome *outcome)
+{
+    restore_raw(m, events);
+    memset(m->moves, 0, m->causal.clocks.clocks_n * sizeof *m->moves);
+    outcome->left = outcome->before;
+    outcome->clamped = 0;
+}
+
 tsp_status tspi_mend_correct(tspi_mend *m, bool clamp_late, tspi_mend_outcome *ret, tsp_error *err)
 {
     int64_t *events = NULL;
@@ -539,6 +549,8 @@ tsp_status tspi_mend_correct(tspi_mend *m, bool clamp_late, tspi_mend_outcome *r
         rc = improve(m, clamp_late, events, ret, &better, err);
         ret->rounds += better;
     }
+    if (rc == TSP_OK && m->answer.summary.contradictory && ret->left.total >= ret->before.total)
+        stand_still(m, events, ret);
     if (rc == TSP_OK)
         rc = tspi_mend_find_frames(m, err);
     if (rc == TSP_OK)

@@ -40,6 +40,22 @@ def accused(check):
     return {c["clock"] for c in check["clocks"] if c["verdict"] in ("proven", "suspected")}
 
 
+def mended(path):
+    """`fix --keep-going` where clocks are right: whatever it moves, no more violations are left than there were."""
+    out = path + ".fixed"
+    done = subprocess.run([TRUESPAN, "fix", "--json", "--keep-going", path, "-o", out], capture_output=True, text=True,
+                          timeout=120)
+    if done.returncode not in (0, 1):
+        return ["fix: %d %s" % (done.returncode, done.stderr)]
+    answer = json.loads(done.stdout)
+    before, left = answer["before"]["total"], answer["left"]["total"]
+    again = ask("check", out)["violations"]["total"]
+    wrong = [] if left <= before else ["fix leaves %d violations of %d" % (left, before)]
+    if left == before and open(path, "rb").read() != open(out, "rb").read():
+        wrong.append("fix moved stamps and mended nothing")
+    return wrong + ([] if again == left else ["fix says that %d are left, check finds %d" % (left, again)])
+
+
 class Stepping(Clock):
     def __init__(self, size, at):
         self.offset, self.size, self.at = 0, size, at
@@ -81,6 +97,7 @@ def main():
                 if accused(check) or check["causes"]["clock"] or check["causes"]["step"]:
                     wrong.append("accused: %s; causes %s" % (accused(check), check["causes"]))
                 report("%s accuse nobody, %d" % (name, k), wrong)
+                report("%s are not made worse, %d" % (name, k), mended(path))
         guilty(rng, folder)
     for name in sorted(os.listdir(FOLDER)):
         path = os.path.join(FOLDER, name)

@@ -220,7 +220,7 @@ def no_skew(t, rng):
 
 def j3(t, rng):
     """B -30 behind a queue: one trace cannot tell, calls between the same two can."""
-    for calls in (0, 40):
+    for calls in (0, 400):
         given = Input(A=Clock(), B=Clock(-30 * MS))
         given.message("A", 0, "B", 40, 2)
         for k in range(calls):
