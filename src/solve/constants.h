@@ -150,8 +150,11 @@
 #define SOFT_WINDOW_NS 5e9
 
 /* Verdicts. Suspected: off by more than 5 standard errors, and by more than half the half-width of the bounds, that is,
- * delays would have to split worse than 3 : 1. Not below 8 hops each way; below 4 there is no estimate. */
+ * delays would have to split worse than 3 : 1. Not below 8 hops each way; below 4 there is no estimate. And by more than 10
+ * times the mean gap between the 8 fastest hops either way: where waits have no floor, half the difference of two fastest
+ * waits exceeds that by chance in (1 + 20/7)^-7 = 1e-4 of clocks. */
 #define SUSPECT_SIGMA 5.0
+#define SUSPECT_GRAINS 10.0
 #define SUSPECT_PART 0.5
 #define SUSPECT_HOPS 8
 #define ESTIMATE_HOPS 4

@@ -70,11 +70,14 @@ static bool distances_without(tsp_solver *solver, uint16_t flags, int64_t *ret)
     return ok;
 }
 
+enum { LOWEST = SUSPECT_HOPS };
+
 /* What speaks against the clocks; rows are clocks, owned. */
 typedef struct {
     int64_t *proven;    /* how far credible hard hops put the bounds from 0 */
     int64_t *informed;  /* the same with soft hops */
     uint64_t *in, *out; /* credible hops */
+    double *lowest;     /* LOWEST residual slacks into each clock, then as many out of it, ascending */
 } charges;
 
 static void charges_release(charges *c)
@@ -83,6 +86,7 @@ static void charges_release(charges *c)
     free(c->informed);
     free(c->in);
     free(c->out);
+    free(c->lowest);
 }
 
 static bool charges_init(charges *c, uint32_t clocks)
@@ -91,7 +95,31 @@ static bool charges_init(charges *c, uint32_t clocks)
     c->informed = calloc((size_t)clocks + 1, sizeof *c->informed);
     c->in = calloc((size_t)clocks + 1, sizeof *c->in);
     c->out = calloc((size_t)clocks + 1, sizeof *c->out);
-    return c->proven && c->informed && c->in && c->out;
+    c->lowest = malloc(((size_t)clocks + 1) * 2 * LOWEST * sizeof *c->lowest);
+    for (size_t k = 0; c->lowest && k < (size_t)clocks * 2 * LOWEST; k++)
+        c->lowest[k] = INFINITY;
+    return c->proven && c->informed && c->in && c->out && c->lowest;
+}
+
+static void keep_lowest(double *lowest, double value)
+{
+    int k = LOWEST;
+
+    if (!(value < lowest[LOWEST - 1]))
+        return;
+    for (k = LOWEST - 1; k > 0 && lowest[k - 1] > value; k--)
+        lowest[k] = lowest[k - 1];
+    lowest[k] = value;
+}
+
+/* An estimate stands on the fastest hops either way, and is no better than they are close together: where waits have no
+ * floor, the fastest of them is a matter of chance (its mean distance from the floor is that between it and the next).
+ */
+static double grain(const charges *c, uint32_t clock)
+{
+    const double *in = c->lowest + (size_t)clock * 2 * LOWEST, *out = in + LOWEST;
+
+    return fmax(in[LOWEST - 1] - in[0], out[LOWEST - 1] - out[0]) / (LOWEST - 1);
 }
 
 static void count_credible(const tsp_solver *solver, const uint8_t *weak, charges *c)
@@ -102,6 +130,12 @@ static void count_credible(const tsp_solver *solver, const uint8_t *weak, charge
             continue;
         c->out[edge->from] += edge->n;
         c->in[edge->to] += edge->n;
+        for (size_t row = edge->first; row < edge->first + edge->n; row++) {
+            if (solver->hops.hops[row].flags & (TSPI_STORED_LATE | TSPI_STORED_CONFLICT | TSPI_STORED_UNCOUNTED))
+                continue;
+            keep_lowest(c->lowest + (size_t)edge->to * 2 * LOWEST, solver->fit.u[row]);
+            keep_lowest(c->lowest + ((size_t)edge->from * 2 + 1) * LOWEST, solver->fit.u[row]);
+        }
     }
 }
 
@@ -190,8 +224,9 @@ static bool judge(tsp_solver *solver, uint32_t clock, const charges *c)
     }
     if (!typical(solver, clock, &offset, &half))
         return false;
-    bool estimated = offset > fmax(SUSPECT_SIGMA * sigma_of(solver, clock), SUSPECT_PART * half) &&
-                     c->in[clock] >= SUSPECT_HOPS && c->out[clock] >= SUSPECT_HOPS;
+    double noise = fmax(SUSPECT_SIGMA * sigma_of(solver, clock), SUSPECT_GRAINS * grain(c, clock));
+    bool estimated =
+        offset > fmax(noise, SUSPECT_PART * half) && c->in[clock] >= SUSPECT_HOPS && c->out[clock] >= SUSPECT_HOPS;
     bool bounded = c->informed[clock] && (c->in[clock] >= SUSPECT_HOPS || c->out[clock] >= SUSPECT_HOPS);
     result->verdict = estimated || bounded ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_OK;
     return true;
