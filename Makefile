@@ -91,9 +91,11 @@ pictures: all
 bench: all
 	@meson test -C $(BUILD) --benchmark --verbose
 
-# What each of the solver's constants buys (docs/ablation.md): the solver built and run some 150 times, an hour or two.
+# What each of the solver's constants buys (docs/ablation.md): the solver built and run some 180 times, half an hour or so.
+# A run that was stopped goes on where it was.
 ablation: need-build
-	@nice python3 tests/bench/ablation.py . -o $(BUILD)/ablation.md
+	@mkdir -p $(BUILD)
+	@nice -n 19 python3 tests/bench/ablation.py . --keep $(BUILD)/ablation -o $(BUILD)/ablation.md
 	@echo "$(BUILD)/ablation.md"
 
 # A thousand seeds of every simulated shape of trace.

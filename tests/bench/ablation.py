@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """What each number of src/solve/constants.h buys: the solver built again with it halved, doubled, or so far off that what
-it belongs to is switched off, and run on simulated traces of known truth. Writes a table in Markdown.
+it belongs to is switched off, and run on simulated traces of known truth. Writes tables in Markdown.
 
-usage: ablation.py SOURCE [-o TABLE] [--seeds N] [--first SEED] [--shapes a,b,..] [--minutes M] [NAME ..]
-Without names: the switches first, then every constant. What --minutes leaves no time for is named at the end."""
-import argparse, os, re, shlex, subprocess, sys, tempfile, time
+usage: ablation.py SOURCE [-o TABLES] [--keep FOLDER] [--jobs N] [--seeds N] [--first SEED] [--shapes a,b,..] [NAME ..]
+Without names: the switches and every constant. Each row that is measured is kept in the folder, below a name that stands
+for the source and the question, so that a run that was stopped goes on where it was."""
+import argparse, concurrent.futures, hashlib, json, math, os, re, shlex, subprocess, sys, tempfile
+
+SHAPES = ("rpc,drift,wander,step,steps,pipeline,mesh,hub,late,lies,null,congestion,quantum,stray,soft,busy,busy-skew,few,"
+          "few-skew,frame,one-way,asymmetric")
 
 # Mechanisms, and the values at which they do nothing.
 SWITCHES = [
@@ -16,23 +20,36 @@ SWITCHES = [
     ("a clock's own rate noise", {"OWN_RATIO": "1e30"}),
     ("one prior of the rate", {"RATE_PRIORS_N": "1", "RATE_PRIORS": "{ 1e4 }"}),
     ("prior of the noise", {"NOISE_PRIOR": "0"}),
+    ("grid of the noise twice as fine", {"NOISE_GRID": "25", "NOISE_GRID_STEP": "0.25"}),
     ("weights by count", {"WEIGHT_LEAST": "1.0", "WEIGHT_MOST": "1.0"}),
     ("refinements", {"REFINEMENTS": "1"}),
     ("adaptive windows", {"WINDOW_SHRINK": "1.0", "WINDOW_GROW": "1.0"}),
     ("robust sparse start", {"SPARSE_HOPS": "0.0"}),
     ("soft hops joining", {"SOFT_LEAST": "1000000000"}),
+    ("a quorum of soft hops", {"SOFT_CHANCE": "1.0"}),
+    ("limit on lies of an operation", {"SOFT_LIES_MOST": "1.0"}),
+    ("too few hops to convict", {"CREDIBLE_LEAST": "1", "SUSPECT_HOPS": "1", "ESTIMATE_HOPS": "1"}),
+    ("violations that lies explain", {"CREDIBLE_CHANCE": "1.0"}),
+    ("stamps that wait", {"CREDIBLE_REACH": "1e18"}),
+    ("suspicion by standard errors", {"SUSPECT_SIGMA": "0.0"}),
+    ("suspicion by the bounds", {"SUSPECT_PART": "0.0"}),
+    ("stray stamps", {"STRAY_GAP_NS": "1e30"}),
 ]
-# Not numbers of the estimate: what proofs need, and limits on work and memory.
-LEAVE = {"ROUNDING_NS", "TELESCOPE_NS", "PRUNE_MARGIN_NS", "SWEEPS_MOST", "BALANCE_WORK", "CONFLICTS_MOST",
-         "NOISE_GRID", "NOISE_GRID_LEAST", "NOISE_GRID_STEP", "RATE_NOISE_GRID", "RATE_NOISE_LEAST", "RATE_PRIORS_N"}
+# Not numbers of the estimate: what proofs need, limits on work, and grids, which a switch makes finer.
+LEAVE = {"ROUNDING_NS", "TELESCOPE_NS", "PRUNE_MARGIN_NS", "SWEEPS_MOST", "BALANCE_WORK", "NOISE_GRID",
+         "NOISE_GRID_LEAST", "NOISE_GRID_STEP", "RATE_NOISE_GRID", "RATE_NOISE_LEAST", "RATE_PRIORS_N"}
 NUMBER = re.compile(r"^#define (\w+) \(?(-?[\d.]+(?:e-?\d+)?)\)?(?=\s|$)", re.M)
+FIGURES = {"p50": 3, "p99": 4, "half-width": 7}
+COUNTS = {"coverage": 1, "violations": 2, "accused": 5, "steps": 6, "found": 9}
 
 
 def varied(text, changes):
+    """The header with other values; None: it has no such constant."""
     for name, value in changes.items():
         text, n = re.subn(r"^(#define %s )(?:(?!/\*|\\\n).)*(?:\\\n(?:.*\\\n)*.*)?" % name,
                           lambda m: m.group(1) + value + " ", text, count=1, flags=re.M)
-        assert n == 1, name
+        if not n:
+            return None
     return text
 
 
@@ -42,52 +59,116 @@ def scaled(value, factor):
     return repr(float(value) * factor)
 
 
+def read(path):
+    with open(path) as f:
+        return f.read()
+
+
 class Bench:
     def __init__(self, options):
         self.source, self.options = os.path.abspath(options.source), options
-        self.folder = tempfile.TemporaryDirectory()
-        with open(os.path.join(self.source, "src/solve/constants.h")) as f:
-            self.constants = f.read()
-
-    def files(self):
         rooms = [os.path.join(self.source, "src", room) for room in ("base", "clock", "solve")]
-        found = [os.path.join(room, f) for room in rooms for f in os.listdir(room) if f.endswith(".c")]
-        return sorted(found) + [os.path.join(self.source, "tests/sim", f)
-                                for f in ("hop_sim.c", "score.c", "solve_table.c")]
+        sims = os.path.join(self.source, "tests/sim")
+        self.texts = {os.path.join(room, f): read(os.path.join(room, f)) for room in [*rooms, sims]
+                      for f in sorted(os.listdir(room)) if f.endswith((".c", ".h")) and not f.startswith("test_")}
+        self.constants = self.texts[os.path.join(rooms[-1], "constants.h")]
+        state = hashlib.sha256(repr((sorted(self.texts.items()), options.shapes, options.seeds, options.first)).encode())
+        self.keep = os.path.join(options.keep, state.hexdigest()[:16])
+        os.makedirs(self.keep, exist_ok=True)
+        self.scratch = tempfile.TemporaryDirectory()
+        self.objects = {}
+
+    def compile(self, path, overlay, to):
+        build = shlex.split(os.environ.get("CC", "cc")) + [
+            "-std=gnu17", "-O2", "-w", "-D_GNU_SOURCE", "-fno-math-errno", "-ffp-contract=off", '-DTSP_VERSION="0"',
+            "-I" + overlay, "-I" + self.source + "/include", "-I" + self.source + "/src", "-I" + self.source + "/tests",
+            "-I" + self.source + "/tests/sim", "-c", path, "-o", to]
+        subprocess.run(build, check=True, stderr=subprocess.DEVNULL)
+        return to
+
+    def compile_all(self):
+        """As it is, once; a row then compiles again what mentions its constants."""
+        paths = [p for p in self.texts if p.endswith(".c")]
+        with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
+            to = [os.path.join(self.scratch.name, "%d.o" % k) for k in range(len(paths))]
+            self.objects = dict(zip(paths, pool.map(self.compile, paths, [self.scratch.name] * len(paths), to)))
+
+    def touched(self, changes):
+        def mentions(path):
+            return any(re.search(r"\b%s\b" % name, self.texts[path]) for name in changes)
+
+        headers = any(mentions(p) for p in self.texts if p.endswith(".h") and not p.endswith("constants.h"))
+        return [p for p in self.objects if "/src/solve/" in p and (headers or mentions(p))]
+
+    def run(self, changes):
+        """The rows of solve_table by shape, cells as text; a word where there are none."""
+        text = varied(self.constants, changes)
+        if text is None:
+            return "there is no such constant"
+        with tempfile.TemporaryDirectory(dir=self.scratch.name) as folder:
+            os.makedirs(os.path.join(folder, "solve"))
+            with open(os.path.join(folder, "solve/constants.h"), "w") as f:
+                f.write(text)
+            objects, program = dict(self.objects), os.path.join(folder, "table")
+            try:
+                for k, path in enumerate(self.touched(changes)):
+                    objects[path] = self.compile(path, folder, os.path.join(folder, "%d.o" % k))
+                subprocess.run(["cc", *objects.values(), "-o", program, "-lm", "-lpthread"], check=True)
+            except subprocess.CalledProcessError:
+                return "does not compile"
+            ask = [program, "--seeds", str(self.options.seeds), "--first", str(self.options.first)]
+            rows = {}
+            for shape in self.options.shapes.split(","):
+                try:
+                    out = subprocess.run(ask + [shape], capture_output=True, text=True, timeout=600).stdout.splitlines()
+                except subprocess.TimeoutExpired:
+                    out = []
+                if len(out) == 3:
+                    cells = [cell.strip() for cell in out[2].strip("|").split("|")]
+                    rows[shape] = cells[:8] + ["", cells[9]]  # not the time
+            return rows
 
     def measure(self, changes):
-        """The rows of solve_table by shape, cells as text; None: it does not compile."""
-        overlay = os.path.join(self.folder.name, "solve")
-        os.makedirs(overlay, exist_ok=True)
-        with open(os.path.join(overlay, "constants.h"), "w") as f:
-            f.write(varied(self.constants, changes))
-        program = os.path.join(self.folder.name, "table")
-        build = shlex.split(os.environ.get("CC", "cc")) + ["-std=gnu17", "-O2", "-w", "-D_GNU_SOURCE", "-fno-math-errno",
-                 "-ffp-contract=off", "-DTSP_VERSION=\"0\"", "-I" + self.folder.name, "-I" + self.source + "/include",
-                 "-I" + self.source + "/src", "-I" + self.source + "/tests", "-I" + self.source + "/tests/sim",
-                 *self.files(), "-o", program, "-lm", "-lpthread"]
-        if subprocess.run(build, stderr=subprocess.DEVNULL).returncode:
-            return None
-        run = [program, "--seeds", str(self.options.seeds), "--first", str(self.options.first)]
-        out = subprocess.run(run + self.options.shapes.split(","), capture_output=True, text=True).stdout
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines()[2:]]
-        return {row[0]: row for row in rows}
+        name = hashlib.sha256(repr(sorted(changes.items())).encode()).hexdigest()[:16]
+        path = os.path.join(self.keep, name + ".json")
+        if not os.path.exists(path):
+            row = self.run(changes)
+            with open(path + ".part", "w") as f:
+                json.dump({"changes": changes, "rows": row}, f, indent=1)
+            os.replace(path + ".part", path)
+        with open(path) as f:
+            return json.load(f)["rows"]
+
+
+def moved(a, b):
+    if math.isnan(a) or math.isnan(b):
+        return math.isnan(a) != math.isnan(b)
+    return abs(a - b) > 0.1 * max(a, b) + 0.02
 
 
 def what_changed(row, base):
     """Figures that moved by more than a tenth; nothing: not worth a word."""
     words = []
-    for column, name in ((3, "p50"), (4, "p99")):
+    for name, column in FIGURES.items():
         old, new = ([float(x) for x in cells[column].split("/")] for cells in (base, row))
-        if any(abs(a - b) > 0.1 * max(a, b) + 0.02 for a, b in zip(old, new)):
+        if any(moved(a, b) for a, b in zip(old, new)):
             words.append("%s %s → %s" % (name, base[column], row[column]))
-    for column, name in ((1, "coverage"), (2, "violations"), (5, "accused"), (6, "steps")):
+    for name, column in COUNTS.items():
         if row[column] != base[column]:
             words.append("%s %s → %s" % (name, base[column], row[column]))
     return "; ".join(words)
 
 
-def variants(options, constants):
+def cell(rows, base):
+    if isinstance(rows, str):
+        return rows
+    said = ["%s: %s" % (shape, text) for shape in base
+            for text in ["fails" if shape not in rows else what_changed(rows[shape], base[shape])] if text]
+    return "<br>".join(said).replace("->", "→")
+
+
+def questions(options, constants):
+    """(name, word, changes), a row or a cell each."""
     if not options.names:
         for name, changes in SWITCHES:
             yield name, "off", changes
@@ -99,31 +180,50 @@ def variants(options, constants):
                 yield "`%s` %s" % (name, value), word, {name: scaled(value, factor)}
 
 
+def print_tables(asked, rows, out):
+    base, by_name = rows[0], {}
+    for (name, word, _), row in zip(asked, rows[1:]):
+        by_name.setdefault(name, {})[word] = cell(row, base)
+    print("| mechanism | what changes when it is switched off |\n|---|---|", file=out)
+    for name, words in by_name.items():
+        if "off" in words:
+            print("| %s | %s |" % (name, words["off"]), file=out)
+    print("\n| constant | halved | doubled |\n|---|---|---|", file=out)
+    numbers = {name: words for name, words in by_name.items() if "off" not in words}
+    for name, words in numbers.items():
+        if any(words.values()):
+            print("| %s | %s | %s |" % (name, words.get("halved", "as it is"), words.get("doubled", "as it is")), file=out)
+    quiet = [name for name, words in numbers.items() if not any(words.values())]
+    print("\nNeither halved nor doubled do these change anything by a tenth on any shape: %s." % (", ".join(quiet) or "none"),
+          file=out)
+    print("\nThe shapes as they are:\n\n| shape | coverage | violations | p50 | p99 | accused | steps | half-width | found |"
+          "\n|---|---|---|---|---|---|---|---|---|", file=out)
+    for row in base.values():
+        print("| %s |" % " | ".join(row[k] for k in (0, 1, 2, 3, 4, 5, 6, 7, 9)).replace("->", "→"), file=out)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("source")
     parser.add_argument("-o", "--output")
+    parser.add_argument("--keep", default=os.path.join(tempfile.gettempdir(), "truespan-ablation"))
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--first", type=int, default=301)
-    parser.add_argument("--shapes", default="rpc,drift,wander,step,pipeline,mesh,late,null")
-    parser.add_argument("--minutes", type=float, default=1e9)
+    parser.add_argument("--shapes", default=SHAPES)
     parser.add_argument("names", nargs="*")
-    options = parser.parse_args()
-    bench, end, skipped = Bench(options), time.monotonic() + 60 * options.minutes, []
-    out = open(options.output, "w") if options.output else sys.stdout
-    base = bench.measure({})
-    print("| what | | what it changes (nothing said: less than a tenth) |\n|---|---|---|", file=out, flush=True)
-    for name, word, changes in variants(options, bench.constants):
-        if time.monotonic() > end:
-            skipped.append("%s %s" % (name, word))
-            continue
-        rows = bench.measure(changes)
-        cells = ["%s: %s" % (shape, text) for shape in (base if rows else [])
-                 for text in ["fails" if shape not in rows else what_changed(rows[shape], base[shape])] if text]
-        print("| %s | %s | %s |" % (name, word, "does not compile" if rows is None else "<br>".join(cells)), file=out,
-              flush=True)
-    if skipped:
-        print("\nNot run, for want of time: %s." % ", ".join(skipped), file=out)
+    options = parser.parse_intermixed_args()
+    bench = Bench(options)
+    asked = list(questions(options, bench.constants))
+    bench.compile_all()
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        rows = []
+        for k, row in enumerate(pool.map(bench.measure, [{}] + [changes for _, _, changes in asked])):
+            rows.append(row)
+            print("\r%d of %d" % (k + 1, len(asked) + 1), end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    with open(options.output, "w") if options.output else sys.stdout as out:
+        print_tables(asked, rows, out)
 
 
 main()

@@ -1,4 +1,4 @@
-#include "hop_sim.h"
+#include "hop_make.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -79,7 +79,7 @@ double hop_sim_offset(const hop_sim *sim, uint32_t clock, int64_t stamp)
     return (double)(stamp - sim->origin) - hop_sim_true_time(sim, clock, stamp);
 }
 
-static void add_hop(hop_sim *sim, uint32_t from, double sent, uint32_t to, double received, int kind)
+void hop_sim_add(hop_sim *sim, uint32_t from, double sent, uint32_t to, double received, int kind)
 {
     if (sim->n == sim->cap) {
         sim->cap = sim->cap ? 2 * sim->cap : 4096;
@@ -95,7 +95,7 @@ static void add_hop(hop_sim *sim, uint32_t from, double sent, uint32_t to, doubl
     sim->late[sim->n++] = 0;
 }
 
-static double delay(hop_sim *sim)
+double hop_sim_delay(hop_sim *sim)
 {
     return 4 * MS + tspi_random_exponential(&sim->random, 0.4 * MS);
 }
@@ -103,15 +103,15 @@ static double delay(hop_sim *sim)
 /* One call and the reply to it: from's request reaches to, which works and answers. Returns when the reply arrived. */
 static double call(hop_sim *sim, uint32_t from, uint32_t to, double t, double work)
 {
-    double start = t + delay(sim), end = start + work, back = end + delay(sim);
+    double start = t + hop_sim_delay(sim), end = start + work, back = end + hop_sim_delay(sim);
 
-    add_hop(sim, from, t, to, start, TSP_HOP_HARD);
-    add_hop(sim, to, end, from, back, TSP_HOP_SOFT);
+    hop_sim_add(sim, from, t, to, start, TSP_HOP_HARD);
+    hop_sim_add(sim, to, end, from, back, TSP_HOP_SOFT);
     return back;
 }
 
 /* A tree of calls over all clocks from a random root. */
-static void rpc_trace(hop_sim *sim, double t)
+void hop_sim_rpc_trace(hop_sim *sim, double t)
 {
     uint32_t order[64], n = sim->clocks < 64 ? sim->clocks : 64;
     double start[64];
@@ -137,12 +137,12 @@ static void pipeline_trace(hop_sim *sim, double t, bool acknowledged)
 {
     for (uint32_t c = 0; c + 1 < sim->clocks; c++) {
         double queued = tspi_random_below(&sim->random, 2) ? tspi_random_exponential(&sim->random, 5 * MS) : 0;
-        double there = t + delay(sim) + queued;
-        add_hop(sim, c, t, c + 1, there, TSP_HOP_HARD);
+        double there = t + hop_sim_delay(sim) + queued;
+        hop_sim_add(sim, c, t, c + 1, there, TSP_HOP_HARD);
         t = there + tspi_random_exponential(&sim->random, 2 * MS);
     }
     if (acknowledged)
-        add_hop(sim, sim->clocks - 1, t, 0, t + delay(sim), TSP_HOP_HARD);
+        hop_sim_add(sim, sim->clocks - 1, t, 0, t + hop_sim_delay(sim), TSP_HOP_HARD);
 }
 
 /* A walk of four hops over a fixed sparse graph: a ring with two chords a clock. */
@@ -153,8 +153,8 @@ static void mesh_trace(hop_sim *sim, double t)
     for (int k = 0; k < 4; k++) {
         static const uint32_t reach[] = {1, 7, 39, 33}; /* both ways round a ring of 40 */
         uint32_t to = (at + reach[tspi_random_below(&sim->random, 4)]) % sim->clocks;
-        double there = t + delay(sim);
-        add_hop(sim, at, t, to, there, TSP_HOP_HARD);
+        double there = t + hop_sim_delay(sim);
+        hop_sim_add(sim, at, t, to, there, TSP_HOP_HARD);
         t = there + tspi_random_exponential(&sim->random, 2 * MS);
         at = to;
     }
@@ -166,7 +166,7 @@ static void hub_trace(hop_sim *sim, double t)
          tspi_random_exponential(&sim->random, 5 * MS));
 }
 
-static void set_clocks(hop_sim *sim, uint32_t clocks, bool skewed, double drift_ppm)
+void hop_sim_set_clocks(hop_sim *sim, uint32_t clocks, bool skewed, double drift_ppm)
 {
     sim->clocks = clocks;
     sim->truth = grow(NULL, clocks * sizeof *sim->truth);
@@ -195,7 +195,7 @@ static void wander(hop_sim *sim)
     }
 }
 
-static void step_clock(hop_sim *sim, uint32_t clock, double at, double size)
+void hop_sim_step(hop_sim *sim, uint32_t clock, double at, double size)
 {
     hop_sim_clock *c = &sim->truth[clock];
     double x0 = offset_at(c, at), t1 = c->t[c->n - 1], x1 = c->x[c->n - 1];
@@ -218,9 +218,7 @@ static void make_late(hop_sim *sim, double part)
             }
 }
 
-typedef void (*trace_maker)(hop_sim *sim, double t);
-
-static void run(hop_sim *sim, double per_second, trace_maker make)
+void hop_sim_run(hop_sim *sim, double per_second, hop_sim_trace make)
 {
     for (double t = tspi_random_exponential(&sim->random, S / per_second); t < sim->span_ns;
          t += tspi_random_exponential(&sim->random, S / per_second))
@@ -242,15 +240,15 @@ static void asymmetric(hop_sim *sim, double t)
     double there = t + 1 * MS + tspi_random_exponential(&sim->random, 0.1 * MS);
     double back = there + 5 * MS, home = back + 19 * MS + tspi_random_exponential(&sim->random, 0.1 * MS);
 
-    add_hop(sim, 0, t, 1, there, TSP_HOP_HARD);
-    add_hop(sim, 1, back, 0, home, TSP_HOP_HARD);
+    hop_sim_add(sim, 0, t, 1, there, TSP_HOP_HARD);
+    hop_sim_add(sim, 1, back, 0, home, TSP_HOP_HARD);
 }
 
 static void congested(hop_sim *sim, double t)
 {
     size_t first = sim->n;
 
-    rpc_trace(sim, t);
+    hop_sim_rpc_trace(sim, t);
     /* One direction is 3 ms slower for a third of the run. */
     if (t > sim->span_ns / 3 && t < sim->span_ns * 2 / 3)
         for (size_t k = first; k < sim->n; k++)
@@ -268,44 +266,44 @@ bool hop_sim_make(hop_sim *sim, const char *shape, uint64_t seed)
     sim->span_ns = is_long ? 600 * S : 60 * S;
     tspi_random_seed(&sim->random, seed);
     if (!strcmp(shape, "rpc") || is_long || !strcmp(shape, "step") || !strcmp(shape, "quantum")) {
-        set_clocks(sim, 5, true, is_long ? 40 : 0);
+        hop_sim_set_clocks(sim, 5, true, is_long ? 40 : 0);
         if (!strcmp(shape, "wander"))
             wander(sim);
         if (!strcmp(shape, "step"))
-            step_clock(sim, 1 + (uint32_t)tspi_random_below(&sim->random, 4),
-                       tspi_random_uniform(&sim->random, 15 * S, 45 * S),
-                       tspi_random_uniform(&sim->random, 5 * MS, 30 * MS) *
-                           (tspi_random_below(&sim->random, 2) ? 1 : -1));
-        run(sim, 50, rpc_trace);
+            hop_sim_step(sim, 1 + (uint32_t)tspi_random_below(&sim->random, 4),
+                         tspi_random_uniform(&sim->random, 15 * S, 45 * S),
+                         tspi_random_uniform(&sim->random, 5 * MS, 30 * MS) *
+                             (tspi_random_below(&sim->random, 2) ? 1 : -1));
+        hop_sim_run(sim, 50, hop_sim_rpc_trace);
     } else if (!strcmp(shape, "pipeline")) {
-        set_clocks(sim, 5, true, 0);
-        run(sim, 50, acknowledged);
+        hop_sim_set_clocks(sim, 5, true, 0);
+        hop_sim_run(sim, 50, acknowledged);
     } else if (!strcmp(shape, "mesh")) {
-        set_clocks(sim, 40, true, 0);
-        run(sim, 50, mesh_trace);
+        hop_sim_set_clocks(sim, 40, true, 0);
+        hop_sim_run(sim, 50, mesh_trace);
     } else if (!strcmp(shape, "late") || !strcmp(shape, "null") || !strcmp(shape, "lies")) {
-        set_clocks(sim, 5, false, 0);
-        run(sim, 50, rpc_trace);
+        hop_sim_set_clocks(sim, 5, false, 0);
+        hop_sim_run(sim, 50, hop_sim_rpc_trace);
         if (strcmp(shape, "null") != 0)
             make_late(sim, !strcmp(shape, "lies") ? 0.10 : 0.01);
     } else if (!strcmp(shape, "one-way")) {
-        set_clocks(sim, 5, true, 0);
-        run(sim, 50, one_way);
+        hop_sim_set_clocks(sim, 5, true, 0);
+        hop_sim_run(sim, 50, one_way);
     } else if (!strcmp(shape, "asymmetric")) {
-        set_clocks(sim, 2, true, 0);
-        run(sim, 50, asymmetric);
+        hop_sim_set_clocks(sim, 2, true, 0);
+        hop_sim_run(sim, 50, asymmetric);
     } else if (!strcmp(shape, "hub")) {
         sim->span_ns = 600 * S;
-        set_clocks(sim, 31, true, 10);
-        run(sim, 9, hub_trace);
+        hop_sim_set_clocks(sim, 31, true, 10);
+        hop_sim_run(sim, 9, hub_trace);
     } else if (!strcmp(shape, "congestion")) {
-        set_clocks(sim, 5, true, 0);
-        run(sim, 50, congested);
+        hop_sim_set_clocks(sim, 5, true, 0);
+        hop_sim_run(sim, 50, congested);
     } else if (!strcmp(shape, "dense")) {
-        set_clocks(sim, 5, true, 40);
-        run(sim, 1000, rpc_trace);
+        hop_sim_set_clocks(sim, 5, true, 40);
+        hop_sim_run(sim, 1000, hop_sim_rpc_trace);
         make_late(sim, 0.02);
-    } else
+    } else if (!hop_odd_make(sim, shape))
         return false;
     if (!strcmp(shape, "quantum"))
         for (size_t k = 0; k < sim->n; k++) { /* every process floors its stamps to 1 ms, and says so */

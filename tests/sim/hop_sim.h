@@ -20,7 +20,8 @@ typedef struct {
     uint32_t clocks;
     int64_t origin; /* Unix ns of true time 0 */
     double span_ns;
-    hop_sim_clock *truth; /* owned; clock 0 is the reference */
+    uint32_t reference;   /* for the solver: clock 0, or TSP_NO_CLOCK */
+    hop_sim_clock *truth; /* owned; clock 0 is right */
     tsp_hop *hops;        /* owned */
     uint8_t *late;        /* owned: 1 sender's stamp is late, 2 receiver's */
     size_t n, cap;
@@ -28,7 +29,7 @@ typedef struct {
 } hop_sim;
 
 /* shape: "rpc", "drift", "wander", "step", "pipeline", "mesh", "late", "null", "one-way", "asymmetric", or one of the
- * harder ones ("hub", "quantum", "lies", "congestion", "dense"). False: no such shape. */
+ * harder ones: "hub", "quantum", "lies", "congestion", "dense", and those of hop_odd.c. False: no such shape. */
 bool hop_sim_make(hop_sim *sim, const char *shape, uint64_t seed);
 void hop_sim_release(hop_sim *sim);
 extern const char *const hop_sim_shapes[]; /* NULL-terminated: the ten of the table */

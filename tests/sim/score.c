@@ -82,6 +82,7 @@ static void score_clock(const hop_sim *sim, uint32_t clock, const tsp_clock_resu
     score->proven += result->verdict == TSP_CLOCK_PROVEN;
     score->suspected += result->verdict == TSP_CLOCK_SUSPECTED;
     score->accused += accused && is_right(sim, clock);
+    score->wrong += !is_right(sim, clock);
     score_steps(sim, clock, result, score);
 }
 
@@ -133,7 +134,8 @@ static void score_labels(const hop_sim *sim, const tsp_solver *solver, sim_score
 
 bool sim_score_run(const hop_sim *sim, unsigned threads, uint32_t quorum, sim_score *ret_score)
 {
-    tsp_solver_config config = {.clocks = sim->clocks, .reference = 0, .threads = threads, .quorum = quorum};
+    tsp_solver_config config = {
+        .clocks = sim->clocks, .reference = sim->reference, .threads = threads, .quorum = quorum};
     tsp_solver *solver = NULL;
     tsp_error err = {0};
     struct timespec start, end;

@@ -12,6 +12,7 @@ typedef struct {
     uint64_t one_sided;
     uint64_t before, after, after_lies;
     uint32_t proven, suspected, accused;     /* accused: of those, clocks that were right */
+    uint32_t wrong;                          /* clocks that were not */
     uint32_t steps, steps_true, steps_found; /* found: the true step lies between its two hops */
     double step_error_us;
     uint64_t late_true, late_labelled, late_right; /* senders' stamps written late; labels; labels that are right */
@@ -21,7 +22,8 @@ typedef struct {
 /* False: the solver failed; the message is printed. tweak, if not NULL, may change the configuration. */
 bool sim_score_run(const hop_sim *sim, unsigned threads, uint32_t quorum, sim_score *ret_score);
 
-/* The same of a solver that has run elsewhere, on these hops or some of them: all but the labels of hops and the time. */
+/* The same of a solver that has run elsewhere, on these hops or some of them: all but the labels of hops and the time.
+ */
 bool sim_score_solver(const hop_sim *sim, const tsp_solver *solver, sim_score *ret_score);
 
 #endif

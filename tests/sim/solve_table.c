@@ -61,6 +61,9 @@ static bool run_shape(const char *shape, const options *o)
         all.after += s.after;
         all.after_lies += s.after_lies;
         all.accused += s.accused;
+        all.proven += s.proven;
+        all.suspected += s.suspected;
+        all.wrong += s.wrong;
         all.steps += s.steps;
         all.steps_true += s.steps_true;
         all.steps_found += s.steps_found;
@@ -71,10 +74,11 @@ static bool run_shape(const char *shape, const options *o)
         qsort(p50, o->seeds, sizeof *p50, by_value);
         qsort(p99, o->seeds, sizeof *p99, by_value);
         printf("| %-10s | %.5f | %" PRIu64 " -> %" PRIu64 " (+%" PRIu64
-               " lies) | %.2f | %.2f / %.2f | %u | %u of %u, %u extra | %.0f | %.2f |\n",
+               " lies) | %.2f | %.2f / %.2f | %u | %u of %u, %u extra | %.0f | %.2f | %u of %u |\n",
                shape, all.knots ? (double)all.covered / (double)all.knots : 1.0, all.before, all.after, all.after_lies,
                p50[o->seeds / 2], p99[o->seeds / 2], p99[o->seeds - 1], all.accused, all.steps_found, all.steps_true,
-               all.steps - all.steps_found, all.half_width_us, seconds / o->seeds);
+               all.steps - all.steps_found, all.half_width_us, seconds / o->seeds,
+               all.proven + all.suspected - all.accused, all.wrong);
         fflush(stdout);
     }
     free(p50);
@@ -104,8 +108,9 @@ int main(int argc, char **argv)
     }
     if (o.seeds < 1 || o.seeds > MOST_SEEDS)
         return 2;
-    puts("| trace | coverage | violations | p50 us | p99 us median / worst | accused | steps | half-width us | s |");
-    puts("|---|---|---|---|---|---|---|---|---|");
+    puts("| trace | coverage | violations | p50 us | p99 us median / worst | accused | steps | half-width us | s | "
+         "found |");
+    puts("|---|---|---|---|---|---|---|---|---|---|");
     for (size_t k = 0; n ? k < n : hop_sim_shapes[k] != NULL; k++)
         if (!run_shape(n ? shapes[k] : hop_sim_shapes[k], &o))
             return 1;
