@@ -234,6 +234,31 @@ static void print_throughput(const tspi_lab_result *result, FILE *out)
                 all->lo <= 1 && all->hi >= 1 ? "no difference shows" : "a difference that skew alone does not explain");
 }
 
+/* Of runs long enough to tell. */
+static void print_memory(const tspi_lab_result *result, FILE *out)
+{
+    const tspi_memory_result *most = NULL;
+    int64_t for_ns = INT64_MAX;
+    size_t n = 0;
+
+    for (size_t k = 0; k < result->memory_n; k++) {
+        const tspi_memory_result *row = &result->memory[k];
+        if (!row->figures.growth_known)
+            continue;
+        n++;
+        for_ns = row->figures.for_ns < for_ns ? row->figures.for_ns : for_ns;
+        if (!most || row->figures.growth > most->figures.growth)
+            most = row;
+    }
+    if (!most)
+        return;
+    fprintf(
+        out,
+        "Memory: of %zu processes over %.0f minutes, %s grew most after its first minute: by %.2f MB, to %.1f MB.\n", n,
+        (double)for_ns / (60.0 * (double)TSP_NS_PER_S), most->name, (double)most->figures.growth / 1e6,
+        (double)most->figures.end / 1e6);
+}
+
 static void print_words(const tspi_lab_result *result, const char *transport, const char *over, FILE *out)
 {
     const tspi_run_result *run = NULL, *base = tspi_lab_baseline(result, transport);
@@ -295,6 +320,7 @@ void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE 
     fputc('\n', out);
     print_all_words(result, out);
     print_throughput(result, out);
+    print_memory(result, out);
     for (size_t k = 0; k < result->left_out_n; k++)
         fprintf(out, "LEFT OUT: %s: %s.\n", result->left_out[k].transport, result->left_out[k].why);
     if (result->foreign)

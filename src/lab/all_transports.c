@@ -37,6 +37,8 @@ static tsp_status merge(tspi_lab_result *result, tspi_lab_result *one, tsp_error
     one->throughput_n = 0;
     if (!append((void **)&result->gaps, &result->gaps_n, one->gaps, one->gaps_n, sizeof *one->gaps))
         goto no_memory;
+    if (!append((void **)&result->memory, &result->memory_n, one->memory, one->memory_n, sizeof *one->memory))
+        goto no_memory;
     result->partial |= one->partial;
     result->netns = one->netns;
     result->seconds += one->seconds;

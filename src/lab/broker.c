@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +14,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "lab/child.h"
 #include "lab/link.h"
 #include "lab/netns.h"
 #include "lab/priority.h"
+#include "lab/scratch.h"
 
 /* In a namespace all ports are free. */
 enum { NETNS_PORT = 9092, NETNS_CONTROLLER_PORT = 9093 };
@@ -78,26 +80,44 @@ tsp_status tspi_broker_available(tsp_error *err)
     return TSP_OK;
 }
 
-/* Two ports of loopback that nobody has now: the sockets are held together, so that they differ. */
-static tsp_status free_ports(uint16_t want, uint16_t ret_ports[2], tsp_error *err)
+/* A listening socket at host:want (want 0 = any port), to see that it can be had. */
+static tsp_status try_port(const char *host, uint16_t want, int *ret_fd, uint16_t *ret_port, tsp_error *err)
 {
-    int fds[2] = {-1, -1}, one = 1;
-    tsp_status rc = TSP_OK;
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found;
+    struct sockaddr_storage at;
+    socklen_t size = sizeof at;
+    char port[16];
+    int one = 1;
 
-    for (int k = 0; k < 2 && rc == TSP_OK; k++) {
-        struct sockaddr_in at = {
-            .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(k ? 0 : want)};
-        socklen_t size = sizeof at;
-        fds[k] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        setsockopt(fds[k], SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if (fds[k] < 0 || bind(fds[k], (struct sockaddr *)&at, sizeof at) != 0 || listen(fds[k], 1) != 0)
-            rc = errno == EADDRINUSE
-                     ? tsp_error_set(err, TSP_EIO,
-                                     "port %u on 127.0.0.1 is taken: choose another 'port' or leave it out", want)
-                     : tsp_error_sys(err, errno, "cannot find a free port");
-        else if (getsockname(fds[k], (struct sockaddr *)&at, &size) == 0)
-            ret_ports[k] = ntohs(at.sin_port);
-    }
+    snprintf(port, sizeof port, "%u", want);
+    int failed = getaddrinfo(host, port, &hints, &found);
+    if (failed)
+        return tsp_error_set(err, TSP_EIO, "the Kafka broker cannot listen at '%s': %s", host, gai_strerror(failed));
+    int fd = *ret_fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    bool listens = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, 1) == 0 &&
+                   getsockname(fd, (struct sockaddr *)&at, &size) == 0;
+    int why = errno;
+    freeaddrinfo(found);
+    if (!listens && why == EADDRINUSE)
+        return tsp_error_set(err, TSP_EIO, "port %u on %s is taken: choose another 'port' or leave it out", want, host);
+    if (!listens)
+        return tsp_error_sys(err, why, "the Kafka broker cannot listen at '%s'", host);
+    *ret_port = ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
+                                               : ((struct sockaddr_in *)&at)->sin_port);
+    return TSP_OK;
+}
+
+/* Two ports that nobody has now, the clients' at host and the controller's on loopback: the sockets are held together,
+ * so that they differ. */
+static tsp_status free_ports(const char *host, uint16_t want, uint16_t ret_ports[2], tsp_error *err)
+{
+    int fds[2] = {-1, -1};
+    tsp_status rc = try_port(host, want, &fds[0], &ret_ports[0], err);
+
+    if (rc == TSP_OK)
+        rc = try_port("127.0.0.1", 0, &fds[1], &ret_ports[1], err);
     for (int k = 0; k < 2; k++)
         if (fds[k] >= 0)
             close(fds[k]);
@@ -105,20 +125,6 @@ static tsp_status free_ports(uint16_t want, uint16_t ret_ports[2], tsp_error *er
 }
 
 /* ------------------------------------------------------------------ its folder */
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    remove(path);
-    return 0;
-}
-
-static void remove_tree(const char *path)
-{
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 /* Small buffers, one partition of each internal topic, a group that does not wait for more members. */
 static const char properties[] = "process.roles=broker,controller\n"
@@ -293,6 +299,7 @@ static tsp_status launch(tspi_broker *broker, const tspi_broker_config *config, 
 
 tsp_status tspi_broker_start(tspi_broker *broker, const tspi_broker_config *config, int *ret_tun_fd, tsp_error *err)
 {
+    const char *host = config->host ? config->host : "127.0.0.1";
     char home[PATH_MAX], folder[4096];
     uint16_t ports[2] = {NETNS_PORT, NETNS_CONTROLLER_PORT};
     uint32_t in = tspi_link_address(config->index);
@@ -305,14 +312,14 @@ tsp_status tspi_broker_start(tspi_broker *broker, const tspi_broker_config *conf
     if (rc == TSP_OK && !realpath(config->folder, folder))
         rc = tsp_error_sys(err, errno, "cannot find the folder '%s'", config->folder);
     if (rc == TSP_OK && !config->netns)
-        rc = free_ports(config->port, ports, err);
+        rc = free_ports(host, config->port, ports, err);
     if (rc != TSP_OK)
         return rc;
     if (config->netns)
         snprintf(broker->address, sizeof broker->address, "%u.%u.%u.%u:%u", in >> 24, in >> 16 & 255, in >> 8 & 255,
                  in & 255, ports[0]);
     else
-        snprintf(broker->address, sizeof broker->address, "127.0.0.1:%u", ports[0]);
+        snprintf(broker->address, sizeof broker->address, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, ports[0]);
     snprintf(broker->data, sizeof broker->data, "%s/broker", folder);
     snprintf(broker->log_path, sizeof broker->log_path, "%s/broker.log", folder);
     log_fd = open(broker->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -365,30 +372,19 @@ tsp_status tspi_broker_check(tspi_broker *broker, tsp_error *err)
     if (broker->pid <= 0 || waitpid(broker->pid, &status, WNOHANG) != broker->pid)
         return TSP_OK;
     broker->pid = 0;
+    tsp_status rc = tspi_child_ended("the Kafka broker", status, err);
     if (WIFSIGNALED(status))
-        return tsp_error_set(err, TSP_ECLOSED, "the Kafka broker was killed by signal %d (%s)", WTERMSIG(status),
-                             strsignal(WTERMSIG(status)));
+        return rc;
     last_words(broker, words, sizeof words);
-    return tsp_error_set(err, TSP_ECLOSED, "the Kafka broker ended with exit code %d: %s", WEXITSTATUS(status), words);
+    return tsp_error_set(err, rc, "the Kafka broker ended with exit code %d: %s", WEXITSTATUS(status), words);
 }
 
 /* Its data are of no use to anybody any more: ask first all the same, for the words in its log. */
 void tspi_broker_stop(tspi_broker *broker)
 {
-    const struct timespec nap = {0, 2 * TSP_NS_PER_MS};
-    int64_t waited_ns = 0;
-
-    if (broker->pid > 0) {
+    if (broker->pid > 0)
         kill(broker->pid, SIGTERM);
-        while (waitpid(broker->pid, NULL, WNOHANG) == 0) {
-            if (waited_ns > stop_timeout_ns)
-                kill(broker->pid, SIGKILL);
-            nanosleep(&nap, NULL);
-            waited_ns += nap.tv_nsec;
-        }
-        broker->pid = 0;
-    }
-    if (broker->data[0])
-        remove_tree(broker->data);
+    tspi_child_reap(&broker->pid, tspi_monotonic_ns() + stop_timeout_ns);
+    tspi_scratch_remove(broker->data);
     broker->data[0] = '\0';
 }

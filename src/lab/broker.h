@@ -12,15 +12,16 @@
 
 typedef struct {
     const char *folder; /* takes broker.log, and while it runs broker/; absolute or relative to the caller */
+    const char *host;   /* address or name at which its clients reach it; NULL = 127.0.0.1 */
     uint16_t port;      /* 0 = a free one */
     bool netns;         /* in a network namespace of its own, as node number `index` of the link */
     uint32_t index;
 } tspi_broker_config;
 
 typedef struct {
-    pid_t pid;        /* 0 = not running */
-    char address[64]; /* HOST:PORT for its clients */
-    char data[4200];  /* its folder */
+    pid_t pid;         /* 0 = not running */
+    char address[300]; /* HOST:PORT for its clients */
+    char data[4200];   /* its folder */
     char log_path[4200];
 } tspi_broker;
 

@@ -11,6 +11,7 @@
 #include "lab/control.h"
 #include "lab/kafka_side.h"
 #include "lab/media_driver.h"
+#include "lab/memory_log.h"
 #include "lab/runner.h"
 
 typedef struct {
@@ -33,16 +34,25 @@ typedef struct {
     tspi_block_result result; /* of the block under way */
     const char *block_folder; /* of that block, borrowed: what nodes on other hosts send goes there */
     uint32_t gateways_done;
+    tspi_memory_log *memory; /* borrowed; may be NULL */
+    int64_t memory_due_ns, touch_due_ns;
     tspi_progress progress;
     void (*on_progress)(void *ctx, const tspi_progress *progress); /* may be NULL */
     void *ctx;
     const volatile sig_atomic_t *interrupted; /* borrowed; may be NULL */
 } tspi_conductor;
 
-/* Start everything and wait until every node can reach every other. folder holds spec.yaml already and takes
- * nodes.log. netns: as tspi_conductor_pick said. On failure everything is stopped again. */
-tsp_status tspi_conductor_start(tspi_conductor *conductor, const tspi_spec *spec, bool netns, const char *folder,
-                                const volatile sig_atomic_t *interrupted, tsp_error *err);
+/* All borrowed for the conductor's life. */
+typedef struct {
+    const tspi_spec *spec;
+    bool netns;                               /* as tspi_conductor_pick said */
+    const char *folder;                       /* holds spec.yaml already and takes nodes.log */
+    tspi_memory_log *memory;                  /* may be NULL */
+    const volatile sig_atomic_t *interrupted; /* may be NULL */
+} tspi_conductor_config;
+
+/* Start everything and wait until every node can reach every other. On failure everything is stopped again. */
+tsp_status tspi_conductor_start(tspi_conductor *conductor, const tspi_conductor_config *config, tsp_error *err);
 
 /* Lead all nodes through a block. TSP_EINTERRUPTED: the user asked to stop; what there is was written all the same. */
 tsp_status tspi_conductor_block(tspi_conductor *conductor, const tspi_block *block, tspi_block_result *ret_result,

@@ -136,8 +136,23 @@ static tsp_status write_whole(int fd, const uint8_t *bytes, size_t len, const ch
     return TSP_OK;
 }
 
+/* Wait for bytes in steps, so that meanwhile has its turn. */
+static bool await_bytes(const tspi_control *control, int64_t timeout_ns, void (*meanwhile)(void *ctx), void *ctx)
+{
+    const int64_t step_ns = TSP_NS_PER_S / 2;
+
+    for (int64_t left_ns = timeout_ns; left_ns > 0; left_ns -= step_ns) {
+        struct pollfd wait = {.fd = control->in_fd, .events = POLLIN};
+        if (meanwhile)
+            meanwhile(ctx);
+        if (poll(&wait, 1, (int)(step_ns / TSP_NS_PER_MS)) != 0)
+            return true;
+    }
+    return false;
+}
+
 tsp_status tspi_control_recv_file(tspi_control *control, uint64_t left, const char *path, int64_t timeout_ns,
-                                  tsp_error *err)
+                                  void (*meanwhile)(void *ctx), void *ctx, tsp_error *err)
 {
     uint8_t bytes[64 * 1024];
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -152,8 +167,7 @@ tsp_status tspi_control_recv_file(tspi_control *control, uint64_t left, const ch
     control->at += held;
     left -= held;
     while (rc == TSP_OK && left) {
-        struct pollfd wait = {.fd = control->in_fd, .events = POLLIN};
-        if (poll(&wait, 1, (int)(timeout_ns / TSP_NS_PER_MS)) == 0) {
+        if (!await_bytes(control, timeout_ns, meanwhile, ctx)) {
             rc = tsp_error_set(err, TSP_ECLOSED, "'%s' stopped coming", path);
             break;
         }

@@ -20,10 +20,11 @@ typedef struct {
 tspi_kafka_settings tspi_kafka_side_settings(const tspi_kafka_spec *kafka, const char *broker);
 
 /* Nothing is done for another transport. Start a broker, as node number `index` of the link in netns mode, or see that
- * somebody's answers. ret_tun_fd is set where the broker has a namespace. */
+ * somebody's answers, and remove what runs that were killed have left there: how much is told to log_fd. ret_tun_fd is
+ * set where the broker has a namespace. */
 tsp_status tspi_kafka_side_start(tspi_kafka_side *side, const tspi_spec *spec, bool netns, uint32_t index,
-                                 const char *folder, const volatile sig_atomic_t *interrupted, int *ret_tun_fd,
-                                 tsp_error *err);
+                                 const char *folder, int log_fd, const volatile sig_atomic_t *interrupted,
+                                 int *ret_tun_fd, tsp_error *err);
 
 /* Whether the run's own broker still runs. */
 tsp_status tspi_kafka_side_check(tspi_kafka_side *side, tsp_error *err);

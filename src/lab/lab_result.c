@@ -32,6 +32,7 @@ void tspi_lab_result_release(tspi_lab_result *result)
         free(result->throughput[k].rates);
     free(result->throughput);
     free(result->gaps);
+    free(result->memory);
     result->runs = NULL;
     result->throughput = NULL;
     result->runs_n = result->throughput_n = 0;

@@ -8,6 +8,7 @@
 
 #include "health/health.h"
 #include "lab/lab_stats.h"
+#include "lab/memory_log.h"
 
 /* Hops from one node's clock to another's. */
 typedef struct {
@@ -90,6 +91,12 @@ typedef struct {
     char why[512];
 } tspi_gap;
 
+/* A process of the run and the memory of its own that it took (memory_log.h). */
+typedef struct {
+    char transport[16], name[80];
+    tspi_memory_figures figures;
+} tspi_memory_result;
+
 /* A transport whose parts were not here. */
 typedef struct {
     char transport[16];
@@ -109,6 +116,8 @@ typedef struct {
     uint64_t foreign; /* messages that somebody else sent to the nodes; they were dropped */
     tspi_gap *gaps;   /* owned, in order of time */
     size_t gaps_n;
+    tspi_memory_result *memory; /* owned; empty in virtual time */
+    size_t memory_n;
     tspi_left_out left_out[TSPI_LEFT_OUT_MAX];
     size_t left_out_n;
     tspi_ratio all_skews; /* throughput with skew over without, all rows pooled; ratio 0 = not measured */

@@ -22,8 +22,12 @@ static tsp_status lab_start(const tspi_runner_config *config, tspi_runner **ret_
     if (!runner)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a conductor");
     runner->base.ops = &tspi_lab_runner;
-    tsp_status rc =
-        tspi_conductor_start(&runner->conductor, config->spec, config->netns, config->folder, config->interrupted, err);
+    const tspi_conductor_config conductor = {.spec = config->spec,
+                                             .netns = config->netns,
+                                             .folder = config->folder,
+                                             .memory = config->memory,
+                                             .interrupted = config->interrupted};
+    tsp_status rc = tspi_conductor_start(&runner->conductor, &conductor, err);
     if (rc != TSP_OK) {
         free(runner);
         return rc;

@@ -3,7 +3,6 @@
 #include <aeronmd.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lab/child.h"
 #include "lab/priority.h"
+#include "lab/scratch.h"
 
 /* Small buffers: the lab's streams are thin, and shared memory is scarce in containers. */
 enum { CONTROL_BUFFER_BYTES = 1024 * 1024 };
@@ -28,33 +29,44 @@ static const uint64_t publication_linger_ns = TSP_NS_PER_S / 2;
 /* Aeron wants it longer than the clients' own timeout. */
 static const uint64_t unblock_ns = 10 * TSP_NS_PER_S;
 static const int ready_timeout_ms = 20000;
+static const char driver_name[] = "Aeron's media driver", scratch_prefix[] = "truespan-";
+/* What a driver takes before it has a stream: its counters, logs and the rings to its clients. */
+enum { DRIVER_BYTES = 14 * 1024 * 1024 };
 static const int64_t stop_timeout_ns = 2 * TSP_NS_PER_S;
 
 /* ------------------------------------------------------------------ the folder */
 
+/* The kernel's shared memory: on a disk, all that passes would be written there some time. */
+static const char *shared_memory(void)
+{
+    return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
 static tsp_status make_folder(tspi_media_driver *driver, tsp_error *err)
 {
-    /* The kernel's shared memory: on a disk, all that passes would be written there some time. */
-    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    tspi_scratch_sweep(shared_memory(), scratch_prefix);
+    tsp_status rc = tspi_scratch_make(shared_memory(), scratch_prefix, driver->scratch, sizeof driver->scratch,
+                                      &driver->lock_fd, err);
+    if (rc != TSP_OK)
+        tsp_error_note(err, "Aeron's media driver");
+    else /* Aeron makes its own folder anew */
+        snprintf(driver->folder, sizeof driver->folder, "%s/driver", driver->scratch);
+    return rc;
+}
 
-    snprintf(driver->folder, sizeof driver->folder, "%s/truespan-XXXXXX", base);
-    if (mkdtemp(driver->folder))
+tsp_status tspi_media_drivers_fit(uint32_t drivers, uint32_t streams, uint32_t term_bytes, tsp_error *err)
+{
+    const char *base = shared_memory();
+    struct statvfs disk;
+    uint64_t want = (uint64_t)drivers * DRIVER_BYTES + (uint64_t)streams * 2 * 3 * term_bytes;
+
+    if (statvfs(base, &disk) != 0 || (uint64_t)disk.f_bavail * disk.f_frsize >= want)
         return TSP_OK;
-    driver->folder[0] = '\0';
-    return tsp_error_sys(err, errno, "cannot make a folder for Aeron's media driver in %s", base);
-}
-
-static int remove_entry(const char *path, const struct stat *found, int kind, struct FTW *place)
-{
-    (void)found, (void)kind, (void)place;
-    remove(path);
-    return 0;
-}
-
-static void remove_folder(const char *folder)
-{
-    if (*folder)
-        nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return tsp_error_set(err, TSP_EUNSUPPORTED,
+                         "%s has %" PRIu64 " MB free, and Aeron's media drivers may fill %" PRIu64
+                         " MB: enlarge it (mount -o remount,size=1g %s; docker run --shm-size 1g), or take smaller "
+                         "buffers (aeron: {term_bytes: 65536})",
+                         base, (uint64_t)disk.f_bavail * disk.f_frsize >> 20, (want >> 20) + 1, base);
 }
 
 /* ------------------------------------------------------------------ in the child */
@@ -113,9 +125,10 @@ static int serve(const tspi_media_driver_config *config, const char *folder, int
 }
 
 /* A process of its own in all but its program: it leaves Ctrl-C to whoever started it, and ends with them. */
-static void run_child(const tspi_media_driver_config *config, const char *folder, int word_fd, pid_t parent)
+static void run_child(const tspi_media_driver_config *config, const tspi_media_driver *driver, int word_fd,
+                      pid_t parent)
 {
-    enum { WORD_FD = 3 };
+    enum { WORD_FD = 3, LOCK_FD };
     const struct sigaction stop = {.sa_handler = on_signal};
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -129,24 +142,17 @@ static void run_child(const tspi_media_driver_config *config, const char *folder
     int log_fd = config->log_fd >= 0 ? config->log_fd : open("/dev/null", O_WRONLY);
     dup2(log_fd, STDOUT_FILENO);
     dup2(log_fd, STDERR_FILENO);
-    dup2(word_fd, WORD_FD);
-    close_range(WORD_FD + 1, ~0U, 0); /* other children's streams, which would not end while this one lives */
-    int code = serve(config, folder, WORD_FD);
-    remove_folder(folder);
+    int keep_fd = fcntl(driver->lock_fd, F_DUPFD, LOCK_FD + 1); /* out of the way of what is put in place */
+    dup2(fcntl(word_fd, F_DUPFD, LOCK_FD + 1), WORD_FD);
+    dup2(keep_fd, LOCK_FD);
+    close_range(LOCK_FD + 1, ~0U, 0); /* other children's streams, which would not end while this one lives */
+    int code = serve(config, driver->folder, WORD_FD);
+    tspi_scratch_remove(driver->scratch);
     fflush(NULL);
     _exit(code);
 }
 
 /* ------------------------------------------------------------------ in the parent */
-
-static tsp_status how_it_ended(tspi_media_driver *driver, int status, tsp_error *err)
-{
-    driver->pid = 0;
-    if (WIFSIGNALED(status))
-        return tsp_error_set(err, TSP_ECLOSED, "Aeron's media driver was killed by signal %d (%s)", WTERMSIG(status),
-                             strsignal(WTERMSIG(status)));
-    return tsp_error_set(err, TSP_ECLOSED, "Aeron's media driver ended with exit code %d", WEXITSTATUS(status));
-}
 
 static tsp_status await_ready(tspi_media_driver *driver, int word_fd, tsp_error *err)
 {
@@ -167,7 +173,8 @@ static tsp_status await_ready(tspi_media_driver *driver, int word_fd, tsp_error 
     if (ready <= 0)
         return tsp_error_set(err, TSP_EIO, "Aeron's media driver does not get ready");
     waitpid(driver->pid, &status, 0);
-    return how_it_ended(driver, status, err);
+    driver->pid = 0;
+    return tspi_child_ended(driver_name, status, err);
 }
 
 tsp_status tspi_media_driver_start(tspi_media_driver *driver, const tspi_media_driver_config *config, tsp_error *err)
@@ -175,7 +182,7 @@ tsp_status tspi_media_driver_start(tspi_media_driver *driver, const tspi_media_d
     int word[2];
     pid_t parent = getpid();
 
-    *driver = (tspi_media_driver){0};
+    *driver = (tspi_media_driver){.lock_fd = -1};
     tsp_status rc = make_folder(driver, err);
     if (rc != TSP_OK)
         return rc;
@@ -187,8 +194,10 @@ tsp_status tspi_media_driver_start(tspi_media_driver *driver, const tspi_media_d
     fflush(NULL);
     driver->pid = fork();
     if (driver->pid == 0)
-        run_child(config, driver->folder, word[1], parent);
+        run_child(config, driver, word[1], parent);
     close(word[1]);
+    close(driver->lock_fd); /* the driver has it */
+    driver->lock_fd = -1;
     rc = driver->pid < 0 ? tsp_error_sys(err, errno, "cannot start Aeron's media driver")
                          : await_ready(driver, word[0], err);
     close(word[0]);
@@ -199,32 +208,14 @@ tsp_status tspi_media_driver_start(tspi_media_driver *driver, const tspi_media_d
 
 tsp_status tspi_media_driver_check(tspi_media_driver *driver, tsp_error *err)
 {
-    int status;
-
-    if (driver->pid <= 0 || waitpid(driver->pid, &status, WNOHANG) != driver->pid)
-        return TSP_OK;
-    return how_it_ended(driver, status, err);
-}
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
+    return tspi_child_check(&driver->pid, driver_name, err);
 }
 
 void tspi_media_driver_stop(tspi_media_driver *driver)
 {
-    int64_t deadline_ns = monotonic_ns() + stop_timeout_ns;
-
     if (driver->pid > 0)
         kill(driver->pid, SIGTERM);
-    while (driver->pid > 0 && waitpid(driver->pid, NULL, WNOHANG) == 0) {
-        if (monotonic_ns() > deadline_ns)
-            kill(driver->pid, SIGKILL);
-        nanosleep(&(struct timespec){0, TSP_NS_PER_MS}, NULL);
-    }
-    driver->pid = 0;
-    remove_folder(driver->folder);
-    driver->folder[0] = '\0';
+    tspi_child_reap(&driver->pid, tspi_monotonic_ns() + stop_timeout_ns);
+    tspi_scratch_remove(driver->scratch);
+    *driver = (tspi_media_driver){.lock_fd = -1};
 }

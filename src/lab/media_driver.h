@@ -16,8 +16,10 @@ typedef struct {
 } tspi_media_driver_config;
 
 typedef struct {
-    pid_t pid;       /* 0 = not running */
-    char folder[64]; /* what Aeron calls its dir; "" = none */
+    pid_t pid;        /* 0 = not running */
+    char folder[80];  /* what Aeron calls its dir; "" = none */
+    char scratch[64]; /* the folder around it (scratch.h) */
+    int lock_fd;      /* its lock, until the driver has it */
 } tspi_media_driver;
 
 /* Start one, in a new folder, and wait until it serves. TSP_EUNSUPPORTED: this build has no Aeron. On failure nothing
@@ -27,5 +29,9 @@ tsp_status tspi_media_driver_start(tspi_media_driver *driver, const tspi_media_d
 tsp_status tspi_media_driver_check(tspi_media_driver *driver, tsp_error *err);
 /* A driver that is all zero is fine. */
 void tspi_media_driver_stop(tspi_media_driver *driver);
+
+/* Whether shared memory has room for so many drivers with so many streams between them: TSP_EUNSUPPORTED, and what to
+ * do about it. */
+tsp_status tspi_media_drivers_fit(uint32_t drivers, uint32_t streams, uint32_t term_bytes, tsp_error *err);
 
 #endif

@@ -18,3 +18,9 @@ void tspi_media_driver_stop(tspi_media_driver *driver)
 {
     (void)driver;
 }
+
+tsp_status tspi_media_drivers_fit(uint32_t drivers, uint32_t streams, uint32_t term_bytes, tsp_error *err)
+{
+    (void)drivers, (void)streams, (void)term_bytes, (void)err;
+    return TSP_OK;
+}

@@ -1,7 +1,6 @@
 #include "lab/remote.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lab/scratch.h"
+
 enum { SSH_WORDS_MAX = 64 };
 static const int64_t file_timeout_ns = 20 * TSP_NS_PER_S;
+static const char scratch_prefix[] = "truespan-node-";
 
 /* What a node leaves of a block, as span_writer.c and stage_gateway.c name it. */
 enum { FILE_KINDS = 3 };
@@ -39,7 +41,8 @@ static const char *const ssh_options[] = {
     "ServerAliveCountMax=3",
 };
 
-void tspi_remote_exec(const tspi_host_spec *host, const char *stage, uint32_t worker, uint16_t port, const char *run)
+void tspi_remote_exec(const tspi_host_spec *host, const char *stage, uint32_t worker, uint16_t port, const char *run,
+                      const char *broker)
 {
     char words[4096], worker_text[16], port_text[16];
     const char *argv[SSH_WORDS_MAX + 24] = {"ssh"};
@@ -78,6 +81,10 @@ void tspi_remote_exec(const tspi_host_spec *host, const char *stage, uint32_t wo
         argv[n++] = "--run";
         argv[n++] = run;
     }
+    if (*broker) {
+        argv[n++] = "--broker";
+        argv[n++] = broker;
+    }
     argv[n] = NULL;
     execvp("ssh", (char *const *)argv);
 }
@@ -99,7 +106,7 @@ static bool parse_file_line(const char *line, char ret_name[256], uint64_t *ret_
 }
 
 tsp_status tspi_remote_take_file(tspi_control *control, const char *line, const char *node, const char *folder,
-                                 tsp_error *err)
+                                 void (*meanwhile)(void *ctx), void *ctx, tsp_error *err)
 {
     char name[256], allowed[256], path[4400];
     uint64_t bytes;
@@ -111,36 +118,33 @@ tsp_status tspi_remote_take_file(tspi_control *control, const char *line, const 
         if (strcmp(name, allowed) != 0)
             continue;
         snprintf(path, sizeof path, "%s/%s", folder, name);
-        return tspi_control_recv_file(control, bytes, path, file_timeout_ns, err);
+        return tspi_control_recv_file(control, bytes, path, file_timeout_ns, meanwhile, ctx, err);
     }
     return tsp_error_set(err, TSP_EPARSE, "it sent the file '%.80s', which is none of its own", name);
 }
 
 /* ------------------------------------------------------------------ the node's side */
 
-static tsp_status make_folders(char *ret_folder, size_t size, tsp_error *err)
+static tsp_status make_folders(tspi_remote_place *place, tsp_error *err)
 {
     static const char *const below[] = {"block", "block/otlp", "block/truth"};
     const char *base = getenv("TMPDIR");
     char path[4200];
 
-    if ((size_t)snprintf(ret_folder, size, "%s/truespan-node-XXXXXX", base && *base ? base : "/tmp") >= size)
-        return tsp_error_set(err, TSP_EINVAL, "TMPDIR is too long a path");
-    if (!mkdtemp(ret_folder)) {
-        ret_folder[0] = '\0'; /* nothing was made: nothing is to be removed */
-        return tsp_error_sys(err, errno, "cannot make a folder below '%s'", base && *base ? base : "/tmp");
-    }
-    for (size_t k = 0; k < sizeof below / sizeof *below; k++) {
-        snprintf(path, sizeof path, "%s/%s", ret_folder, below[k]);
+    base = base && *base ? base : "/tmp";
+    tspi_scratch_sweep(base, scratch_prefix);
+    tsp_status rc = tspi_scratch_make(base, scratch_prefix, place->folder, sizeof place->folder, &place->lock_fd, err);
+    for (size_t k = 0; rc == TSP_OK && k < sizeof below / sizeof *below; k++) {
+        snprintf(path, sizeof path, "%s/%s", place->folder, below[k]);
         if (mkdir(path, 0700) != 0)
-            return tsp_error_sys(err, errno, "cannot make the folder '%s'", path);
+            rc = tsp_error_sys(err, errno, "cannot make the folder '%s'", path);
     }
-    return TSP_OK;
+    return rc;
 }
 
-tsp_status tspi_remote_receive_setup(tspi_control *control, char *ret_folder, size_t size, tsp_error *err)
+tsp_status tspi_remote_receive_setup(tspi_control *control, tspi_remote_place *ret_place, tsp_error *err)
 {
-    tsp_status rc = make_folders(ret_folder, size, err);
+    tsp_status rc = make_folders(ret_place, err);
 
     if (rc == TSP_OK)
         rc = tspi_control_send(control, err, "version %s", tsp_version());
@@ -153,9 +157,9 @@ tsp_status tspi_remote_receive_setup(tspi_control *control, char *ret_folder, si
         if (rc == TSP_OK && (!parse_file_line(line, name, &bytes) ||
                              (strcmp(name, "spec.yaml") != 0 && strcmp(name, "prompts.txt") != 0)))
             return tsp_error_set(err, TSP_EPARSE, "no file to begin with: '%.80s'", line);
-        snprintf(path, sizeof path, "%s/%s", ret_folder, rc == TSP_OK ? name : "");
+        snprintf(path, sizeof path, "%s/%s", ret_place->folder, rc == TSP_OK ? name : "");
         if (rc == TSP_OK)
-            rc = tspi_control_recv_file(control, bytes, path, file_timeout_ns, err);
+            rc = tspi_control_recv_file(control, bytes, path, file_timeout_ns, NULL, NULL, err);
         else if (rc == TSP_ECLOSED)
             rc = tsp_error_set(err, TSP_ECLOSED, "the conductor is gone");
     }
@@ -176,17 +180,11 @@ tsp_status tspi_remote_send_block_files(tspi_control *control, const char *folde
     return rc;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
+void tspi_remote_leave(tspi_remote_place *place)
 {
-    (void)info;
-    (void)kind;
-    (void)place;
-    remove(path);
-    return 0;
-}
-
-void tspi_remote_remove(const char *folder)
-{
-    if (*folder)
-        nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    tspi_scratch_remove(place->folder);
+    place->folder[0] = '\0';
+    if (place->lock_fd > 0)
+        close(place->lock_fd);
+    place->lock_fd = -1;
 }

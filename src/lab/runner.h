@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "lab/lab_result.h"
+#include "lab/memory_log.h"
 #include "lab/node.h"
 
 /* How far a block is. */
@@ -19,6 +20,7 @@ typedef struct {
     bool netns;         /* as pick said */
     void (*on_progress)(void *ctx, const tspi_progress *progress);
     void *ctx;
+    tspi_memory_log *memory;                  /* takes what processes say of their memory; may be NULL */
     const volatile sig_atomic_t *interrupted; /* may be NULL */
 } tspi_runner_config;
 

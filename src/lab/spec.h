@@ -128,6 +128,9 @@ void tspi_spec_write(const tspi_spec *spec, tspi_buf *ret_text);
 /* The row of a stage, or -1. */
 int tspi_spec_stage(const tspi_spec *spec, const char *name);
 
+/* The address of this machine that the other hosts reach: that of the first host without ssh; NULL = there is none. */
+const char *tspi_spec_own_address(const tspi_spec *spec);
+
 /* The words of the YAML. */
 const char *tspi_role_name(enum tspi_role role);
 const char *tspi_arrival_name(enum tspi_arrival arrival);

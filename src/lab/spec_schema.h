@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "truespan/base.h"
+
 struct raw_stage {
     char *name, *role;
     uint32_t *workers;
@@ -115,5 +117,9 @@ struct raw_spec {
 };
 
 extern const cyaml_schema_value_t tspi_spec_schema;
+
+/* Load YAML text; an error names line and key. name: for messages. *ret_raw: tspi_spec_unload, also after a failure. */
+tsp_status tspi_spec_load(const char *text, size_t len, const char *name, struct raw_spec **ret_raw, tsp_error *err);
+void tspi_spec_unload(struct raw_spec *raw);
 
 #endif

@@ -24,8 +24,9 @@ struct asked {
 struct state {
     tspi_prompts prompts;
     tspi_random random; /* of this block: arrivals and choice of prompts */
+    /* Requests from the oldest without its answer on: request k is at k % asked_cap. */
     struct asked *asked;
-    uint32_t asked_n, asked_cap, in_flight;
+    uint32_t asked_n, asked_cap, oldest, in_flight; /* asked_cap: 0 or a power of two */
     bool issuing;
     int64_t begun_ns, next_ns, heard_ns;
     tspi_buf log; /* a line of JSON a request */
@@ -56,7 +57,7 @@ static tsp_status begin(tspi_node *node, tsp_error *err)
 
     tspi_random_seed(&root, node->block.seed);
     s->random = tspi_random_split(&root, "requests", node->worker);
-    s->asked_n = s->in_flight = 0;
+    s->asked_n = s->oldest = s->in_flight = 0;
     s->issuing = false;
     s->next_ns = INT64_MAX;
     if (!node->block.folder[0])
@@ -68,18 +69,40 @@ static tsp_status begin(tspi_node *node, tsp_error *err)
 
 /* ------------------------------------------------------------------ asking */
 
+static struct asked *asked_at(struct state *s, uint32_t request)
+{
+    return &s->asked[request & (s->asked_cap - 1)];
+}
+
+static bool grow(struct state *s)
+{
+    uint32_t cap = s->asked_cap ? 2 * s->asked_cap : 64;
+    struct asked *asked = calloc(cap, sizeof *asked);
+
+    if (!asked)
+        return false;
+    for (uint32_t k = s->oldest; k != s->asked_n; k++)
+        asked[k & (cap - 1)] = *asked_at(s, k);
+    free(s->asked);
+    s->asked = asked;
+    s->asked_cap = cap;
+    return true;
+}
+
 static struct asked *new_asked(struct state *s)
 {
-    if (s->asked_n == s->asked_cap) {
-        uint32_t cap = s->asked_cap ? 2 * s->asked_cap : 256;
-        struct asked *asked = realloc(s->asked, cap * sizeof *asked);
-        if (!asked)
-            return NULL;
-        s->asked = asked;
-        s->asked_cap = cap;
-    }
-    s->asked[s->asked_n] = (struct asked){0};
-    return &s->asked[s->asked_n++];
+    if (s->asked_n - s->oldest == s->asked_cap && !grow(s))
+        return NULL;
+    struct asked *asked = asked_at(s, s->asked_n++);
+    *asked = (struct asked){0};
+    return asked;
+}
+
+/* What is answered need not be remembered: a run may ask for days. */
+static void forget_answered(struct state *s)
+{
+    while (s->oldest != s->asked_n && asked_at(s, s->oldest)->answered)
+        s->oldest++;
 }
 
 static tsp_status ask(tspi_node *node, int64_t arrival_ns, tsp_error *err)
@@ -239,6 +262,7 @@ static tsp_status answered(tspi_node *node, tspi_incoming *incoming, struct aske
     node->result.tokens += incoming->head.tokens;
     tspi_lab_span_integer(&asked->root, "gen_ai.usage.output_tokens", incoming->head.tokens);
     tsp_status rc = tspi_node_span_end(node, &asked->root, err);
+    forget_answered(s);
     if (rc == TSP_OK && s->log.len > 64 * 1024)
         rc = write_log(node, err);
     if (rc == TSP_OK && node->block.arrival == TSPI_ARRIVAL_CLOSED && wants_more(node, now_of(node)))
@@ -258,11 +282,13 @@ static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error
     if (incoming->head.request >= s->asked_n)
         return tsp_error_set(err, TSP_EPARSE, "%s got an answer to request %u, which it never asked", node->name,
                              incoming->head.request);
-    struct asked *asked = &s->asked[incoming->head.request];
     s->heard_ns = now_ns;
     rc = tspi_node_span_end(node, &incoming->span, err);
-    if (rc != TSP_OK || asked->answered)
+    if (rc != TSP_OK || incoming->head.request < s->oldest)
         return rc;
+    struct asked *asked = asked_at(s, incoming->head.request);
+    if (asked->answered)
+        return TSP_OK;
     if (!asked->first_ns)
         asked->first_ns = now_ns;
     if (incoming->head.kind == TSPI_LAB_ACK_FIRST)

@@ -165,6 +165,24 @@ static void put_left_out(tspi_buf *out, const tspi_left_out *left, const char *s
     tspi_buf_putc(out, '}');
 }
 
+static void put_memory(tspi_buf *out, const tspi_memory_result *row, const char *separator)
+{
+    const tspi_memory_figures *figures = &row->figures;
+
+    tspi_buf_printf(out, "%s{", separator);
+    put_text(out, "transport", row->transport);
+    tspi_buf_puts(out, ", ");
+    put_text(out, "process", row->name);
+    tspi_buf_printf(out,
+                    ", \"seconds\": %.0f, \"start_bytes\": %" PRIu64 ", \"peak_bytes\": %" PRIu64
+                    ", \"end_bytes\": %" PRIu64 ", \"growth_bytes\": ",
+                    1e-9 * (double)figures->for_ns, figures->start, figures->peak, figures->end);
+    if (figures->growth_known)
+        tspi_buf_printf(out, "%" PRId64 "}", figures->growth);
+    else
+        tspi_buf_puts(out, "null}");
+}
+
 void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, tspi_buf *out)
 {
     tspi_buf yaml = {0};
@@ -194,6 +212,9 @@ void tspi_summary_write(const tspi_spec *spec, const tspi_lab_result *result, ts
     tspi_buf_printf(out, "  ],\n  \"foreign_messages\": %" PRIu64 ",\n  \"gaps\": [", result->foreign);
     for (size_t k = 0; k < result->gaps_n; k++)
         put_gap(out, &result->gaps[k], k ? ", " : "");
+    tspi_buf_puts(out, "],\n  \"memory\": [");
+    for (size_t k = 0; k < result->memory_n; k++)
+        put_memory(out, &result->memory[k], k ? ",\n    " : "\n    ");
     tspi_buf_puts(out, "],\n  \"left_out\": [");
     for (size_t k = 0; k < result->left_out_n; k++)
         put_left_out(out, &result->left_out[k], k ? ", " : "");

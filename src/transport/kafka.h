@@ -26,4 +26,11 @@ tsp_status tspi_kafka_check(const tspi_kafka_settings *settings, tsp_error *err)
 /* Remove the topics and the consumer groups that a run made. Waits a few seconds at the most. */
 tsp_status tspi_kafka_clean_up(const char *broker, const char *run, tsp_error *err);
 
+/* The same for runs that were killed: those whose names begin with prefix, of which is_old says that they must long be
+ * up if they live, and in none of whose groups there is a member. is_old: fills ret_run from the name of a topic or a
+ * group. Adds to the counts. */
+tsp_status tspi_kafka_remove_dead(const char *broker, const char *prefix,
+                                  bool (*is_old)(const char *name, char *ret_run, size_t size), unsigned *runs,
+                                  unsigned *topics, tsp_error *err);
+
 #endif

@@ -28,3 +28,11 @@ tsp_status tspi_kafka_clean_up(const char *broker, const char *run, tsp_error *e
     (void)run;
     return absent(err);
 }
+
+tsp_status tspi_kafka_remove_dead(const char *broker, const char *prefix,
+                                  bool (*is_old)(const char *name, char *ret_run, size_t size), unsigned *runs,
+                                  unsigned *topics, tsp_error *err)
+{
+    (void)broker, (void)prefix, (void)is_old, (void)runs, (void)topics;
+    return absent(err);
+}

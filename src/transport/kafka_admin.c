@@ -208,7 +208,8 @@ static tsp_status await_answer(rd_kafka_queue_t *queue, const char *what, tsp_er
     return rc;
 }
 
-static tsp_status remove_topics(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *run, tsp_error *err)
+static tsp_status remove_topics(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *run, unsigned *topics,
+                                tsp_error *err)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t got = rd_kafka_metadata(client, 1, NULL, &metadata, CLEAN_UP_MS);
@@ -225,6 +226,7 @@ static tsp_status remove_topics(rd_kafka_t *client, rd_kafka_queue_t *queue, con
         rd_kafka_AdminOptions_t *options = admin_options(client, RD_KAFKA_ADMIN_OP_DELETETOPICS, CLEAN_UP_MS);
         rd_kafka_DeleteTopics(client, doomed, n, options, queue);
         rc = await_answer(queue, "topics", err);
+        *topics += (unsigned)n;
         rd_kafka_AdminOptions_destroy(options);
         rd_kafka_DeleteTopic_destroy_array(doomed, n);
     }
@@ -258,19 +260,98 @@ static tsp_status remove_groups(rd_kafka_t *client, rd_kafka_queue_t *queue, con
     return rc;
 }
 
+static tsp_status remove_run(rd_kafka_t *client, const char *run, unsigned *topics, tsp_error *err)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    tsp_status rc = remove_topics(client, queue, run, topics, err);
+
+    if (rc == TSP_OK)
+        rc = remove_groups(client, queue, run, err);
+    rd_kafka_queue_destroy(queue);
+    return rc;
+}
+
 tsp_status tspi_kafka_clean_up(const char *broker, const char *run, tsp_error *err)
 {
+    struct trouble trouble = {""};
+    rd_kafka_t *client = NULL;
+    unsigned topics = 0;
+    tsp_status rc = open_client(broker, &trouble, &client, err);
+
+    if (rc != TSP_OK)
+        return rc;
+    rc = remove_run(client, run, &topics, err);
+    rd_kafka_destroy(client);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ what runs that were killed have left */
+
+enum { RUN_BYTES = 64, DEAD_MAX = 64 };
+
+static bool begins_with(const char *name, const char *prefix)
+{
+    return !strncmp(name, prefix, strlen(prefix));
+}
+
+/* Whether some group of the run has a member. */
+static bool has_members(const struct rd_kafka_group_list *groups, const char *run)
+{
+    for (int k = 0; k < groups->group_cnt; k++)
+        if (is_of_run(groups->groups[k].group, run) && groups->groups[k].member_cnt > 0)
+            return true;
+    return false;
+}
+
+/* The runs of which there are topics, that are old, and that have no members. Returns how many. */
+static size_t list_dead(const struct rd_kafka_metadata *metadata, const struct rd_kafka_group_list *groups,
+                        const char *prefix, bool (*is_old)(const char *name, char *ret_run, size_t size),
+                        char ret_dead[DEAD_MAX][RUN_BYTES])
+{
+    size_t n = 0;
+
+    for (int k = 0; k < metadata->topic_cnt && n < DEAD_MAX; k++) {
+        const char *topic = metadata->topics[k].topic;
+        bool known = false;
+        if (!begins_with(topic, prefix) || !is_old(topic, ret_dead[n], RUN_BYTES))
+            continue;
+        for (size_t other = 0; other < n && !known; other++)
+            known = !strcmp(ret_dead[other], ret_dead[n]);
+        if (!known && !has_members(groups, ret_dead[n]))
+            n++;
+    }
+    return n;
+}
+
+tsp_status tspi_kafka_remove_dead(const char *broker, const char *prefix,
+                                  bool (*is_old)(const char *name, char *ret_run, size_t size), unsigned *runs,
+                                  unsigned *topics, tsp_error *err)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    const struct rd_kafka_group_list *groups = NULL;
+    char dead[DEAD_MAX][RUN_BYTES];
     struct trouble trouble = {""};
     rd_kafka_t *client = NULL;
     tsp_status rc = open_client(broker, &trouble, &client, err);
 
     if (rc != TSP_OK)
         return rc;
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    rc = remove_topics(client, queue, run, err);
-    if (rc == TSP_OK)
-        rc = remove_groups(client, queue, run, err);
-    rd_kafka_queue_destroy(queue);
+    /* Groups that not every broker could tell of may have members: then nothing is removed. */
+    rd_kafka_resp_err_t got = rd_kafka_metadata(client, 1, NULL, &metadata, CLEAN_UP_MS);
+    if (!got)
+        got = rd_kafka_list_groups(client, NULL, &groups, CLEAN_UP_MS);
+    if (got)
+        rc =
+            tsp_error_set(err, TSP_EIO, "Kafka: cannot look for what killed runs have left: %s", rd_kafka_err2str(got));
+    size_t n = rc == TSP_OK ? list_dead(metadata, groups, prefix, is_old, dead) : 0;
+    for (size_t k = 0; k < n && rc == TSP_OK; k++) {
+        rc = remove_run(client, dead[k], topics, err);
+        *runs += rc == TSP_OK;
+    }
+    if (metadata)
+        rd_kafka_metadata_destroy(metadata);
+    if (groups)
+        rd_kafka_group_list_destroy(groups);
     rd_kafka_destroy(client);
     return rc;
 }

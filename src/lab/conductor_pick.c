@@ -1,0 +1,108 @@
+/* How nodes are separated: network namespaces, processes on loopback, or other machines; and what must be here for it,
+ * asked before anything is started. */
+#include <stdio.h>
+#include <string.h>
+
+#include "lab/conductor.h"
+#include "lab/netns.h"
+
+static const char process_mode[] = "processes on loopback, the link's delay made by the transport's wrapper";
+
+/* What the nodes must reach and no namespace of the lab holds: the engine's URL, somebody's broker. NULL = nothing. */
+static const char *what_is_elsewhere(const tspi_spec *spec)
+{
+    if (strstr(spec->engine.name, "://"))
+        return spec->engine.name;
+    return !strcmp(spec->transport, "kafka") ? spec->kafka.broker : NULL;
+}
+
+static uint32_t count_streams(const tspi_spec *spec)
+{
+    uint32_t n = 0;
+
+    for (uint32_t s = 0; s < spec->stages_n; s++)
+        for (uint32_t e = 0; e < spec->stages[s].to_n; e++)
+            n += spec->stages[s].workers * spec->stages[spec->stages[s].to[e]].workers;
+    return n;
+}
+
+static uint32_t count_nodes(const tspi_spec *spec)
+{
+    uint32_t n = 0;
+
+    for (uint32_t s = 0; s < spec->stages_n; s++)
+        n += spec->stages[s].workers;
+    return n;
+}
+
+/* The parts that the transport needs beside its nodes. */
+static tsp_status check_parts(const tspi_spec *spec, bool own_drivers, tsp_error *err)
+{
+    if (!strcmp(spec->transport, "aeron") && !spec->hosts_n)
+        return tspi_media_drivers_fit(own_drivers ? count_nodes(spec) : 1, count_streams(spec), spec->aeron.term_bytes,
+                                      err);
+    if (strcmp(spec->transport, "kafka") != 0 || spec->kafka.broker)
+        return TSP_OK;
+    if (spec->hosts_n && !tspi_spec_own_address(spec))
+        return tsp_error_set(
+            err, TSP_EINVAL,
+            "hosts: the lab's own Kafka broker runs on this machine, and no host without 'ssh' says at "
+            "which address the others reach it: add one (its stages may be []), or name a broker that "
+            "all of them reach (kafka.broker)");
+    return tspi_broker_available(err);
+}
+
+/* Namespaces, where this user may make them; why not, where not. */
+static tsp_status pick_netns(const tspi_spec *spec, bool *ret_netns, char *ret_why, size_t size, tsp_error *err)
+{
+    bool uses_kafka = !strcmp(spec->transport, "kafka");
+    tsp_error tried = {0};
+    tsp_status rc = tspi_netns_available(&tried);
+
+    if (rc != TSP_OK && spec->nodes == TSPI_NODES_NETNS)
+        return tsp_error_set(err, rc, "--nodes netns: %s", tried.message);
+    *ret_netns = rc == TSP_OK;
+    if (*ret_netns)
+        snprintf(ret_why, size,
+                 "a network namespace a node%s, joined by a userspace link: real sockets over the link's delay%s",
+                 uses_kafka ? " and one for the broker" : "",
+                 uses_kafka ? ", half of it to the broker and half from it" : "");
+    else
+        snprintf(ret_why, size, "%s, because this user %s", process_mode, tried.message);
+    return TSP_OK;
+}
+
+static tsp_status pick(const tspi_spec *spec, bool *ret_netns, char *ret_why, size_t size, tsp_error *err)
+{
+    const char *elsewhere = what_is_elsewhere(spec);
+
+    *ret_netns = false;
+    if (spec->hosts_n) {
+        if (spec->nodes == TSPI_NODES_NETNS)
+            return tsp_error_set(err, TSP_EINVAL,
+                                 "nodes: netns: with hosts the network is the hosts' own: use process");
+        snprintf(ret_why, size,
+                 "nodes on %u host%s over ssh: their own network, the link's delay on top by the transport's wrapper",
+                 spec->hosts_n, spec->hosts_n == 1 ? "" : "s");
+        return TSP_OK;
+    }
+    if (spec->nodes == TSPI_NODES_PROCESS) {
+        snprintf(ret_why, size, "%s (as asked)", process_mode);
+        return TSP_OK;
+    }
+    if (elsewhere && spec->nodes == TSPI_NODES_NETNS)
+        return tsp_error_set(err, TSP_EINVAL,
+                             "--nodes netns: a node in a network namespace cannot reach %s: use process", elsewhere);
+    if (elsewhere) {
+        snprintf(ret_why, size, "%s, because from a network namespace %s is out of reach", process_mode, elsewhere);
+        return TSP_OK;
+    }
+    return pick_netns(spec, ret_netns, ret_why, size, err);
+}
+
+tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret_why, size_t size, tsp_error *err)
+{
+    tsp_status rc = pick(spec, ret_netns, ret_why, size, err);
+
+    return rc == TSP_OK ? check_parts(spec, *ret_netns, err) : rc;
+}
