@@ -10,12 +10,45 @@ struct setting {
     const char *name, *value;
 };
 
+static char *copy_text(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+void tspi_kafka_settings_release(tspi_kafka_settings *settings)
+{
+    for (uint32_t k = 0; settings->extra && k < settings->extra_n; k++)
+        free((char *)settings->extra[k]);
+    free((void *)settings->extra);
+    free((char *)settings->broker);
+    free((char *)settings->acks);
+}
+
+bool tspi_kafka_settings_copy(const tspi_kafka_settings *from, tspi_kafka_settings *ret_to)
+{
+    const char **extra = calloc(from->extra_n + 1, sizeof *extra);
+
+    *ret_to = *from;
+    ret_to->broker = copy_text(from->broker);
+    ret_to->acks = copy_text(from->acks);
+    ret_to->extra = extra;
+    if (!extra || !ret_to->broker || (from->acks && !ret_to->acks))
+        return false;
+    for (uint32_t k = 0; k < from->extra_n; k++)
+        if (!(extra[k] = strdup(from->extra[k])))
+            return false;
+    return true;
+}
+
 /* Connections come back within tens of milliseconds; a fetch that failed or found its queue full is repeated after 10
  * ms (librdkafka's own 500 ms would be a hole in the hop delays); Nagle's algorithm would hold a small record back. */
 static const struct setting common[] = {
-    {"socket.nagle.disable", "true"},  {"socket.keepalive.enable", "true"},
-    {"reconnect.backoff.ms", "10"},    {"reconnect.backoff.max.ms", "50"},
-    {"retry.backoff.ms", "10"},        {"topic.metadata.refresh.fast.interval.ms", "50"},
+    {"socket.nagle.disable", "true"},
+    {"socket.keepalive.enable", "true"},
+    {"reconnect.backoff.ms", "10"},
+    {"reconnect.backoff.max.ms", "50"},
+    {"retry.backoff.ms", "10"},
+    {"topic.metadata.refresh.fast.interval.ms", "50"},
     {"topic.metadata.refresh.interval.ms", "5000"}, /* a topic that a broker of several hears of late is found then */
     {"log.connection.close", "false"},
 };
@@ -32,6 +65,7 @@ static const struct setting consumer[] = {
     {"partition.assignment.strategy", "range"},
     {"auto.offset.reset", "earliest"},
     {"enable.auto.commit", "true"},
+    {"enable.auto.offset.store", "false"}, /* but only what was noted as read (kafka_inbox.c) */
     {"auto.commit.interval.ms", "1000"},
     {"fetch.error.backoff.ms", "10"},
     {"heartbeat.interval.ms", "200"},
