@@ -44,8 +44,9 @@ struct aeron_transport {
     char host[256], folder[256];
     uint16_t port;
     uint32_t term_bytes;
-    int claim_fd; /* a lock on the inbox's name */
-    int64_t idle_ns, idle_max_ns, looked_ns;
+    int claim_fd;                 /* a lock on the inbox's name */
+    int64_t idle_ns, idle_max_ns; /* the next sleep, the longest */
+    int64_t due_ns;               /* when to look again; 0 = not reckoned since the last look in vain */
     /* What the client's own thread has to say; the first one counts. */
     pthread_mutex_t lock;
     _Atomic bool failed;
@@ -269,7 +270,6 @@ static tsp_status aeron_transport_listen(tspi_transport *transport, char *ret_ad
 {
     struct aeron_transport *t = (struct aeron_transport *)transport;
 
-    t->looked_ns = monotonic_ns();
     return is_ipc(t) ? listen_ipc(t, ret_address, size, err) : listen_udp(t, ret_address, size, err);
 }
 
@@ -278,12 +278,11 @@ static tsp_status aeron_transport_recv(tspi_transport *transport, tspi_msg **ret
     struct aeron_transport *t = (struct aeron_transport *)transport;
     tsp_status rc = tspi_aeron_inbox_recv(&t->inbox, ret_msg, err);
 
+    t->due_ns = 0;
     if (rc != TSP_EAGAIN) {
         t->idle_ns = idle_min_ns;
         return rc;
     }
-    t->looked_ns = monotonic_ns();
-    t->idle_ns = 2 * t->idle_ns < t->idle_max_ns ? 2 * t->idle_ns : t->idle_max_ns;
     return check_client(t, err) == TSP_OK ? TSP_EAGAIN : TSP_EIO;
 }
 
@@ -349,8 +348,14 @@ static int64_t aeron_transport_due_ns(tspi_transport *transport)
 
     if (t->inbox.first)
         return 0;
-    if (t->inbox.subscription)
-        return t->looked_ns + t->idle_ns;
+    if (t->inbox.subscription) {
+        /* Reckoned only when somebody wants to sleep: a busy inbox is looked at far more often than the clock is. */
+        if (!t->due_ns) {
+            t->due_ns = monotonic_ns() + t->idle_ns;
+            t->idle_ns = 2 * t->idle_ns < t->idle_max_ns ? 2 * t->idle_ns : t->idle_max_ns;
+        }
+        return t->due_ns;
+    }
     for (uint32_t k = 0; k < t->peers_n; k++)
         if (tspi_aeron_peer_is_waiting(&t->peers[k]))
             return monotonic_ns() + t->idle_max_ns;

@@ -91,7 +91,7 @@ static void on_fragment(void *ctx, const uint8_t *bytes, size_t len, aeron_heade
 
     aeron_header_values(header, &values);
     uint8_t flags = values.frame.flags;
-    if ((flags & FRAGMENT_WHOLE) == FRAGMENT_WHOLE && values.frame.reserved_value == (int64_t)len) {
+    if ((flags & FRAGMENT_WHOLE) == FRAGMENT_WHOLE && values.frame.reserved_value == 0) {
         tspi_msg *msg = tspi_msg_for_frame(len);
         inbox->no_memory |= !msg;
         if (!msg)

@@ -68,6 +68,7 @@ static tsp_status see_whether_added(tspi_aeron_peer *peer, tsp_error *err)
     if (added < 0 || aeron_exclusive_publication_constants(peer->publication, &constants) < 0)
         return tspi_aeron_fail(err, what);
     peer->part_max = constants.max_message_length;
+    peer->whole_max = constants.max_payload_length;
     return TSP_OK;
 }
 
@@ -89,6 +90,17 @@ static tsp_status reopen(tspi_aeron_peer *peer, tsp_error *err)
     return TSP_EAGAIN;
 }
 
+/* One part, or a whole frame that needs no mark of its place. */
+static int64_t offer_part(tspi_aeron_peer *peer, const tspi_msg *msg, size_t len)
+{
+    int64_t part = (int64_t)((uint64_t)peer->sent_bytes << 32 | msg->len);
+
+    if (msg->len <= peer->whole_max)
+        return aeron_exclusive_publication_offer(peer->publication, msg->frame, len, NULL, NULL);
+    return aeron_exclusive_publication_offer(peer->publication, msg->frame + peer->sent_bytes, len, reserved_value,
+                                             &part);
+}
+
 /* Offer what is left of msg. TSP_OK: all of it is on its way. */
 static tsp_status offer(tspi_aeron_peer *peer, const tspi_msg *msg, tsp_error *err)
 {
@@ -96,9 +108,7 @@ static tsp_status offer(tspi_aeron_peer *peer, const tspi_msg *msg, tsp_error *e
 
     while (peer->sent_bytes < msg->len) {
         size_t left = msg->len - peer->sent_bytes, len = left < peer->part_max ? left : peer->part_max;
-        int64_t part = (int64_t)((uint64_t)peer->sent_bytes << 32 | msg->len);
-        int64_t rc = aeron_exclusive_publication_offer(peer->publication, msg->frame + peer->sent_bytes, len,
-                                                       reserved_value, &part);
+        int64_t rc = offer_part(peer, msg, len);
         if (rc >= 0)
             peer->sent_bytes += len;
         else if (rc == AERON_PUBLICATION_ADMIN_ACTION && ++admin < ADMIN_RETRIES)

@@ -2,7 +2,8 @@
  *
  * A message's frame travels as one or more Aeron messages, its parts: one, unless the frame is longer than the largest
  * message that the stream takes (an eighth of a term). Each fragment's reserved value says which part it belongs to:
- * the low half is the frame's length, the high half where the part begins in it. */
+ * the low half is the frame's length, the high half where the part begins in it. A frame that fits one fragment, as
+ * nearly all do, needs none: 0. */
 #ifndef TSPI_TRANSPORT_AERON_STREAM_H
 #define TSPI_TRANSPORT_AERON_STREAM_H
 
@@ -22,7 +23,7 @@ typedef struct {
     aeron_async_add_exclusive_publication_t *adding; /* asked of the media driver, not answered yet */
     char channel[320];
     int32_t stream;
-    size_t part_max;                         /* bytes that one Aeron message takes */
+    size_t part_max, whole_max;              /* bytes that one Aeron message takes, and one fragment */
     tspi_msg *first, **end;                  /* accepted, not sent yet; end is valid while first is not NULL */
     size_t queued, queued_bytes, sent_bytes; /* sent_bytes: of the first one's frame */
     int64_t adding_since_ns, open_at_ns;     /* open_at_ns: not before; 0 = no need to open anew */

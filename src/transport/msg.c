@@ -12,7 +12,7 @@ static uint8_t *room_behind(tspi_msg *msg)
     return (uint8_t *)(msg + 1);
 }
 
-/* Messages come and go by the hundred thousand a second, all of one size but for a few: each thread keeps some. */
+/* Messages come and go by the hundred thousand a second, nearly all in blocks of one size: each thread keeps some. */
 #if !defined(__SANITIZE_ADDRESS__)
 enum { SPARES_MAX = 64 };
 #else
@@ -26,24 +26,24 @@ static _Thread_local struct {
 static tspi_msg *msg_alloc(size_t cap)
 {
     tspi_msg *msg = spares.first;
+    bool is_common = cap <= FIRST_CAP;
 
-    cap = cap < FIRST_CAP ? FIRST_CAP : cap;
-    if (cap == FIRST_CAP && msg) {
+    cap = is_common ? FIRST_CAP : cap;
+    if (is_common && msg) {
         spares.first = msg->next;
         spares.n--;
     } else
         msg = malloc(sizeof *msg + cap);
     if (msg) {
-        *msg = (tspi_msg){.cap = cap};
+        *msg = (tspi_msg){.cap = cap, .is_common_size = is_common};
         msg->frame = room_behind(msg);
     }
     return msg;
 }
 
-/* cap stays that of the room behind only while the frame is there. */
-static void block_free(tspi_msg *msg, bool is_plain)
+static void block_free(tspi_msg *msg)
 {
-    if (!is_plain || spares.n >= SPARES_MAX) {
+    if (!msg->is_common_size || spares.n >= SPARES_MAX) {
         free(msg);
         return;
     }
@@ -81,6 +81,7 @@ static bool reserve(tspi_msg *msg, size_t extra)
     msg->release = NULL;
     msg->frame = frame;
     msg->cap = cap;
+    msg->is_common_size = false; /* a library may free it on a thread of its own, which should keep none */
     return true;
 }
 
@@ -104,7 +105,7 @@ void tspi_msg_free(tspi_msg *msg)
         msg->release(room_behind(msg));
     else if (msg->frame != room_behind(msg))
         free(msg->frame);
-    block_free(msg, msg->frame == room_behind(msg) && msg->cap == FIRST_CAP);
+    block_free(msg);
 }
 
 tspi_msg *tspi_msg_around(size_t handle_size, void (*release)(void *handle), void **ret_handle)

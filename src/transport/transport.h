@@ -23,6 +23,7 @@ typedef struct tspi_msg {
     struct tspi_msg *next; /* for the queue of whoever owns the message */
     /* Gives back a frame that belongs to the driver's library, whose handle stands behind the message; NULL: ours. */
     void (*release)(void *handle);
+    bool is_common_size; /* its block is kept for the next message */
 } tspi_msg;
 
 enum { TSPI_MSG_MAX_BYTES = 16 * 1024 * 1024 };

@@ -19,6 +19,8 @@ enum { LINGER_MS = 500 };
 struct zmq_transport {
     tspi_transport base;
     void *context, *inbox;
+    tspi_msg *waiting; /* for what comes next, so that a look in vain costs no message; its handle is `slot` */
+    void *slot;
     void **peers;
     uint32_t peers_n;
     char host[256], name[128];
@@ -35,6 +37,7 @@ static void zmq_transport_close(tspi_transport *transport)
 {
     struct zmq_transport *t = (struct zmq_transport *)transport;
 
+    tspi_msg_free(t->waiting);
     if (t->inbox)
         zmq_close(t->inbox);
     for (uint32_t k = 0; k < t->peers_n; k++)
@@ -176,21 +179,23 @@ static void release_received(void *in)
 static tsp_status zmq_transport_recv(tspi_transport *transport, tspi_msg **ret_msg, tsp_error *err)
 {
     struct zmq_transport *t = (struct zmq_transport *)transport;
-    void *in;
-    tspi_msg *msg = tspi_msg_around(sizeof(zmq_msg_t), release_received, &in);
+    tspi_msg *msg = t->waiting;
 
-    if (!msg)
-        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message");
-    zmq_msg_init(in);
-    if (zmq_msg_recv(in, t->inbox, ZMQ_DONTWAIT) < 0) {
+    if (!msg) {
+        msg = t->waiting = tspi_msg_around(sizeof(zmq_msg_t), release_received, &t->slot);
+        if (!msg)
+            return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message");
+        zmq_msg_init(t->slot);
+    }
+    if (zmq_msg_recv(t->slot, t->inbox, ZMQ_DONTWAIT) < 0) {
         int number = zmq_errno();
-        tspi_msg_free(msg);
         return number == EAGAIN || number == EINTR
                    ? TSP_EAGAIN
                    : tsp_error_set(err, TSP_EIO, "ZeroMQ: cannot receive: %s", zmq_strerror(number));
     }
-    msg->frame = zmq_msg_data(in);
-    msg->len = zmq_msg_size(in);
+    t->waiting = NULL;
+    msg->frame = zmq_msg_data(t->slot);
+    msg->len = zmq_msg_size(t->slot);
     tsp_status rc = tspi_msg_check(msg, err);
     if (rc == TSP_OK)
         *ret_msg = msg;
