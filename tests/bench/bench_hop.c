@@ -1,10 +1,16 @@
-/* What the transport layer costs beside the bare client library, in alternating blocks of one run (hop.h):
+/* What the transport layer costs beside the bare client library, in one run (hop.h):
  *
  *   latency      1,000 messages a second; from before the message is built until after it is read. Target: p50 at most
  *                1.05 times the bare library's.
  *   throughput   as fast as they go. Target: at least 0.95 times the bare library's.
  *
- * usage: bench_hop [NAME ...]      of zmq, aeron-udp, aeron-ipc; all that the build has when none is named */
+ * Blocks alternate, layer and bare side by side, and each pair gives one ratio: what else the machine does hits both.
+ * Both ways are opened anew every round, now one first, now the other: where threads and buffers come to lie counts for
+ * some percent, and would count for one side in a whole run. A ratio is the median of its pairs, with the 95 % interval
+ * of a median by ranks.
+ *
+ * usage: bench_hop [NAME ...]      of zmq, aeron-udp, aeron-ipc, kafka; all that can run here when none is named */
+#include <math.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -14,9 +20,12 @@
 #include <time.h>
 
 #include "hop.h"
+#include "lab/lab_stats.h"
 #include "lab/priority.h"
 
-enum { LATENCY_BLOCKS = 60, PER_BLOCK = 100, BATCH = 64, BODY_BYTES = 60 };
+enum { ROUNDS = 6, LATENCY_PAIRS = 12, FLOOD_PAIRS = 10, PER_BLOCK = 100, BODY_BYTES = 60 };
+enum { LATENCY_N = ROUNDS * LATENCY_PAIRS, FLOOD_N = ROUNDS * FLOOD_PAIRS };
+enum { LAYER, BARE, WAYS };
 static const int64_t pace_ns = TSP_NS_PER_MS;
 static const char traceparent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03";
 
@@ -26,9 +35,12 @@ static const hop_rig *const rigs[] = {
     &hop_aeron_udp,
     &hop_aeron_ipc,
 #endif
+#ifdef HAVE_KAFKA
+    &hop_kafka,
+#endif
 };
 
-static int64_t now_ns(void)
+int64_t hop_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -41,53 +53,29 @@ void hop_die(const char *what)
     exit(2);
 }
 
-void hop_note(hop_way *way, int64_t sent_ns)
-{
-    if (way->delays_ns)
-        way->delays_ns[way->delays_n++] = now_ns() - sent_ns;
-    way->received++;
-}
-
-/* ------------------------------------------------------------------ the bare ways' message */
-
-enum { NAME_LEN = 11, VALUE_LEN = sizeof traceparent - 1, NAME_AT = 4 + 6, BODY_AT = NAME_AT + NAME_LEN + VALUE_LEN };
-
-/* The layer's own frame (transport.h), written by somebody who knows what is in it. */
-void hop_write_frame(uint8_t ret_frame[HOP_FRAME_MAX], int64_t sent_ns)
-{
-    static const uint8_t head[NAME_AT] = {6 + NAME_LEN + VALUE_LEN, 0, 0, 0, NAME_LEN, 0, VALUE_LEN, 0, 0, 0};
-    uint8_t body[BODY_BYTES] = {0};
-
-    memcpy(body, &sent_ns, sizeof sent_ns);
-    memcpy(ret_frame, head, sizeof head);
-    memcpy(ret_frame + NAME_AT, "traceparent", NAME_LEN);
-    memcpy(ret_frame + NAME_AT + NAME_LEN, traceparent, VALUE_LEN);
-    memcpy(ret_frame + BODY_AT, body, sizeof body);
-}
-
-int64_t hop_read_frame(const uint8_t *frame, size_t len)
+void hop_note(hop_way *way, const void *body, size_t len)
 {
     int64_t sent_ns;
 
-    if (len != BODY_AT + BODY_BYTES || frame[4] != NAME_LEN || frame[6] != VALUE_LEN ||
-        memcmp(frame + NAME_AT, "traceparent", NAME_LEN) != 0)
+    if (len != BODY_BYTES)
         hop_die("another message than was sent");
-    memcpy(&sent_ns, frame + BODY_AT, sizeof sent_ns);
-    return sent_ns;
+    memcpy(&sent_ns, body, sizeof sent_ns);
+    if (way->delays_ns)
+        way->delays_ns[way->delays_n++] = hop_now_ns() - sent_ns;
+    /* Nobody else writes it. */
+    uint64_t received = atomic_load_explicit(&way->received, memory_order_relaxed);
+    atomic_store_explicit(&way->received, received + 1, memory_order_release);
 }
 
 /* ------------------------------------------------------------------ the layer's way */
 
-static bool layer_send(hop_way *way, int64_t sent_ns)
+static bool layer_send(hop_way *way, const hop_content *content)
 {
-    uint8_t body[BODY_BYTES] = {0};
-    tspi_msg *msg = tspi_msg_new(7);
+    tspi_msg *msg = tspi_msg_new(HOP_KEY);
 
-    memcpy(body, &sent_ns, sizeof sent_ns);
-    if (!msg || tspi_msg_add_header(msg, "traceparent", traceparent, sizeof traceparent - 1) != TSP_OK ||
-        tspi_msg_set_payload(msg, body, sizeof body) != TSP_OK)
+    if (!msg || tspi_msg_add_header(msg, content->name, content->value, content->value_len) != TSP_OK ||
+        tspi_msg_set_payload(msg, content->body, content->body_len) != TSP_OK)
         hop_die("no message");
-    way->frame_bytes = msg->len;
     tsp_status rc = way->out->ops->send(way->out, way->peer, msg, NULL);
     if (rc == TSP_EAGAIN)
         tspi_msg_free(msg);
@@ -100,25 +88,24 @@ static int layer_drain(hop_way *way)
 {
     int n = 0;
 
-    for (; n < BATCH; n++) {
+    for (; n < HOP_BATCH; n++) {
         tspi_msg *msg;
-        int64_t sent_ns;
         size_t len;
         tsp_status rc = way->in->ops->recv(way->in, &msg, NULL);
         if (rc == TSP_EAGAIN)
             break;
         if (rc != TSP_OK || !tspi_msg_header(msg, "traceparent", &len))
             hop_die("cannot receive");
-        memcpy(&sent_ns, tspi_msg_payload(msg, &len), sizeof sent_ns);
+        const void *body = tspi_msg_payload(msg, &len);
+        hop_note(way, body, len);
         tspi_msg_free(msg);
-        hop_note(way, sent_ns);
     }
     return n;
 }
 
 static void poll_transport(tspi_transport *t)
 {
-    if (t->ops->poll && t->ops->poll(t, now_ns(), NULL) != TSP_OK)
+    if (t->ops->poll && t->ops->poll(t, hop_now_ns(), NULL) != TSP_OK)
         hop_die("cannot go on");
 }
 
@@ -129,8 +116,8 @@ static void layer_wait(hop_way *way)
 
     poll_transport(way->in);
     if (way->in->ops->due_ns) {
-        int64_t due_ns = way->in->ops->due_ns(way->in), now = now_ns();
-        wait_ns = due_ns < now + wait_ns ? due_ns - now : wait_ns;
+        int64_t due_ns = way->in->ops->due_ns(way->in), now_ns = hop_now_ns();
+        wait_ns = due_ns < now_ns + wait_ns ? due_ns - now_ns : wait_ns;
     }
     if (wait_ns > 0)
         ppoll(&fd, 1, &(struct timespec){0, wait_ns}, NULL);
@@ -141,6 +128,12 @@ static void layer_turn(hop_way *way)
     poll_transport(way->out);
 }
 
+static void layer_close(hop_way *way)
+{
+    way->out->ops->close(way->out);
+    way->in->ops->close(way->in);
+}
+
 static void open_layer(hop_way *way, const hop_rig *rig)
 {
     const struct tspi_transport_ops *ops = tspi_transport_find(rig->scheme);
@@ -148,55 +141,124 @@ static void open_layer(hop_way *way, const hop_rig *rig)
     char address[256];
     tsp_error err = {0};
 
-    *way = (hop_way){.send = layer_send, .drain = layer_drain, .wait = layer_wait, .turn = layer_turn};
+    *way = (hop_way){
+        .send = layer_send, .drain = layer_drain, .wait = layer_wait, .turn = layer_turn, .close = layer_close};
     if (rig->configure)
         rig->configure(&config);
-    if (ops->open(&config, &way->in, &err) != TSP_OK || ops->open(&config, &way->out, &err) != TSP_OK ||
-        ops->listen(way->in, address, sizeof address, &err) != TSP_OK ||
-        ops->connect(way->out, address, &way->peer, &err) != TSP_OK)
+    if (ops->open(&config, &way->in, &err) != TSP_OK || ops->listen(way->in, address, sizeof address, &err) != TSP_OK)
+        hop_die(err.message);
+    config.inbox = "sender";
+    if (ops->open(&config, &way->out, &err) != TSP_OK || ops->connect(way->out, address, &way->peer, &err) != TSP_OK)
         hop_die(err.message);
     way->wait_fd = ops->wait_fd(way->in);
 }
 
-/* ------------------------------------------------------------------ measuring */
+/* ------------------------------------------------------------------ the receiver */
+
+/* One thread for both ways, which serves the one that is measured: the other's would wake up in between. */
+static struct {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t told;
+    hop_way *_Atomic way; /* NULL = rest */
+    bool at_rest, stop;
+} receiver = {.lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER};
 
 /* As a lab node does: take what is there, then sleep. */
 static void *receive(void *arg)
 {
-    hop_way *way = arg;
-
+    (void)arg;
     prctl(PR_SET_TIMERSLACK, 1UL);
-    while (!way->stop)
-        if (way->drain(way) == 0)
+    for (;;) {
+        hop_way *way = receiver.way;
+        if (way && way->drain(way) == 0)
             way->wait(way);
-    return NULL;
+        if (way)
+            continue;
+        pthread_mutex_lock(&receiver.lock);
+        receiver.at_rest = true;
+        pthread_cond_broadcast(&receiver.told);
+        while (!receiver.way && !receiver.stop)
+            pthread_cond_wait(&receiver.told, &receiver.lock);
+        receiver.at_rest = false;
+        bool stop = receiver.stop;
+        pthread_mutex_unlock(&receiver.lock);
+        if (stop)
+            return NULL;
+    }
+}
+
+static void serve(hop_way *way)
+{
+    pthread_mutex_lock(&receiver.lock);
+    receiver.way = way;
+    pthread_cond_broadcast(&receiver.told);
+    while (!way && !receiver.at_rest)
+        pthread_cond_wait(&receiver.told, &receiver.lock);
+    pthread_mutex_unlock(&receiver.lock);
 }
 
 static void wait_for(hop_way *way, uint64_t received)
 {
     const struct timespec nap = {0, 200000};
 
-    for (int64_t begun_ns = now_ns(); way->received < received; nanosleep(&nap, NULL)) {
+    for (int64_t begun_ns = hop_now_ns(); way->received < received; nanosleep(&nap, NULL)) {
         if (way->turn)
             way->turn(way);
-        if (now_ns() - begun_ns > 30 * TSP_NS_PER_S)
+        if (hop_now_ns() - begun_ns > 30 * TSP_NS_PER_S)
             hop_die("messages are missing");
     }
 }
 
-static void latency_block(hop_way *way)
+/* ------------------------------------------------------------------ blocks */
+
+static bool send_one(hop_way *way, int64_t sent_ns)
+{
+    uint8_t body[BODY_BYTES] = {0};
+    const hop_content content = {.name = "traceparent",
+                                 .name_len = sizeof "traceparent" - 1,
+                                 .value = traceparent,
+                                 .value_len = sizeof traceparent - 1,
+                                 .body = body,
+                                 .body_len = sizeof body};
+
+    memcpy(body, &sent_ns, sizeof sent_ns);
+    return way->send(way, &content);
+}
+
+static void send_until_taken(hop_way *way, const hop_rig *rig, int64_t sent_ns)
+{
+    while (!send_one(way, sent_ns))
+        if (rig->full_nap_ns)
+            nanosleep(&(struct timespec){0, rig->full_nap_ns}, NULL);
+        else
+            sched_yield();
+}
+
+/* Median hop of PER_BLOCK messages; delays_ns takes them all. */
+static double latency_block(hop_way *way, const hop_rig *rig, int64_t *delays_ns)
 {
     uint64_t until = way->received + PER_BLOCK;
-    int64_t due_ns = now_ns();
+    int64_t sorted_ns[PER_BLOCK];
 
+    way->delays_ns = delays_ns;
+    way->delays_n = 0;
+    serve(way);
+    int64_t due_ns = hop_now_ns();
     for (int k = 0; k < PER_BLOCK; k++) {
         due_ns += pace_ns;
         struct timespec at = {due_ns / TSP_NS_PER_S, due_ns % TSP_NS_PER_S};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
-        while (!way->send(way, now_ns())) {
-        }
+        send_until_taken(way, rig, hop_now_ns());
+        if (way->turn)
+            way->turn(way);
     }
     wait_for(way, until);
+    serve(NULL);
+    way->delays_ns = NULL;
+    memcpy(sorted_ns, delays_ns, sizeof sorted_ns);
+    tspi_sort_ns(sorted_ns, PER_BLOCK);
+    return (double)tspi_quantile_ns(sorted_ns, PER_BLOCK, 0.5);
 }
 
 static int64_t process_cpu_ns(void)
@@ -206,23 +268,55 @@ static int64_t process_cpu_ns(void)
     return used.tv_sec * TSP_NS_PER_S + used.tv_nsec;
 }
 
-static void flood_block(hop_way *way, uint32_t n, int block)
+/* Messages a second, and ns of processor time a message. */
+static double flood_block(hop_way *way, const hop_rig *rig, double *ret_cpu_ns)
 {
-    uint64_t until = way->received + n;
-    int64_t begun_ns = now_ns(), begun_cpu_ns = process_cpu_ns();
+    uint64_t until = way->received + rig->flood;
 
-    for (uint32_t k = 0; k < n; k++)
-        while (!way->send(way, begun_ns))
-            sched_yield(); /* a sleep would be measured, not the sending */
+    serve(way);
+    int64_t begun_ns = hop_now_ns(), begun_cpu_ns = process_cpu_ns();
+    for (uint32_t k = 0; k < rig->flood; k++)
+        send_until_taken(way, rig, begun_ns);
     wait_for(way, until);
-    way->rates[block] = 1e9 * n / (double)(now_ns() - begun_ns);
-    way->cpu_ns[block] = (double)(process_cpu_ns() - begun_cpu_ns) / n;
+    double taken_ns = (double)(hop_now_ns() - begun_ns);
+    *ret_cpu_ns = (double)(process_cpu_ns() - begun_cpu_ns) / rig->flood;
+    serve(NULL);
+    return 1e9 * rig->flood / taken_ns;
 }
 
-static int by_size_ns(const void *a, const void *b)
+/* ------------------------------------------------------------------ a system */
+
+static struct {
+    int64_t delays_ns[WAYS][LATENCY_N * PER_BLOCK];
+    double p50_ns[WAYS][LATENCY_N], rate[WAYS][FLOOD_N], cpu_ns[WAYS][FLOOD_N];
+} seen;
+
+static void round_of(const hop_rig *rig, int number)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
+    static hop_way ways[WAYS];
+    static int64_t unused_ns[PER_BLOCK];
+
+    for (int k = 0; k < WAYS; k++) {
+        int w = (number + k) % WAYS;
+        if (w == LAYER)
+            open_layer(&ways[w], rig);
+        else
+            rig->open_bare(&ways[w]);
+    }
+    for (uint32_t k = 0; k < 2 + (number ? 0 : rig->warm_blocks); k++)
+        latency_block(&ways[k % WAYS], rig, unused_ns);
+    for (int pair = number * LATENCY_PAIRS; pair < (number + 1) * LATENCY_PAIRS; pair++)
+        for (int k = 0; k < WAYS; k++) {
+            int w = (pair + k) % WAYS;
+            seen.p50_ns[w][pair] = latency_block(&ways[w], rig, &seen.delays_ns[w][pair * PER_BLOCK]);
+        }
+    for (int pair = number * FLOOD_PAIRS; pair < (number + 1) * FLOOD_PAIRS; pair++)
+        for (int k = 0; k < WAYS; k++) {
+            int w = (pair + k) % WAYS;
+            seen.rate[w][pair] = flood_block(&ways[w], rig, &seen.cpu_ns[w][pair]);
+        }
+    for (int w = 0; w < WAYS; w++)
+        ways[w].close(&ways[w]);
 }
 
 static int by_size(const void *a, const void *b)
@@ -231,66 +325,48 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double quantile_us(const hop_way *way, double p)
+static double median(const double *values, int n)
 {
-    return 1e-3 * (double)way->delays_ns[(size_t)(p * (double)(way->delays_n - 1))];
+    double sorted[LATENCY_N > FLOOD_N ? LATENCY_N : FLOOD_N];
+
+    memcpy(sorted, values, (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, by_size);
+    return 0.5 * (sorted[(n - 1) / 2] + sorted[n / 2]);
 }
 
-static void begin(hop_way ways[2], const hop_rig *rig)
+/* Median of layer over bare, pair by pair. Its interval: the values whose ranks lie 1.96 standard deviations of a
+ * binomial with p = 1/2 from the middle. */
+static tspi_ratio ratio_of(const double *layer, const double *bare, int n)
 {
-    open_layer(&ways[0], rig);
-    while (!ways[0].send(&ways[0], 0)) /* learns the frame's size */
-        ;
-    ways[1] = (hop_way){.frame_bytes = ways[0].frame_bytes};
-    rig->open_bare(&ways[1]);
-    while (!ways[1].send(&ways[1], 0))
-        ;
-    for (int w = 0; w < 2; w++) {
-        pthread_create(&ways[w].thread, NULL, receive, &ways[w]);
-        wait_for(&ways[w], 1);
-    }
+    double ratios[LATENCY_N > FLOOD_N ? LATENCY_N : FLOOD_N];
+    int off = (int)(0.98 * sqrt(n)) + 1;
+
+    for (int k = 0; k < n; k++)
+        ratios[k] = layer[k] / bare[k];
+    qsort(ratios, (size_t)n, sizeof *ratios, by_size);
+    return (tspi_ratio){median(ratios, n), ratios[n / 2 - off], ratios[(n - 1) / 2 + off]};
 }
 
-/* One row of the table: what is measured, the layer, the bare library, their ratio. */
+/* One row of the table. */
 static void measure(const hop_rig *rig)
 {
-    static hop_way ways[2];
-    static int64_t delays_ns[2][LATENCY_BLOCKS * PER_BLOCK];
+    double p99_us[WAYS];
 
-    begin(ways, rig);
-    for (int w = 0; w < 2; w++) { /* not measured */
-        latency_block(&ways[w]);
-        ways[w].delays_ns = delays_ns[w];
+    for (int number = 0; number < ROUNDS; number++)
+        round_of(rig, number);
+    for (int w = 0; w < WAYS; w++) {
+        tspi_sort_ns(seen.delays_ns[w], LATENCY_N * PER_BLOCK);
+        p99_us[w] = 1e-3 * (double)tspi_quantile_ns(seen.delays_ns[w], LATENCY_N * PER_BLOCK, 0.99);
     }
-    for (int block = 0; block < LATENCY_BLOCKS; block++)
-        for (int k = 0; k < 2; k++)
-            latency_block(&ways[(block + k) % 2]);
-    for (int w = 0; w < 2; w++)
-        qsort(delays_ns[w], ways[w].delays_n, sizeof **delays_ns, by_size_ns);
-    double p50[2], p99[2], rate[2];
-    for (int w = 0; w < 2; w++) {
-        p50[w] = quantile_us(&ways[w], 0.5);
-        p99[w] = quantile_us(&ways[w], 0.99);
-        ways[w].delays_ns = NULL;
-    }
-    for (int block = 0; block < HOP_FLOOD_BLOCKS; block++)
-        for (int k = 0; k < 2; k++) {
-            flood_block(&ways[(block + k) % 2], rig->flood, block);
-        }
-    double ratios[HOP_FLOOD_BLOCKS]; /* of blocks side by side: what the machine does besides hits both */
-    for (int block = 0; block < HOP_FLOOD_BLOCKS; block++)
-        ratios[block] = ways[0].rates[block] / ways[1].rates[block];
-    qsort(ratios, HOP_FLOOD_BLOCKS, sizeof *ratios, by_size);
-    for (int w = 0; w < 2; w++) {
-        qsort(ways[w].rates, HOP_FLOOD_BLOCKS, sizeof *ways[w].rates, by_size);
-        rate[w] = ways[w].rates[HOP_FLOOD_BLOCKS / 2];
-        qsort(ways[w].cpu_ns, HOP_FLOOD_BLOCKS, sizeof *ways[w].cpu_ns, by_size);
-        ways[w].stop = true;
-        pthread_join(ways[w].thread, NULL);
-    }
-    printf("| %s | %.1f / %.1f us | %.3f | %.1f / %.1f us | %.0f / %.0f | %.3f | %.0f / %.0f ns |\n", rig->name, p50[0],
-           p50[1], p50[0] / p50[1], p99[0], p99[1], 1e-3 * rate[0], 1e-3 * rate[1], ratios[HOP_FLOOD_BLOCKS / 2],
-           ways[0].cpu_ns[HOP_FLOOD_BLOCKS / 2], ways[1].cpu_ns[HOP_FLOOD_BLOCKS / 2]);
+    tspi_ratio p50 = ratio_of(seen.p50_ns[LAYER], seen.p50_ns[BARE], LATENCY_N),
+               rate = ratio_of(seen.rate[LAYER], seen.rate[BARE], FLOOD_N),
+               cpu = ratio_of(seen.cpu_ns[LAYER], seen.cpu_ns[BARE], FLOOD_N);
+    printf("| %s | %.1f / %.1f us | %.3f (%.3f – %.3f) | %.0f / %.0f us | %.0f / %.0f | %.3f (%.3f – %.3f) | "
+           "%.0f / %.0f ns | %.3f (%.3f – %.3f) |\n",
+           rig->name, 1e-3 * median(seen.p50_ns[LAYER], LATENCY_N), 1e-3 * median(seen.p50_ns[BARE], LATENCY_N),
+           p50.ratio, p50.lo, p50.hi, p99_us[LAYER], p99_us[BARE], 1e-3 * median(seen.rate[LAYER], FLOOD_N),
+           1e-3 * median(seen.rate[BARE], FLOOD_N), rate.ratio, rate.lo, rate.hi, median(seen.cpu_ns[LAYER], FLOOD_N),
+           median(seen.cpu_ns[BARE], FLOOD_N), cpu.ratio, cpu.lo, cpu.hi);
     fflush(stdout);
 }
 
@@ -298,9 +374,10 @@ int main(int argc, char **argv)
 {
     tspi_prefer_this_process(TSPI_PREFER_NODE); /* as the lab's nodes are */
     prctl(PR_SET_TIMERSLACK, 1UL);
-    puts("| | p50, layer / bare | ratio | p99, layer / bare | 1,000 messages/s at saturation, layer / bare | ratio | "
-         "processor time "
-         "a message, layer / bare |\n| --- | --- | --- | --- | --- | --- | --- |");
+    pthread_create(&receiver.thread, NULL, receive, NULL);
+    puts("| | p50, layer / bare | ratio (95 %) | p99, layer / bare | 1,000 messages/s at saturation, layer / bare | "
+         "ratio (95 %) | processor time a message, layer / bare | ratio (95 %) |\n"
+         "| --- | --- | --- | --- | --- | --- | --- | --- |");
     for (size_t k = 0; k < sizeof rigs / sizeof *rigs; k++) {
         bool wanted = argc < 2;
         for (int a = 1; a < argc; a++)
@@ -308,5 +385,10 @@ int main(int argc, char **argv)
         if (wanted)
             measure(rigs[k]);
     }
+    pthread_mutex_lock(&receiver.lock);
+    receiver.stop = true;
+    pthread_cond_broadcast(&receiver.told);
+    pthread_mutex_unlock(&receiver.lock);
+    pthread_join(receiver.thread, NULL);
     return 0;
 }
