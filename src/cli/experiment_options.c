@@ -103,7 +103,9 @@ static tsp_status override(tspi_spec *spec, tsp_error *err)
     set_text(&spec->engine.name, chosen.engine);
     set_text(&spec->engine.model, chosen.model);
     set_text(&spec->load.prompts, chosen.prompts);
-    if (chosen.sweep)
+    if (chosen.topology)
+        rc = tspi_topology_set(spec, chosen.topology, err);
+    if (rc == TSP_OK && chosen.sweep)
         rc = parse_sweep(spec, chosen.sweep, err);
     if (rc == TSP_OK && chosen.step)
         rc = parse_step(spec, chosen.step, err);

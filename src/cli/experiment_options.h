@@ -8,8 +8,7 @@
 
 /* What the command line said. */
 struct experiment_choices {
-    const char *transport, *sweep, *stage, *engine, *model, *prompts, *nodes, *output, *step, *ntp,
-        *kafka;
+    const char *transport, *sweep, *stage, *engine, *model, *prompts, *nodes, *output, *step, *ntp, *kafka, *topology;
     double drift_ppm, wander_ppm, rate;
     int64_t duration_ns, hop_delay_ns, jitter_ns, bucket_ns;
     uint64_t requests, seed;

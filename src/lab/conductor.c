@@ -61,17 +61,15 @@ static tsp_status introduce(tspi_conductor *conductor, tsp_error *err)
 {
     for (uint32_t k = 0; k < conductor->members_n; k++) {
         tspi_member *member = &conductor->members[k];
-        const tspi_stage_spec *stage = &conductor->spec->stages[member->stage];
-        for (uint32_t e = 0; e < stage->to_n; e++)
-            for (uint32_t other = 0; other < conductor->members_n; other++) {
-                const tspi_member *to = &conductor->members[other];
-                if (to->stage != stage->to[e])
-                    continue;
-                tsp_status rc = tspi_control_send(&member->control, err, "peer %" PRIu32 " %" PRIu32 " %s", to->stage,
-                                                  to->worker, to->address);
-                if (rc != TSP_OK)
-                    return rc;
-            }
+        for (uint32_t other = 0; other < conductor->members_n; other++) {
+            const tspi_member *to = &conductor->members[other];
+            if (other == k || !tspi_spec_sends(conductor->spec, member->stage, to->stage))
+                continue;
+            tsp_status rc = tspi_control_send(&member->control, err, "peer %" PRIu32 " %" PRIu32 " %s", to->stage,
+                                              to->worker, to->address);
+            if (rc != TSP_OK)
+                return rc;
+        }
     }
     return tspi_ask_all(conductor, "connect", "connected", err);
 }

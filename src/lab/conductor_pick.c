@@ -21,8 +21,9 @@ static uint32_t count_streams(const tspi_spec *spec)
     uint32_t n = 0;
 
     for (uint32_t s = 0; s < spec->stages_n; s++)
-        for (uint32_t e = 0; e < spec->stages[s].to_n; e++)
-            n += spec->stages[s].workers * spec->stages[spec->stages[s].to[e]].workers;
+        for (uint32_t to = 0; to < spec->stages_n; to++)
+            if (tspi_spec_sends(spec, s, to))
+                n += spec->stages[s].workers * spec->stages[to].workers;
     return n;
 }
 

@@ -30,7 +30,7 @@ void tspi_lab_head_write(const tspi_lab_head *head, uint8_t ret_bytes[TSPI_LAB_H
 tsp_status tspi_lab_head_read(const uint8_t *bytes, size_t len, tspi_lab_head *ret_head, tsp_error *err)
 {
     if (len < TSPI_LAB_HEAD_BYTES || bytes[0] != MAGIC || bytes[1] != VERSION || bytes[2] < TSPI_LAB_REQUEST ||
-        bytes[2] > TSPI_LAB_ACK_DONE || get(bytes + 4) > UINT16_MAX)
+        bytes[2] >= TSPI_LAB_KINDS_END || get(bytes + 4) > UINT16_MAX)
         return tsp_error_set(err, TSP_EPARSE, "a message of %zu bytes is not one of the lab's", len);
     *ret_head = (tspi_lab_head){
         .kind = bytes[2],

@@ -15,6 +15,9 @@ enum tspi_lab_kind {
     TSPI_LAB_TEXT,        /* body: UTF-8 */
     TSPI_LAB_ACK_FIRST,   /* the sink has the first text of this request */
     TSPI_LAB_ACK_DONE,    /* the sink has all of it; body: SHA-256 of the text */
+    TSPI_LAB_CALL,        /* to a service (calls.c) */
+    TSPI_LAB_ANSWER,      /* and back */
+    TSPI_LAB_KINDS_END,
 };
 
 enum tspi_lab_flags {
@@ -27,7 +30,7 @@ typedef struct {
     uint32_t block;   /* of the plan: what arrives late is told apart */
     uint32_t request; /* counted from 0 in its block and origin */
     uint32_t prompt;  /* index in the prompts file */
-    uint32_t number;  /* of the message in its stream, from 0 */
+    uint32_t number;  /* of the message in its stream, from 0; in CALL: how often it may be passed on */
     uint32_t tokens;  /* in TOKENS and TEXT: carried here; in ACK_DONE: all of the request's */
 } tspi_lab_head;
 

@@ -11,6 +11,7 @@ static const struct tspi_stage_ops *const roles[TSPI_ROLES_N] = {
     [TSPI_ROLE_GATEWAY] = &tspi_stage_gateway,     [TSPI_ROLE_PREPROCESS] = &tspi_stage_preprocess,
     [TSPI_ROLE_INFERENCE] = &tspi_stage_inference, [TSPI_ROLE_POSTPROCESS] = &tspi_stage_postprocess,
     [TSPI_ROLE_RELAY] = &tspi_stage_relay,         [TSPI_ROLE_SINK] = &tspi_stage_sink,
+    [TSPI_ROLE_SERVICE] = &tspi_stage_service,
 };
 
 void tspi_node_name(const tspi_stage_spec *stage, uint32_t worker, char *ret_name, size_t size)
@@ -71,7 +72,8 @@ static bool make_names(tspi_node *node)
 {
     const tspi_stage_spec *stage = node->stage;
 
-    snprintf(node->process_name, sizeof node->process_name, "process %s", stage->name);
+    snprintf(node->process_name, sizeof node->process_name, "%s %s",
+             stage->role == TSPI_ROLE_SERVICE ? "answer" : "process", stage->name);
     node->send_names = calloc(stage->to_n + 1, sizeof *node->send_names);
     for (uint32_t e = 0; node->send_names && e < stage->to_n; e++)
         snprintf(node->send_names[e], sizeof *node->send_names, "send %s", node->spec->stages[stage->to[e]].name);
@@ -91,8 +93,12 @@ tsp_status tspi_node_init(tspi_node *node, const tspi_spec *spec, uint32_t stage
     node->random = tspi_random_split(&root, node->name, 0);
     tspi_model_clock_init(&node->clock, &(tspi_clock_model){0}, world->wall_ns(world));
     node->state = calloc(1, node->ops->state_size ? node->ops->state_size : 1);
-    tsp_status rc =
-        node->state && make_names(node) ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory for a node");
+    if (node->state && node->stage->calls >= 0)
+        node->calls = tspi_calls_new(node);
+    bool has_calls = node->calls || node->stage->calls < 0;
+    tsp_status rc = node->state && has_calls && make_names(node)
+                        ? TSP_OK
+                        : tsp_error_set(err, TSP_ENOMEM, "out of memory for a node");
     if (rc == TSP_OK)
         rc = open_writer(node, err);
     if (rc == TSP_OK)
@@ -112,6 +118,8 @@ void tspi_node_release(tspi_node *node)
         node->ops->release(node);
     free(node->state);
     free(node->send_names);
+    tspi_calls_free(node->calls);
+    node->calls = NULL;
     node->state = NULL;
     node->send_names = NULL;
     tspi_engine_close(node->engine);
@@ -153,6 +161,7 @@ tsp_status tspi_node_end(tspi_node *node, tsp_error *err)
     tsp_status rc = node->in_block && node->ops->end ? node->ops->end(node, err) : TSP_OK;
 
     node->in_block = false;
+    tspi_calls_clear(node->calls);
     tsp_status closed = tspi_span_writer_close(&node->spans, rc == TSP_OK ? err : NULL);
     return rc == TSP_OK ? closed : rc;
 }
@@ -207,10 +216,20 @@ tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err
     incoming.span.parent_is_remote = true;
     incoming.span.span_id = tspi_random_u64(&node->random) | 1;
     incoming.span.name = node->process_name;
-    messaging_attributes(node, &incoming.span, node->stage->name, "process", &incoming.head);
     incoming.body = payload + TSPI_LAB_HEAD_BYTES;
     incoming.len = len - TSPI_LAB_HEAD_BYTES;
-    rc = node->ops->on_message(node, &incoming, err);
+    if (incoming.head.kind == TSPI_LAB_CALL) {
+        incoming.span.kind = TSPI_KIND_SERVER;
+        tspi_lab_span_text(&incoming.span, "rpc.system.name", node->world->messaging_system);
+        tspi_lab_span_text(&incoming.span, "rpc.method", node->stage->name);
+    } else
+        messaging_attributes(node, &incoming.span, node->stage->name, "process", &incoming.head);
+    if (incoming.head.kind == TSPI_LAB_ANSWER)
+        rc = tspi_calls_answered(node, &incoming, err);
+    else if (tspi_calls_wanted(node, &incoming))
+        rc = tspi_calls_begin(node, &incoming, err);
+    else
+        rc = node->ops->on_message(node, &incoming, err);
 out:
     tspi_msg_free(take_msg);
     return rc;
@@ -262,7 +281,14 @@ void tspi_node_span_begin(tspi_node *node, const tspi_lab_span *parent, const ch
 
 tsp_status tspi_node_span_end(tspi_node *node, tspi_lab_span *span, tsp_error *err)
 {
-    span->end = tspi_node_stamp(node);
+    const tspi_stamp end = tspi_node_stamp(node);
+
+    return tspi_node_span_end_at(node, span, &end, err);
+}
+
+tsp_status tspi_node_span_end_at(tspi_node *node, tspi_lab_span *span, const tspi_stamp *end, tsp_error *err)
+{
+    span->end = *end;
     if (span->start.late_ns && span->end.local_ns < span->start.local_ns) /* no span ends before it is begun */
         span->end.late_ns = span->start.local_ns - span->end.local_ns;
     span->end.local_ns += span->end.late_ns;
@@ -305,6 +331,26 @@ static void write_late(tspi_lab_span *span, int64_t late_ns)
     span->start.late_ns = late_ns;
 }
 
+tsp_status tspi_node_send_plain(tspi_node *node, const tspi_lab_span *span, uint32_t stage, uint32_t worker,
+                                const tspi_lab_head *head, const void *body, size_t len, tsp_error *err)
+{
+    tspi_msg *msg = build(head, span, body, len);
+
+    if (!msg)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", len);
+    return node->world->send(node->world, stage, worker, msg, err);
+}
+
+tsp_status tspi_node_send_span(tspi_node *node, tspi_lab_span *span, uint32_t stage, uint32_t worker,
+                               const tspi_lab_head *head, const void *body, size_t len, tsp_error *err)
+{
+    tsp_status rc = tspi_node_send_plain(node, span, stage, worker, head, body, len, err);
+
+    if (rc == TSP_OK && node->world->late_ns)
+        write_late(span, node->world->late_ns(node->world));
+    return rc;
+}
+
 /* The send stamp is the PRODUCER span's start, taken before the message leaves; its end is when the transport has it.
  */
 static tsp_status send_to(tspi_node *node, const tspi_lab_span *parent, uint32_t edge, const tspi_lab_head *head,
@@ -318,15 +364,8 @@ static tsp_status send_to(tspi_node *node, const tspi_lab_span *parent, uint32_t
 
     tspi_node_span_begin(node, parent, node->send_names[edge], TSPI_KIND_PRODUCER, &span);
     messaging_attributes(node, &span, to->name, "send", head);
-    tspi_msg *msg = build(head, &span, body, len);
-    if (!msg)
-        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", len);
-    tsp_status rc = node->world->send(node->world, stage, worker, msg, err);
-    if (rc != TSP_OK)
-        return rc;
-    if (node->world->late_ns)
-        write_late(&span, node->world->late_ns(node->world));
-    return tspi_node_span_end(node, &span, err);
+    tsp_status rc = tspi_node_send_span(node, &span, stage, worker, head, body, len, err);
+    return rc == TSP_OK ? tspi_node_span_end(node, &span, err) : rc;
 }
 
 tsp_status tspi_node_send(tspi_node *node, const tspi_lab_span *parent, const tspi_lab_head *head, const void *body,

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "clock/clock_model.h"
 #include "engine/engine.h"
+#include "lab/calls.h"
 #include "lab/lab_message.h"
 #include "lab/span_writer.h"
 #include "lab/spec.h"
@@ -24,6 +25,8 @@ typedef struct tspi_world {
                               tsp_error *err);
     /* By how much the sent stamp that is being taken is written late; NULL = never. */
     int64_t (*late_ns)(struct tspi_world *world);
+    /* A service's work on a call; NULL = it takes what it takes. */
+    void (*serve)(struct tspi_world *world);
 } tspi_world;
 
 /* A stretch of the experiment: one clock model, one load, one folder for what it leaves. */
@@ -49,11 +52,14 @@ typedef struct {
 typedef struct tspi_node tspi_node;
 
 /* A message as a stage sees it. */
-typedef struct {
+typedef struct tspi_incoming {
     tspi_lab_head head;
     const uint8_t *body; /* borrowed for the call */
     size_t len;
-    tspi_lab_span span; /* the CONSUMER span, begun; the stage ends it, or keeps a copy to end later */
+    tspi_lab_span
+        span; /* the CONSUMER span (SERVER, of a call), begun; the stage ends it, or keeps a copy to end later */
+    const uint8_t *answers; /* to the calls that were made for it, a digest each; borrowed for the call */
+    uint32_t answers_n;
 } tspi_incoming;
 
 /* A role's behaviour. All but name, state_size and on_message may be NULL. */
@@ -73,7 +79,7 @@ struct tspi_stage_ops {
 };
 
 extern const struct tspi_stage_ops tspi_stage_gateway, tspi_stage_preprocess, tspi_stage_inference,
-    tspi_stage_postprocess, tspi_stage_relay, tspi_stage_sink;
+    tspi_stage_postprocess, tspi_stage_relay, tspi_stage_sink, tspi_stage_service;
 
 struct tspi_node {
     const tspi_spec *spec;        /* borrowed */
@@ -84,6 +90,7 @@ struct tspi_node {
     const struct tspi_stage_ops *ops;
     void *state;         /* owned, of ops->state_size bytes */
     tspi_engine *engine; /* owned; NULL where the stage needs none */
+    tspi_calls *calls;   /* owned; NULL where the stage calls nobody */
     tspi_random random;
     tspi_model_clock clock;
     tspi_span_writer spans;
@@ -131,10 +138,19 @@ void tspi_node_span_begin(tspi_node *node, const tspi_lab_span *parent, const ch
                           tspi_lab_span *ret_span);
 /* Stamp its end and write it. */
 tsp_status tspi_node_span_end(tspi_node *node, tspi_lab_span *span, tsp_error *err);
+/* The same with a stamp that was taken before. */
+tsp_status tspi_node_span_end_at(tspi_node *node, tspi_lab_span *span, const tspi_stamp *end, tsp_error *err);
 
 /* Send to every stage that this one sends to, each with a PRODUCER span below parent whose context travels along. */
 tsp_status tspi_node_send(tspi_node *node, const tspi_lab_span *parent, const tspi_lab_head *head, const void *body,
                           size_t len, tsp_error *err);
+
+/* Send to one worker of a stage, in the context of a span that was just begun; the caller ends it. */
+tsp_status tspi_node_send_span(tspi_node *node, tspi_lab_span *span, uint32_t stage, uint32_t worker,
+                               const tspi_lab_head *head, const void *body, size_t len, tsp_error *err);
+/* The same where the span's start is no stamp of this sending. */
+tsp_status tspi_node_send_plain(tspi_node *node, const tspi_lab_span *span, uint32_t stage, uint32_t worker,
+                                const tspi_lab_head *head, const void *body, size_t len, tsp_error *err);
 
 /* Whether messages of this kind carry a place in a stream, which spans then show as truespan.stream.sequence. */
 bool tspi_node_is_stream(uint8_t kind);

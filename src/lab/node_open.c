@@ -25,6 +25,16 @@ static int64_t world_monotonic_ns(tspi_world *world)
     return tspi_monotonic_ns();
 }
 
+/* Stages that this one sends to. */
+static uint32_t count_receivers(const struct process *p)
+{
+    uint32_t n = 0, stage = (uint32_t)(p->node.stage - p->spec.stages);
+
+    for (uint32_t s = 0; s < p->spec.stages_n; s++)
+        n += tspi_spec_sends(&p->spec, stage, s);
+    return n;
+}
+
 static tsp_status open_media(struct process *p, const tspi_node_process_config *config, const char **ret_folder,
                              tsp_error *err)
 {
@@ -36,7 +46,7 @@ static tsp_status open_media(struct process *p, const tspi_node_process_config *
         return TSP_OK;
     *ret_folder = p->media.folder;
     if (p->remote.folder[0]) { /* the conductor has looked after its own machine */
-        tsp_status rc = tspi_media_drivers_fit(1, p->node.stage->to_n + 2, p->spec.aeron.term_bytes, err);
+        tsp_status rc = tspi_media_drivers_fit(1, count_receivers(p) + 2, p->spec.aeron.term_bytes, err);
         if (rc != TSP_OK)
             return rc;
     }
@@ -49,9 +59,8 @@ static uint32_t find_senders(const struct process *p, const char *ret_from[TSPI_
     uint32_t n = 0, stage = (uint32_t)(p->node.stage - p->spec.stages);
 
     for (uint32_t s = 0; s < p->spec.stages_n; s++)
-        for (uint32_t e = 0; e < p->spec.stages[s].to_n; e++)
-            if (p->spec.stages[s].to[e] == stage)
-                ret_from[n++] = p->spec.stages[s].name;
+        if (tspi_spec_sends(&p->spec, s, stage))
+            ret_from[n++] = p->spec.stages[s].name;
     return n;
 }
 

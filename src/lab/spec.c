@@ -196,6 +196,8 @@ static void get_all(tspi_spec_reader *in, const struct raw_spec *raw, tspi_spec 
     get_experiment(in, &raw->experiment, spec);
     tspi_sim_spec_get(in, &raw->sim, &spec->sim);
     tspi_spec_get_stages(in, raw, spec);
+    if (in->rc == TSP_OK)
+        tspi_topology_get(in, &raw->topology, spec);
     tspi_spec_get_hosts(in, raw, spec);
     if (spec->hosts_n) /* only the cores of the conductor's machine could be saturated */
         spec->experiment.null_run = false;

@@ -11,6 +11,7 @@
 #include "clock/clock_model.h"
 #include "lab/spec_kafka.h"
 #include "lab/spec_sim.h"
+#include "lab/spec_topology.h"
 #include "truespan/base.h"
 
 enum tspi_role {
@@ -20,12 +21,20 @@ enum tspi_role {
     TSPI_ROLE_POSTPROCESS,
     TSPI_ROLE_RELAY,
     TSPI_ROLE_SINK,
+    TSPI_ROLE_SERVICE, /* made by a topology, never written in a spec */
     TSPI_ROLES_N,
 };
 enum tspi_arrival { TSPI_ARRIVAL_POISSON, TSPI_ARRIVAL_CONSTANT, TSPI_ARRIVAL_CLOSED };
 enum tspi_nodes { TSPI_NODES_AUTO, TSPI_NODES_NETNS, TSPI_NODES_PROCESS };
 
-enum { TSPI_STAGES_MAX = 32, TSPI_WORKERS_MAX = 100000, TSPI_HOSTS_MAX = 32, TSPI_SWEEP_MAX = 64, TSPI_PHASES_MAX = 64 };
+enum {
+    TSPI_STAGES_MAX = 32,
+    TSPI_WORKERS_MAX = 100000,
+    TSPI_HOSTS_MAX = 32,
+    TSPI_SWEEP_MAX = 64,
+    TSPI_PHASES_MAX = 64
+};
+enum { TSPI_BATCH_MAX = 256 };
 
 typedef struct {
     char *name;
@@ -36,6 +45,8 @@ typedef struct {
     enum tspi_role role;
     uint32_t to[TSPI_STAGES_MAX]; /* rows in stages */
     uint32_t host;                /* row in hosts, where there are any */
+    int32_t calls;                /* the row of the stage that it calls before it goes on; -1 = none */
+    bool is_made;                 /* by the topology */
 } tspi_stage_spec;
 
 /* A machine that runs the nodes of some stages. */
@@ -46,7 +57,7 @@ typedef struct {
     char *truespan; /* the program there; NULL = truespan, found by its shell */
 } tspi_host_spec;
 
-typedef struct {
+typedef struct tspi_spec {
     char *name;
     uint64_t seed;
     char *transport;
@@ -105,6 +116,7 @@ typedef struct {
     tspi_host_spec *hosts; /* none = all nodes on this machine */
     uint32_t hosts_n;
 
+    tspi_topology_spec topology;
     tspi_sim_spec sim; /* virtual time only */
 
     tspi_stage_spec *stages;

@@ -36,7 +36,7 @@ static bool may_follow(enum tspi_role from, enum tspi_role to)
     case TSPI_ROLE_POSTPROCESS:
         return to == TSPI_ROLE_SINK || to == TSPI_ROLE_RELAY;
     case TSPI_ROLE_RELAY:
-        return to != TSPI_ROLE_GATEWAY;
+        return to != TSPI_ROLE_GATEWAY && to != TSPI_ROLE_SERVICE;
     default:
         return to == TSPI_ROLE_GATEWAY;
     }
@@ -63,7 +63,7 @@ static tsp_status check_stage(const tspi_spec *spec, uint32_t k, char *ret_key, 
     char key[TSPI_SPEC_KEY_MAX];
 
     snprintf(key, sizeof key, "stages[%u]", k);
-    if (!stage->to_n && stage->role != TSPI_ROLE_RELAY)
+    if (!stage->to_n && stage->role != TSPI_ROLE_RELAY && stage->role != TSPI_ROLE_SERVICE)
         return blame(ret_key, key, err, "stage '%s' sends to nobody: give it 'to'", stage->name);
     for (uint32_t e = 0; e < stage->to_n; e++) {
         const tspi_stage_spec *to = &spec->stages[stage->to[e]];
@@ -87,7 +87,7 @@ static tsp_status check_edges(const tspi_spec *spec, char *ret_key, tsp_error *e
         count[spec->stages[k].role]++;
     }
     for (int role = 0; role < TSPI_ROLES_N; role++)
-        if (role != TSPI_ROLE_RELAY && count[role] != 1)
+        if (role != TSPI_ROLE_RELAY && role != TSPI_ROLE_SERVICE && count[role] != 1)
             return blame(ret_key, "stages", err, "the pipeline needs exactly one stage of role %s, it has %u",
                          tspi_role_name((enum tspi_role)role), count[role]);
     for (uint32_t k = 0, where = 0; k < spec->stages_n; k++)
@@ -97,6 +97,35 @@ static tsp_status check_edges(const tspi_spec *spec, char *ret_key, tsp_error *e
             return blame(ret_key, key, err, "the stages form a cycle through '%s'", spec->stages[where].name);
         }
     return TSP_OK;
+}
+
+/* A name of no stage would be an edge that no message takes: nothing would happen, and nobody would know why. */
+static tsp_status check_end(const tspi_spec *spec, const char *list, uint32_t row, const char *end, const char *name,
+                            char *ret_key, tsp_error *err)
+{
+    char key[TSPI_SPEC_KEY_MAX];
+
+    if (!name || tspi_spec_stage(spec, name) >= 0)
+        return TSP_OK;
+    snprintf(key, sizeof key, "sim.%s[%u].%s", list, row, end);
+    return blame(ret_key, key, err, "there is no stage '%s'", name);
+}
+
+static tsp_status check_sim(const tspi_spec *spec, char *ret_key, tsp_error *err)
+{
+    tsp_status rc = TSP_OK;
+
+    for (uint32_t k = 0; k < spec->sim.edges_n && rc == TSP_OK; k++) {
+        rc = check_end(spec, "edges", k, "from", spec->sim.edges[k].from, ret_key, err);
+        if (rc == TSP_OK)
+            rc = check_end(spec, "edges", k, "to", spec->sim.edges[k].to, ret_key, err);
+    }
+    for (uint32_t k = 0; k < spec->sim.congestion_n && rc == TSP_OK; k++) {
+        rc = check_end(spec, "congestion", k, "from", spec->sim.congestion[k].from, ret_key, err);
+        if (rc == TSP_OK)
+            rc = check_end(spec, "congestion", k, "to", spec->sim.congestion[k].to, ret_key, err);
+    }
+    return rc;
 }
 
 static uint32_t workers_n(const tspi_spec *spec)
@@ -120,7 +149,10 @@ tsp_status tspi_spec_check(const tspi_spec *spec, char ret_key[TSPI_SPEC_KEY_MAX
         return blame(ret_key, "clock.stage", err, "there is no stage '%s'", spec->clock_stage);
     if (spec->port && spec->port + workers_n(spec) - 1 > UINT16_MAX)
         return blame(ret_key, "port", err, "%u is too high: %u nodes count up from it", spec->port, workers_n(spec));
+    if (spec->topology.shape == TSPI_SHAPE_BATCH && spec->topology.width > spec->engine.slots)
+        return blame(ret_key, "topology.width", err, "a batch of %u needs as many engine.slots, there are %u",
+                     spec->topology.width, spec->engine.slots);
     if ((spec->clock.ntp_peak_ns != 0) != (spec->clock.ntp_period_ns != 0))
         return blame(ret_key, "clock", err, "a disciplined clock needs both ntp_peak and ntp_period");
-    return TSP_OK;
+    return check_sim(spec, ret_key, err);
 }

@@ -147,6 +147,15 @@ static const cyaml_schema_field_t sim_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t topology_fields[] = {
+    TEXT("shape", struct raw_topology, shape),
+    CYAML_FIELD_UINT_PTR("depth", OPTIONAL_PTR, struct raw_topology, depth),
+    CYAML_FIELD_UINT_PTR("width", OPTIONAL_PTR, struct raw_topology, width),
+    CYAML_FIELD_UINT_PTR("fan", OPTIONAL_PTR, struct raw_topology, fan),
+    TEXT("wait", struct raw_topology, wait),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t stage_fields[] = {
     TEXT("name", struct raw_stage, name),
     TEXT("role", struct raw_stage, role),
@@ -186,6 +195,7 @@ static const cyaml_schema_field_t spec_fields[] = {
     CYAML_FIELD_MAPPING("clock", OPTIONAL, struct raw_spec, clock, clock_fields),
     CYAML_FIELD_MAPPING("experiment", OPTIONAL, struct raw_spec, experiment, experiment_fields),
     CYAML_FIELD_SEQUENCE("hosts", OPTIONAL_PTR, struct raw_spec, hosts, &host_entry, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_MAPPING("topology", OPTIONAL, struct raw_spec, topology, topology_fields),
     CYAML_FIELD_MAPPING("sim", OPTIONAL, struct raw_spec, sim, sim_fields),
     CYAML_FIELD_SEQUENCE("stages", OPTIONAL_PTR, struct raw_spec, stages, &stage_entry, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,

@@ -8,6 +8,11 @@
 
 #include "truespan/base.h"
 
+struct raw_topology {
+    char *shape, *wait;
+    uint32_t *depth, *width, *fan;
+};
+
 struct raw_stage {
     char *name, *role;
     uint32_t *workers;
@@ -111,6 +116,7 @@ struct raw_spec {
     struct raw_experiment experiment;
     struct raw_host *hosts;
     unsigned hosts_count;
+    struct raw_topology topology;
     struct raw_sim sim;
     struct raw_stage *stages;
     unsigned stages_count;

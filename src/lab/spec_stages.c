@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const role_names[TSPI_ROLES_N] = {"gateway",     "preprocess", "inference",
-                                                     "postprocess", "relay",      "sink"};
+static const char *const role_names[TSPI_ROLES_N] = {"gateway", "preprocess", "inference", "postprocess",
+                                                     "relay",   "sink",       "service"};
 
 const char *tspi_role_name(enum tspi_role role)
 {
@@ -48,6 +48,7 @@ static void get_stage(tspi_spec_reader *in, const struct raw_stage *raw, uint32_
     int role = -1;
 
     stage->workers = 1;
+    stage->calls = -1;
     snprintf(path, sizeof path, "stages[%u].name", k);
     if (!raw->name || !name_is_plain(raw->name)) {
         snprintf(path, sizeof path, raw->name ? "stages[%u].name" : "stages[%u]", k);
@@ -58,7 +59,7 @@ static void get_stage(tspi_spec_reader *in, const struct raw_stage *raw, uint32_
         tspi_spec_bad(in, path, "two stages are called '%s'", raw->name);
     tspi_spec_get_text(raw->name, &stage->name);
     snprintf(path, sizeof path, "stages[%u].role", k);
-    tspi_spec_get_word(in, path, raw->role ? raw->role : raw->name, role_names, TSPI_ROLES_N, &role);
+    tspi_spec_get_word(in, path, raw->role ? raw->role : raw->name, role_names, TSPI_ROLE_SERVICE, &role);
     stage->role = (enum tspi_role)role;
     snprintf(path, sizeof path, "stages[%u].workers", k);
     tspi_spec_get_count(in, path, raw->workers, 1, TSPI_WORKERS_MAX, &stage->workers);

@@ -71,6 +71,8 @@ static void put_stages(tspi_buf *out, const tspi_spec *spec)
     tspi_buf_puts(out, "stages:\n");
     for (uint32_t k = 0; k < spec->stages_n; k++) {
         const tspi_stage_spec *stage = &spec->stages[k];
+        if (stage->is_made)
+            continue;
         tspi_buf_printf(out, "  - name: %s\n    role: %s\n    workers: %u\n    to: [", stage->name,
                         tspi_role_name(stage->role), stage->workers);
         for (uint32_t e = 0; e < stage->to_n; e++)
@@ -128,6 +130,7 @@ void tspi_spec_write(const tspi_spec *spec, tspi_buf *out)
     tspi_kafka_spec_write(&spec->kafka, out);
     put_clock(out, spec);
     put_experiment(out, spec);
+    tspi_topology_write(&spec->topology, out);
     tspi_sim_spec_write(&spec->sim, out);
     put_stages(out, spec);
     put_hosts(out, spec);

@@ -1,5 +1,10 @@
 /* Decode: every worker has a number of slots, each generating for one request; the slots take turns, a token each, as
- * a continuously batching server does. What finds no slot waits in line. */
+ * a continuously batching server does. What finds no slot waits in line.
+ *
+ * Where the spec's topology is batch, the line is emptied into batches instead: one begins when enough requests wait,
+ * or the first has waited long enough, and the next when all of it are answered. A batch is one CONSUMER span in a
+ * trace of its own, with a link to each request's sender, and what is generated lies below it: messaging's way of
+ * correlating many with one (semantic-conventions, messaging spans). */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +21,23 @@ struct job {
     uint32_t chunk_tokens, tokens;
     int64_t begun_ns, first_ns; /* monotonic */
     char name[64];              /* of the received span, which outlives its message */
+    char conversation[33];      /* in a batch: the request's trace, which the span below the batch is none of */
+    int64_t came_ns;
+};
+
+/* The batch under way, or gathering. */
+struct batch {
+    tspi_lab_span span;
+    tspi_span_link links[TSPI_BATCH_MAX];
+    uint32_t unfinished;
 };
 
 struct state {
     struct job **slots; /* NULL = free */
     uint32_t active, turn;
     struct job *line, **line_end;
+    uint32_t line_n;
+    struct batch *batch; /* owned; NULL = requests are taken one by one */
     tspi_key_memory seen;
     uint32_t idle_turns; /* steps in a row that gave nothing; at `active` the engine makes us wait */
 };
@@ -48,6 +64,11 @@ static tsp_status init(tspi_node *node, tsp_error *err)
 
     s->line_end = &s->line;
     s->slots = calloc(node->spec->engine.slots, sizeof(struct job *));
+    if (s->slots && node->spec->topology.shape == TSPI_SHAPE_BATCH) {
+        s->batch = calloc(1, sizeof *s->batch);
+        if (!s->batch)
+            return tsp_error_set(err, TSP_ENOMEM, "out of memory for a batch");
+    }
     return s->slots ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory for slots");
 }
 
@@ -65,7 +86,9 @@ static void drop_all(tspi_node *node)
     }
     s->line = NULL;
     s->line_end = &s->line;
-    s->active = 0;
+    s->active = s->line_n = 0;
+    if (s->batch)
+        s->batch->unfinished = 0;
 }
 
 static tsp_status start(tspi_node *node, struct job *job, uint32_t slot, tsp_error *err)
@@ -83,7 +106,9 @@ static tsp_status start(tspi_node *node, struct job *job, uint32_t slot, tsp_err
         job_free(node, job);
         return rc;
     }
-    tspi_node_span_begin(node, &job->received, "chat", TSPI_KIND_INTERNAL, &job->chat);
+    tspi_node_span_begin(node, s->batch ? &s->batch->span : &job->received, "chat", TSPI_KIND_INTERNAL, &job->chat);
+    if (s->batch)
+        tspi_lab_span_text(&job->chat, "gen_ai.conversation.id", job->conversation);
     tspi_lab_span_text(&job->chat, "gen_ai.operation.name", "chat");
     tspi_lab_span_text(&job->chat, "gen_ai.provider.name", node->engine->ops->name);
     tspi_lab_span_text(&job->chat, "gen_ai.request.model",
@@ -97,15 +122,57 @@ static tsp_status start(tspi_node *node, struct job *job, uint32_t slot, tsp_err
     return TSP_OK;
 }
 
+/* When the batch that gathers is to begin; INT64_MAX: not before something else happens. */
+static int64_t batch_due_ns(tspi_node *node)
+{
+    struct state *s = state_of(node);
+    const tspi_topology_spec *topology = &node->spec->topology;
+
+    if (!s->batch || s->batch->unfinished || !s->line)
+        return INT64_MAX;
+    return s->line_n >= topology->width ? s->line->came_ns : s->line->came_ns + topology->wait_ns;
+}
+
+/* Open the span of as many as wait, at most the batch's width. */
+static void begin_batch(tspi_node *node)
+{
+    struct state *s = state_of(node);
+    struct batch *batch = s->batch;
+    uint32_t n = 0;
+
+    tspi_node_span_begin(node, NULL, node->process_name, TSPI_KIND_CONSUMER, &batch->span);
+    for (struct job *job = s->line; job && n < node->spec->topology.width; job = job->next) {
+        memcpy(batch->links[n].trace_id, job->received.trace_id, sizeof job->received.trace_id);
+        tspi_hex_write(job->received.trace_id, sizeof job->received.trace_id, job->conversation);
+        batch->links[n++].span_id = job->received.parent_id;
+    }
+    batch->span.links = batch->links;
+    batch->span.links_n = batch->unfinished = n;
+    tspi_lab_span_text(&batch->span, "messaging.system", node->world->messaging_system);
+    tspi_lab_span_text(&batch->span, "messaging.destination.name", node->stage->name);
+    tspi_lab_span_text(&batch->span, "messaging.operation.type", "process");
+    tspi_lab_span_text(&batch->span, "messaging.operation.name", "process");
+    tspi_lab_span_integer(&batch->span, "messaging.batch.message_count", n);
+}
+
 static tsp_status fill_slots(tspi_node *node, tsp_error *err)
 {
     struct state *s = state_of(node);
+    uint32_t room = UINT32_MAX;
 
-    for (uint32_t k = 0; k < node->spec->engine.slots && s->line; k++) {
+    if (s->batch) {
+        if (batch_due_ns(node) > node->world->monotonic_ns(node->world))
+            return TSP_OK;
+        begin_batch(node);
+        room = s->batch->unfinished;
+    }
+    for (uint32_t k = 0; k < node->spec->engine.slots && s->line && room; k++) {
         if (s->slots[k])
             continue;
         struct job *job = s->line;
         s->line = job->next;
+        s->line_n--;
+        room--;
         if (!s->line)
             s->line_end = &s->line;
         tsp_status rc = start(node, job, k, err);
@@ -132,8 +199,10 @@ static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error
     strncpy(job->name, incoming->span.name, sizeof job->name - 1);
     job->received.name = job->name;
     tspi_buf_append(&job->prompt, incoming->body, incoming->len);
+    job->came_ns = node->world->monotonic_ns(node->world);
     *s->line_end = job;
     s->line_end = &job->next;
+    s->line_n++;
     return fill_slots(node, err);
 }
 
@@ -158,8 +227,11 @@ static tsp_status finish(tspi_node *node, struct job *job, tsp_error *err)
     tspi_lab_span_real(&job->chat, "gen_ai.response.time_to_first_chunk",
                        1e-9 * (double)(job->first_ns - job->begun_ns));
     tsp_status rc = tspi_node_span_end(node, &job->chat, err);
-    if (rc == TSP_OK)
-        rc = tspi_node_span_end(node, &job->received, err);
+    struct batch *batch = state_of(node)->batch;
+    if (rc == TSP_OK && !batch)
+        return tspi_node_span_end(node, &job->received, err);
+    if (rc == TSP_OK && --batch->unfinished == 0)
+        rc = tspi_node_span_end(node, &batch->span, err);
     return rc;
 }
 
@@ -237,14 +309,12 @@ static tsp_status tick(tspi_node *node, int64_t now_ns, tsp_error *err)
     struct state *s = state_of(node);
     const struct tspi_engine_ops *ops = node->engine->ops;
 
-    (void)now_ns;
-    (void)err;
     if (ops->wait_fd && s->active && s->idle_turns >= s->active) {
         struct pollfd fd = {.fd = ops->wait_fd(node->engine), .events = POLLIN};
         if (poll(&fd, 1, 0) == 1)
             s->idle_turns = 0;
     }
-    return TSP_OK;
+    return batch_due_ns(node) <= now_ns ? fill_slots(node, err) : TSP_OK;
 }
 
 static tsp_status end(tspi_node *node, tsp_error *err)
@@ -259,6 +329,7 @@ static void release(tspi_node *node)
     if (node->engine)
         drop_all(node);
     free(state_of(node)->slots);
+    free(state_of(node)->batch);
 }
 
 const struct tspi_stage_ops tspi_stage_inference = {
@@ -266,6 +337,7 @@ const struct tspi_stage_ops tspi_stage_inference = {
     .state_size = sizeof(struct state),
     .init = init,
     .on_message = on_message,
+    .due_ns = batch_due_ns,
     .tick = tick,
     .busy = busy,
     .work = work,

@@ -118,15 +118,15 @@ static tsp_status check_edges_are_covered(const tspi_sim_delay *delay, tsp_error
 {
     const tspi_spec *spec = delay->spec;
 
-    for (uint32_t s = 0; s < spec->stages_n; s++)
-        for (uint32_t e = 0; e < spec->stages[s].to_n; e++) {
-            bool covered = false;
+    for (uint32_t from = 0; from < spec->stages_n; from++)
+        for (uint32_t to = 0; to < spec->stages_n; to++) {
+            bool covered = !tspi_spec_sends(spec, from, to);
             for (size_t k = 0; k < delay->samples_n; k++)
                 covered |= delay->samples[k].from < 0 ||
-                           (delay->samples[k].from == (int)s && delay->samples[k].to == (int)spec->stages[s].to[e]);
+                           (delay->samples[k].from == (int)from && delay->samples[k].to == (int)to);
             if (!covered)
                 return tsp_error_set(err, TSP_EINVAL, "%s: it holds no delay from '%s' to '%s'", spec->sim.delays_file,
-                                     spec->stages[s].name, spec->stages[spec->stages[s].to[e]].name);
+                                     spec->stages[from].name, spec->stages[to].name);
         }
     return TSP_OK;
 }

@@ -107,6 +107,13 @@ static int64_t world_late_ns(tspi_world *base)
     return (int64_t)tspi_random_exponential(&n->random, (double)sim->late_by_ns);
 }
 
+static void world_serve(tspi_world *base)
+{
+    struct sim_node *n = (struct sim_node *)base;
+
+    spend(n, n->world->spec->sim.service_ns);
+}
+
 static int64_t delay_of(void *ctx, uint32_t from, uint32_t to, size_t bytes, int64_t sent_ns)
 {
     tspi_sim_world *world = ctx;
@@ -129,6 +136,7 @@ static tsp_status make_node(tspi_sim_world *world, uint32_t stage, uint32_t work
                  .messaging_system = "virtual",
                  .many_nodes = true,
                  .open_engine = world_open_engine,
+                 .serve = world_serve,
                  .late_ns = world->spec->sim.late_stamps > 0 ? world_late_ns : NULL},
         .world = world,
         .stage = stage,

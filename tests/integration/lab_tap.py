@@ -163,7 +163,8 @@ class Spans:
                         "id": span["spanId"], "parent": span.get("parentSpanId"), "name": span["name"],
                         "kind": span["kind"], "start": int(span["startTimeUnixNano"]),
                         "end": int(span["endTimeUnixNano"]),
-                        "attributes": {a["key"]: value_of(a) for a in span["attributes"]}})
+                        "attributes": {a["key"]: value_of(a) for a in span["attributes"]},
+                        "links": [(link["traceId"], link["spanId"]) for link in span.get("links", [])]})
 
     def hops(self):
         """Pairs (parent, child) on two machines."""

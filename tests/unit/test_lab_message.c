@@ -6,7 +6,7 @@
 static tspi_lab_head draw(tspi_random *random)
 {
     return (tspi_lab_head){
-        .kind = (uint8_t)(TSPI_LAB_REQUEST + tspi_random_below(random, TSPI_LAB_ACK_DONE)),
+        .kind = (uint8_t)(TSPI_LAB_REQUEST + tspi_random_below(random, TSPI_LAB_KINDS_END - TSPI_LAB_REQUEST)),
         .flags = (uint8_t)tspi_random_below(random, 256),
         .origin = (uint16_t)tspi_random_u64(random),
         .block = (uint32_t)tspi_random_u64(random),
@@ -53,7 +53,7 @@ TEST(lab_message, what_is_no_head_is_refused)
         memcpy(shorter, bytes, len);
         CHECK_INT(tspi_lab_head_read(shorter, len, &back, NULL), TSP_EPARSE);
         free(shorter);
-        bytes[2] = (uint8_t)(TSPI_LAB_ACK_DONE + 1 + tspi_random_below(&random, 249));
+        bytes[2] = (uint8_t)(TSPI_LAB_KINDS_END + tspi_random_below(&random, 248));
         CHECK_INT(tspi_lab_head_read(bytes, sizeof bytes, &back, NULL), TSP_EPARSE);
         bytes[2] = head.kind;
         bytes[tspi_random_below(&random, 2)] ^= 0x80;

@@ -113,7 +113,7 @@ static void draw_stages(tspi_random *random, tspi_spec *spec)
     spec->stages = realloc(spec->stages, (spec->stages_n + 2) * sizeof *spec->stages);
     for (uint32_t k = 0; k < relays; k++) {
         tspi_stage_spec *relay = &spec->stages[spec->stages_n], *from = &spec->stages[2];
-        *relay = (tspi_stage_spec){.role = TSPI_ROLE_RELAY, .workers = draw_count(random, 1, 9)};
+        *relay = (tspi_stage_spec){.role = TSPI_ROLE_RELAY, .workers = draw_count(random, 1, 9), .calls = -1};
         relay->name = strdup(odd_names[4 * k + tspi_random_below(random, 4)]);
         if (!k)
             relay->to[relay->to_n++] = 3;
@@ -261,6 +261,11 @@ static void draw_spec(tspi_random *random, tspi_spec *spec)
     spec->experiment.health_window_ns = draw_ns(random, TSP_NS_PER_S / 10, day);
     spec->experiment.bucket_ns = draw_ns(random, 0, day);
     draw_stages(random, spec);
+    tspi_topology_set(spec, tspi_shape_name((enum tspi_shape)tspi_random_below(random, TSPI_SHAPES_N)), NULL);
+    if (spec->topology.shape == TSPI_SHAPE_BATCH) {
+        spec->topology.width = draw_count(random, 1, spec->engine.slots);
+        spec->topology.wait_ns = draw_ns(random, 0, 60 * TSP_NS_PER_S);
+    }
     free(spec->clock_stage);
     spec->clock_stage = strdup(spec->stages[tspi_random_below(random, spec->stages_n)].name);
 }
@@ -273,6 +278,8 @@ static void check_stages(const tspi_spec *got, const tspi_spec *want)
         CHECK_INT(got->stages[k].role, want->stages[k].role);
         CHECK_INT(got->stages[k].workers, want->stages[k].workers);
         CHECK_INT(got->stages[k].to_n, want->stages[k].to_n);
+        CHECK_INT(got->stages[k].calls, want->stages[k].calls);
+        CHECK_INT(got->stages[k].is_made, want->stages[k].is_made);
         CHECK(!memcmp(got->stages[k].to, want->stages[k].to, want->stages[k].to_n * sizeof *want->stages[k].to));
     }
 }
@@ -298,6 +305,7 @@ static void check_same(const tspi_spec *got, const tspi_spec *want)
     check_text("load.prompts", got->load.prompts, want->load.prompts);
     check_text("clock.stage", got->clock_stage, want->clock_stage);
     check_sim(&got->sim, &want->sim);
+    CHECK(!memcmp(&got->topology, &want->topology, sizeof want->topology));
     CHECK_INT(got->load.phases_n, want->load.phases_n);
     CHECK(!memcmp(got->load.phases, want->load.phases, want->load.phases_n * sizeof *want->load.phases));
     CHECK_INT(got->experiment.bucket_ns, want->experiment.bucket_ns);
@@ -430,6 +438,20 @@ TEST(spec, bad_specs_are_refused_by_line_and_key)
          "clock.steps[1]"},
         {"clock:\n  steps:\n    - size: 1ms\n", "line 3", "clock.steps[0]"},
         {"clock:\n  steps:\n    - at: 1s\n", "line 3", "clock.steps[0]"},
+        {"sim:\n  edges:\n    - {to: sink, delay: 1ms}\n    - {from: gatewy, delay: 1ms}\n", "line 4",
+         "sim.edges[1].from"},
+        {"sim:\n  congestion:\n    - {at: 1s, for: 1s, delay: 1ms, to: nobody}\n", "line 3", "sim.congestion[0].to"},
+        {"topology:\n  shape: ring\n", "line 2", "topology.shape"},
+        {"topology:\n  shape: tree\n  fan: 2\n", "line 3", "topology.fan"},
+        {"topology:\n  width: 2\n", "line 2", "topology.width"},
+        {"topology: {shape: hub, wait: 1ms}\n", "line 1", "topology.wait"},
+        {"topology:\n  shape: tree\n  width: 65\n", "line 3", "topology.width"},
+        {"topology:\n  shape: tree\n  width: 64\n  depth: 8\n", "line 2", "100000"},
+        {"topology:\n  shape: mesh\n  width: 2\n", "line 2", "none can call"},
+        {"topology:\n  shape: mesh\n  width: 100\n  fan: 64\n  depth: 3\n", "line 2", "calls"},
+        {"topology:\n  shape: hub\n  width: 2\n", "line 2", "cannot visit"},
+        {"topology:\n  shape: batch\n  width: 16\n", "line 3", "topology.width"},
+        {"topology:\n  shape: batch\n  width: 16\n  depth: 1\n", "line 4", "topology.depth"},
         {"experiment:\n  sweep: []\n", "line 2", "experiment.sweep"},
         {"experiment:\n  sweep: [1ms, 2, 3ms]\n", "line 2", "experiment.sweep[1]"},
         {"experiment:\n  sweep:\n    - 1ms\n    - 2ms\n    - 1000us\n", "line 5", "experiment.sweep[2]"},
@@ -447,6 +469,7 @@ TEST(spec, bad_specs_are_refused_by_line_and_key)
         {"stages:\n  - name: \"-\"\n    role: gateway\n  - name: sink\n", "line 2", "stages[0].name"},
         {"stages:\n  - role: gateway\n  - name: sink\n", "line 2", "stages[0]"},
         {"stages:\n  - name: g\n    role: king\n  - name: sink\n", "line 3", "stages[0].role"},
+        {"stages:\n  - name: g\n    role: service\n  - name: sink\n", "line 3", "stages[0].role"},
         {"stages:\n  - name: gateway\n    workers: 100001\n  - name: sink\n", "line 3", "stages[0].workers"},
         {"stages:\n  - name: gateway\n  - name: sink\n    to: [gateway]\n", "line 2", "stages[0]"},
         {STAGES "load: {rate: fast}\n", "line 8", "rate"},
