@@ -120,7 +120,8 @@
 
 /* Locating a step: hops within 3 windows take part, those from 1 to 12 windows away give each edge's floor (2 %
  * quantile). A hop's cost on a side is its excess over the floor in units of the usual excess, capped so that no lie
- * outweighs a dozen hops; below the floor it rises five times as fast. 20 us is what a floor is known to. */
+ * outweighs a dozen hops; below the floor it rises five times as fast. A hop that is either a lie or a long wait is a
+ * wait: its cap is one less (e times as likely). 20 us is what a floor is known to. */
 #define LOCATE_NEAR 3.0
 #define LOCATE_FAR 12.0
 #define LOCATE_FLOOR_PART 0.02
@@ -128,6 +129,7 @@
 #define LOCATE_BELOW 0.2
 #define LOCATE_BELOW_MOST 5.0
 #define LOCATE_COST_MOST 12.0
+#define LOCATE_WAIT_MOST 11.0
 #define LOCATE_MARGIN_NS 1e6
 
 /* A step is joined again when what is left of it is within 3 sigma or below a quarter of its first size. */

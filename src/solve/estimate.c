@@ -11,6 +11,7 @@
 #include "solve/window.h"
 
 #define RANGE_SAMPLES 20000
+#define TALLIES_MOST (1 << 22) /* some 64 MiB */
 
 /* Of sorted times, the largest cluster that no silence of STRAY_GAP_NS divides. */
 static void largest_cluster(const double *t, size_t n, size_t *ret_first, size_t *ret_n)
@@ -137,6 +138,46 @@ static bool choose_base_window(tspi_fit *fit, double *ret_per_edge)
     return true;
 }
 
+/* Hops of one clock, one way, in one window. */
+typedef struct {
+    uint32_t all, aside;
+} tally;
+
+static tally *tally_of(const tspi_fit *fit, tally *tallies, uint32_t windows, size_t row, bool sent)
+{
+    const tspi_stored_hop *hop = &fit->hops->hops[row];
+    double part = (fit->t[row] - fit->t_first) / fmax(fit->t_last - fit->t_first, 1);
+    uint32_t window = part <= 0 ? 0 : part >= 1 ? windows - 1 : (uint32_t)(part * windows);
+
+    return &tallies[((size_t)(sent ? hop->from : hop->to) * windows + window) * 2 + sent];
+}
+
+/* Lies are scattered. What most hops of a clock do, one way, in one window, the clock does: before or after a step all
+ * of them lie below the line, and without them there would be nothing to find it by. */
+static bool take_back(tspi_fit *fit)
+{
+    double span = fit->t_last - fit->t_first;
+    uint32_t windows = 1 + (uint32_t)fmin(span / fit->base_window, (double)(TALLIES_MOST / (fit->clocks + 1)));
+    tally *tallies = calloc((size_t)fit->clocks * windows * 2 + 1, sizeof *tallies);
+
+    if (!tallies)
+        return false;
+    for (size_t row = 0; row < fit->hops->n; row++)
+        for (int sent = 0; sent < 2 && !(fit->hops->hops[row].flags & fit->without & ~TSPI_STORED_ASIDE); sent++) {
+            tally *t = tally_of(fit, tallies, windows, row, sent);
+            t->all++;
+            t->aside += !!(fit->hops->hops[row].flags & TSPI_STORED_ASIDE);
+        }
+    for (size_t row = 0; row < fit->hops->n; row++)
+        for (int sent = 0; sent < 2; sent++) {
+            const tally *t = tally_of(fit, tallies, windows, row, sent);
+            if (t->aside >= ESTIMATE_HOPS && 2 * t->aside > t->all)
+                fit->hops->hops[row].flags &= (uint16_t)~TSPI_STORED_ASIDE;
+        }
+    free(tallies);
+    return true;
+}
+
 static bool refine(tspi_fit *fit)
 {
     for (int round = 0; round < REFINEMENTS; round++) {
@@ -159,8 +200,8 @@ bool tspi_estimate(tspi_fit *fit)
     fit->limit_rates = false;
     if (!tspi_estimate_coarse(fit) || !choose_base_window(fit, &per_edge))
         return false;
-    if (per_edge < SPARSE_HOPS &&
-        (!tspi_sparse_start(fit) || !tspi_fit_evaluate(fit) || !tspi_fence_sparse(fit, TSPI_STORED_ASIDE, false)))
+    if (per_edge < SPARSE_HOPS && (!tspi_sparse_start(fit) || !tspi_fit_evaluate(fit) ||
+                                   !tspi_fence_sparse(fit, TSPI_STORED_ASIDE, false) || !take_back(fit)))
         return false;
     if (!tspi_relax(fit, fmin(0.4, 2 * fit->quantile)) || !tspi_steps_find(fit))
         return false;

@@ -34,6 +34,7 @@ static void series_release(tspi_series *series)
     free(series->local);
     free(series->total);
     free(series->noise);
+    free(series->at);
     memset(series, 0, sizeof *series);
 }
 

@@ -24,6 +24,7 @@ typedef struct {
     uint32_t windows;
     /* The node's series, for the step test; owned. */
     double *local, *total, *noise;
+    uint32_t *at; /* owned: window of each sight, by number */
     uint32_t n;
 } tspi_series;
 

@@ -109,9 +109,8 @@ static bool collect(near_hops *near, const tspi_fit *fit, uint32_t node, double 
 
 static double cost(double excess, double usual)
 {
-    double c = excess < 0 ? -excess / (LOCATE_BELOW * usual + LOCATE_FLOOR_NS) : excess / usual;
-
-    return fmin(c, LOCATE_COST_MOST);
+    return excess < 0 ? fmin(-excess / (LOCATE_BELOW * usual + LOCATE_FLOOR_NS), LOCATE_COST_MOST)
+                      : fmin(excess / usual, LOCATE_WAIT_MOST);
 }
 
 static bool set_costs(near_hops *near, const tspi_fit *fit, uint32_t node, double size)

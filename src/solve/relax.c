@@ -20,6 +20,7 @@ typedef struct {
     uint32_t n;
     double *memory; /* owned: all below */
     double *t, *y, *relative, *excess2, *local, *total;
+    uint32_t *at;      /* owned: window of each sight */
     double origin;     /* added to y again */
     double scatter;    /* of its cycle means, ns; NAN: too few to tell */
     double level_step; /* mean step between neighbouring cycle means */
@@ -85,7 +86,8 @@ static bool build(series *s, const tspi_fit *fit, uint32_t node, const tspi_wind
     if (!n)
         return true;
     s->memory = malloc((size_t)n * 8 * sizeof(double));
-    if (!s->memory)
+    s->at = malloc((size_t)n * sizeof *s->at);
+    if (!s->memory || !s->at)
         return false;
     s->n = n;
     s->t = s->memory;
@@ -105,6 +107,7 @@ static bool build(series *s, const tspi_fit *fit, uint32_t node, const tspi_wind
         double excess = fmax(0, sights[k].level - usual);
         s->local[k] = t + tspi_curve_at(&fit->curves[node], t);
         s->total[k] = tspi_curve_at(&fit->curves[node], s->local[k]) + sights[k].y;
+        s->at[k] = sights[k].window;
         s->t[k] = (s->local[k] - s->local[0]) * 1e-9;
         s->relative[k] = 1 / fmin(fmax(ratio * ratio, WEIGHT_LEAST), WEIGHT_MOST);
         s->excess2[k] = excess * excess / EXCESS_DIVISOR;
@@ -159,7 +162,7 @@ static double best_noise(const series *s, double q, double rate_prior, int *ret_
         if (fabs(away) > NOISE_REACH && !at_end)
             continue;
         tspi_trend trend = {s->n, s->t, s->y, s->relative, q, rate_prior * rate_prior};
-        double misfit = tspi_trend_misfit(&trend, noise * noise, s->excess2, 0, 0) + NOISE_PRIOR * away * away;
+        double misfit = tspi_trend_misfit(&trend, noise * noise, s->excess2) + NOISE_PRIOR * away * away;
         if (misfit < best) {
             best = misfit;
             *ret_k = k;
@@ -269,6 +272,7 @@ static bool smooth_node(void *pass_, size_t node, unsigned worker)
     free(out->local);
     free(out->total);
     free(out->noise);
+    free(out->at);
     *out = (tspi_series){.sigma = sigma,
                          .stiff = fmin(1e8, sigma * sigma / (q * pow(s->window * 1e-9, 3))),
                          .window = s->window,
@@ -276,12 +280,14 @@ static bool smooth_node(void *pass_, size_t node, unsigned worker)
                          .n = s->n,
                          .local = malloc(s->n * sizeof(double)),
                          .total = malloc(s->n * sizeof(double)),
-                         .noise = malloc(s->n * sizeof(double))};
-    if (!ok || !out->local || !out->total || !out->noise)
+                         .noise = malloc(s->n * sizeof(double)),
+                         .at = malloc(s->n * sizeof *out->at)};
+    if (!ok || !out->local || !out->total || !out->noise || !out->at)
         return false;
     for (uint32_t k = 0; k < s->n; k++) {
         out->local[k] = s->local[k];
         out->total[k] = s->total[k];
+        out->at[k] = s->at[k];
         out->noise[k] = s->relative[k] * step_sigma * step_sigma + s->excess2[k];
     }
     return true;
@@ -339,8 +345,10 @@ bool tspi_relax(tspi_fit *fit, double quantile)
         choose(p);
         ok = tspi_parallel(fit->threads, fit->nodes, smooth_node, p) && tspi_fit_evaluate(fit);
     }
-    for (uint32_t node = 0; p->all && node < fit->nodes; node++)
+    for (uint32_t node = 0; p->all && node < fit->nodes; node++) {
         free(p->all[node].memory);
+        free(p->all[node].at);
+    }
     free(p->all);
     free(p);
     return ok;

@@ -43,20 +43,14 @@ static inline double update_rate(moments *m, double rate_var, double *ret_z2)
     return s;
 }
 
-double tspi_trend_misfit(const tspi_trend *trend, double noise_scale, const double *extra, uint32_t jump,
-                         double jump_var)
+double tspi_trend_misfit(const tspi_trend *trend, double noise_scale, const double *extra)
 {
     const double *t = trend->t, *y = trend->y;
     double misfit = 0, product = 1, z2;
-    uint32_t first = jump == 1 ? 1 : 0;
-    moments m = {y[first], 0, trend->noise[first] * noise_scale + (extra ? extra[first] : 0), 0, trend->rate_var};
+    moments m = {y[0], 0, trend->noise[0] * noise_scale + (extra ? extra[0] : 0), 0, trend->rate_var};
 
-    for (uint32_t k = first + 1; k < trend->n; k++) {
+    for (uint32_t k = 1; k < trend->n; k++) {
         predict(&m, t[k] - t[k - 1], trend->q);
-        if (jump && k == jump)
-            m.p += jump_var;
-        if (jump && k == jump - 1)
-            continue;
         product *= update(&m, y[k], trend->noise[k] * noise_scale + (extra ? extra[k] : 0), &z2);
         misfit += z2;
         if (product > 1e200 || product < 1e-200) { /* one logarithm for many */
@@ -66,6 +60,72 @@ double tspi_trend_misfit(const tspi_trend *trend, double noise_scale, const doub
     }
     product *= update_rate(&m, trend->rate_var, &z2);
     return misfit + z2 + log(product);
+}
+
+/* What the filter found at a sight: innovation, its variance, and the gains of level and rate. */
+typedef struct {
+    double v, f, level, rate;
+} innovation;
+
+static double filter(const tspi_trend *trend, const tspi_shock *shocks, uint32_t shocks_n, innovation *ret, moments *m)
+{
+    double misfit = 0, z2;
+
+    *m = (moments){trend->y[0], 0, trend->noise[0], 0, trend->rate_var};
+    for (uint32_t k = 1; k < trend->n; k++) {
+        predict(m, trend->t[k] - trend->t[k - 1], trend->q);
+        for (; shocks_n && shocks->before == k; shocks++, shocks_n--) {
+            double lead = shocks->lead < 0 ? 1 : shocks->lead, rate = shocks->lead < 0 ? 0 : 1;
+            m->p += shocks->var * lead * lead;
+            m->c += shocks->var * lead * rate;
+            m->d += shocks->var * rate;
+        }
+        innovation *i = &ret[k];
+        i->v = trend->y[k] - m->a;
+        i->f = m->p + trend->noise[k];
+        i->level = m->p / i->f;
+        i->rate = m->c / i->f;
+        misfit += log(update(m, trend->y[k], trend->noise[k], &z2)) + z2;
+    }
+    return misfit;
+}
+
+double tspi_trend_scores(const tspi_trend *trend, const tspi_shock *shocks, uint32_t shocks_n, double *scratch,
+                         tspi_score *ret_score)
+{
+    innovation *filtered = (innovation *)scratch;
+    moments m;
+    double misfit = filter(trend, shocks, shocks_n, filtered, &m), z2;
+    /* Score and information of the state after a sight has been taken in; at the end only the rate's prior speaks. */
+    double s = 0, r = -m.b / (m.d + trend->rate_var), ss = 0, sr = 0, rr = 1 / (m.d + trend->rate_var);
+
+    misfit += log(update_rate(&m, trend->rate_var, &z2)) + z2;
+    ret_score[trend->n - 1].cross = 0;
+    for (uint32_t k = trend->n; k-- > 1;) {
+        const innovation *i = &filtered[k];
+        tspi_score *out = &ret_score[k];
+        double g = i->level, u = i->rate, h = trend->t[k] - trend->t[k - 1];
+        out->error = i->v / i->f - g * s - u * r;
+        out->error_info = 1 / i->f + g * g * ss + 2 * g * u * sr + u * u * rr;
+        out->level = i->v / i->f + (1 - g) * s - u * r;
+        out->rate = r;
+        out->info_level = (1 - g) * (1 - g) * ss - 2 * (1 - g) * u * sr + u * u * rr + 1 / i->f;
+        out->info_both = (1 - g) * sr - u * rr;
+        out->info_rate = rr;
+        s = out->level;
+        r = h * out->level + out->rate;
+        ss = out->info_level;
+        sr = h * ss + out->info_both;
+        rr = h * (h * ss + 2 * out->info_both) + out->info_rate;
+        if (k > 1)
+            ret_score[k - 1].cross = -(filtered[k - 1].level * ss + filtered[k - 1].rate * sr);
+    }
+    return misfit;
+}
+
+double tspi_score_gain(double s, double i, double var)
+{
+    return s * s * var / (1 + var * i) - log1p(var * i);
 }
 
 /* One step of the backward pass: from the smoothed moments after h to those before, f being the filter's before and g

@@ -38,69 +38,53 @@ static line line_through(const double *t, const double *y, uint32_t n, double at
     return (line){tspi_median(levels, n), slope};
 }
 
-/* The most likely places: where the mean of two windows after differs most from that of two before. */
-static uint32_t likely_places(const tspi_series *s, double *detrended, uint32_t *ret_places, double *ret_largest)
-{
-    double largest[STEP_PLACES];
-    uint32_t n = 0;
-
-    for (uint32_t k = 0; k + 1 < s->n; k++)
-        detrended[k] = (s->total[k + 1] - s->total[k]) / (s->local[k + 1] - s->local[k]);
-    double slope = tspi_median(detrended, s->n - 1);
-    for (uint32_t k = 0; k < s->n; k++)
-        detrended[k] = s->total[k] - slope * (s->local[k] - s->local[0]);
-    for (uint32_t g = STEP_EDGE; g + STEP_EDGE < s->n; g++) {
-        double d = fabs(detrended[g + 1] + detrended[g + 2] - detrended[g - 1] - detrended[g - 2]) / 2;
-        uint32_t at = n < STEP_PLACES ? n++ : STEP_PLACES - 1;
-        if (at == STEP_PLACES - 1 && n == STEP_PLACES && largest[at] >= d && g >= STEP_EDGE + STEP_PLACES)
-            continue;
-        while (at > 0 && largest[at - 1] < d) {
-            largest[at] = largest[at - 1];
-            ret_places[at] = ret_places[at - 1];
-            at--;
-        }
-        largest[at] = d;
-        ret_places[at] = g;
-    }
-    *ret_largest = n ? largest[0] : 0;
-    return n;
-}
-
 typedef struct {
     const tspi_fit *fit;
     candidate *found; /* by node */
 } hunt;
 
+/* What a jump after the sight left out, g, gains under the trend's own rate noise. */
+static double jump_gain(const tspi_score *g)
+{
+    double s, i;
+
+    tspi_score_of(g + 1, -1, &s, &i);
+    s -= g->cross * g->error / g->error_info;
+    i -= g->cross * g->cross / g->error_info;
+    return i > 0 ? tspi_score_gain(s, i, fmax(s * s / (i * i), STEP_SIZE_LEAST * STEP_SIZE_LEAST)) : 0;
+}
+
 static bool hunt_node(void *hunt_, size_t node, unsigned worker)
 {
     hunt *h = hunt_;
     const tspi_series *s = &h->fit->series[node];
-    uint32_t places[STEP_PLACES], places_n;
-    double largest;
 
     (void)worker;
     h->found[node] = (candidate){0, 0};
     if (isnan(s->sigma) || s->n < 2 * STEP_EDGE + 3 || h->fit->root[h->fit->node_clock[node]])
         return true;
-    double *t = malloc(2 * (size_t)s->n * sizeof *t), *y = t + s->n;
+    double *t = malloc((size_t)s->n * (8 * sizeof *t + sizeof(tspi_score)));
     if (!t)
         return false;
-    places_n = likely_places(s, t, places, &largest);
-    double origin = s->total[s->n / 2], jump = fmax(largest, STEP_SIZE_LEAST);
+    double *y = t + s->n, *with = y + s->n, *without = with + s->n, *scratch = without + s->n;
+    tspi_score *score = (tspi_score *)(scratch + 4 * s->n);
     for (uint32_t k = 0; k < s->n; k++) {
         t[k] = (s->local[k] - s->local[0]) * 1e-9;
-        y[k] = s->total[k] - origin;
+        y[k] = s->total[k] - s->total[s->n / 2];
+        with[k] = without[k] = INFINITY;
     }
-    for (uint32_t p = 0; p < places_n; p++) {
-        double without = INFINITY, with = INFINITY;
-        for (int q = 0; q < RATE_NOISE_GRID; q++) {
-            tspi_trend trend = {s->n, t, y, s->noise, pow(10, RATE_NOISE_LEAST + q), STEP_RATE_PRIOR * STEP_RATE_PRIOR};
-            without = fmin(without, tspi_trend_misfit(&trend, 1, NULL, places[p] + 1, 0));
-            with = fmin(with, tspi_trend_misfit(&trend, 1, NULL, places[p] + 1, jump * jump));
+    for (int q = 0; q < RATE_NOISE_GRID; q++) {
+        tspi_trend trend = {s->n, t, y, s->noise, pow(10, RATE_NOISE_LEAST + q), STEP_RATE_PRIOR * STEP_RATE_PRIOR};
+        double misfit = tspi_trend_scores(&trend, NULL, 0, scratch, score);
+        for (uint32_t g = STEP_EDGE; g + STEP_EDGE < s->n; g++) {
+            double left_out = misfit - score[g].error * score[g].error / score[g].error_info + log(score[g].error_info);
+            without[g] = fmin(without[g], left_out);
+            with[g] = fmin(with[g], left_out - jump_gain(&score[g]));
         }
-        if (without - with > h->found[node].ratio && without - with > STEP_RATIO)
-            h->found[node] = (candidate){without - with, places[p]};
     }
+    for (uint32_t g = STEP_EDGE; g + STEP_EDGE < s->n; g++)
+        if (without[g] - with[g] > fmax(h->found[node].ratio, STEP_RATIO))
+            h->found[node] = (candidate){without[g] - with[g], g};
     free(t);
     return true;
 }

@@ -265,10 +265,18 @@ bool hop_sim_make(hop_sim *sim, const char *shape, uint64_t seed)
     sim->origin = INT64_C(1700000000123456789);
     sim->span_ns = is_long ? 600 * S : 60 * S;
     tspi_random_seed(&sim->random, seed);
-    if (!strcmp(shape, "rpc") || is_long || !strcmp(shape, "step") || !strcmp(shape, "quantum")) {
+    if (!strcmp(shape, "rpc") || is_long || !strcmp(shape, "step") || !strcmp(shape, "early-step") ||
+        !strcmp(shape, "quantum")) {
         hop_sim_set_clocks(sim, 5, true, is_long ? 40 : 0);
         if (!strcmp(shape, "wander"))
             wander(sim);
+        if (!strcmp(shape, "early-step")) {
+            double at = tspi_random_uniform(&sim->random, 7 * S, 15 * S);
+            hop_sim_step(sim, 1 + (uint32_t)tspi_random_below(&sim->random, 4),
+                         tspi_random_below(&sim->random, 2) ? at : 60 * S - at,
+                         tspi_random_uniform(&sim->random, 5 * MS, 30 * MS) *
+                             (tspi_random_below(&sim->random, 2) ? 1 : -1));
+        }
         if (!strcmp(shape, "step"))
             hop_sim_step(sim, 1 + (uint32_t)tspi_random_below(&sim->random, 4),
                          tspi_random_uniform(&sim->random, 15 * S, 45 * S),

@@ -29,7 +29,8 @@ typedef struct {
 } hop_sim;
 
 /* shape: "rpc", "drift", "wander", "step", "pipeline", "mesh", "late", "null", "one-way", "asymmetric", or one of the
- * harder ones: "hub", "quantum", "lies", "congestion", "dense", and those of hop_odd.c. False: no such shape. */
+ * harder ones: "early-step", "hub", "quantum", "lies", "congestion", "dense", and those of hop_odd.c. False: no such
+ * shape. */
 bool hop_sim_make(hop_sim *sim, const char *shape, uint64_t seed);
 void hop_sim_release(hop_sim *sim);
 extern const char *const hop_sim_shapes[]; /* NULL-terminated: the ten of the table */

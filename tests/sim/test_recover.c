@@ -57,6 +57,12 @@ TEST(recover, step)
     recover("step", 6, 0);
 }
 
+/* So near an end that few hops show one side of it: none of them may be taken for lies. */
+TEST(recover, step_near_an_end)
+{
+    recover("early-step", 10, 0);
+}
+
 TEST(recover, pipeline)
 {
     recover("pipeline", 20, 0);

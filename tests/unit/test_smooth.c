@@ -127,6 +127,54 @@ TEST(smooth, reversed_time_reverses_the_track)
         tspi_trend_smooth(&back.trend, scratch, y, NULL);
         for (uint32_t k = 0; k < r.n; k++)
             CHECK_NEAR(x[k], y[r.n - 1 - k], 1e-4 * sqrt(r.noise[k]));
-        CHECK_NEAR(tspi_trend_misfit(&r.trend, 1, NULL, 0, 0), tspi_trend_misfit(&back.trend, 1, NULL, 0, 0), 1e-3);
+        CHECK_NEAR(tspi_trend_misfit(&r.trend, 1, NULL), tspi_trend_misfit(&back.trend, 1, NULL), 1e-3);
+    }
+}
+
+/* Minus 2 log likelihood by hand: with a shock of this size taken out of what was seen, and a sight left out. */
+static double misfit_with(const run *r, uint32_t before, double lead, double size, uint32_t without)
+{
+    run less = {0};
+
+    for (uint32_t k = 0; k < r->n; k++) {
+        if (k == without)
+            continue;
+        double since = r->t[k] - r->t[before] + lead;
+        less.t[less.n] = r->t[k];
+        less.noise[less.n] = r->noise[k];
+        less.y[less.n++] = r->y[k] - (k < before ? 0 : lead < 0 ? size : size * since);
+    }
+    less.trend = (tspi_trend){less.n, less.t, less.y, less.noise, r->trend.q, r->trend.rate_var};
+    /* The prior of the last rate is that of what is left; the shock's own part of it is not to be forgiven. */
+    return tspi_trend_misfit(&less.trend, 1, NULL);
+}
+
+/* A score and its information are the first two derivatives of the misfit; the best size gains what they say. */
+TEST(smooth, scores_are_what_shocks_would_gain)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed + 2);
+    for (int round = 0; round < 300; round++) {
+        run r;
+        tspi_score score[MOST];
+        double scratch[4 * MOST], s, i;
+        make_run(&r, &random);
+        if (r.n < 5)
+            continue;
+        double misfit = tspi_trend_scores(&r.trend, NULL, 0, scratch, score);
+        CHECK_NEAR(misfit, tspi_trend_misfit(&r.trend, 1, NULL), 1e-6 * fabs(misfit) + 1e-6);
+        uint32_t k = 1 + (uint32_t)tspi_random_below(&random, r.n - 3);
+        tspi_score_of(&score[k], -1, &s, &i);
+        double jump = s / i;
+        CHECK_NEAR(misfit - misfit_with(&r, k, -1, jump, UINT32_MAX), s * s / i, 1e-4 * fabs(misfit) + 1e-3);
+        /* Without the sight before the jump. */
+        const tspi_score *left = &score[k];
+        double without = misfit - left->error * left->error / left->error_info + log(left->error_info);
+        CHECK_NEAR(without, misfit_with(&r, k, -1, 0, k), 1e-5 * fabs(misfit) + 1e-3);
+        tspi_score_of(&score[k + 1], -1, &s, &i);
+        s -= left->cross * left->error / left->error_info;
+        i -= left->cross * left->cross / left->error_info;
+        CHECK_NEAR(without - misfit_with(&r, k + 1, -1, s / i, k), s * s / i, 1e-4 * fabs(misfit) + 1e-3);
     }
 }
