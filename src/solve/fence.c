@@ -33,18 +33,21 @@ static void flag_below(tspi_fit *fit, const tspi_stored_edge *edge, bool soft, d
             fit->hops->hops[row].flags |= TSPI_STORED_LATE;
 }
 
-/* Lies may be so many that the low quantile is one of them. What lies far below the bulk is left out of the quantiles,
- * so that the fence stands where it would without them. */
-static size_t drop_gross(double *values, size_t n)
+/* Where the fence stands. Lies may be so many that the low quantile is one of them: what lies far below the bulk is
+ * left out of the quantiles, so that the fence stands where it would without them. */
+static double find_fence(double *values, size_t n, double part, double next)
 {
-    double low = tspi_quantile(values, n, FENCE_BULK), middle = tspi_median(values, n);
-    double least = low - FENCE_REACH * (middle - low);
+    const double bulk[2] = {FENCE_BULK, 0.5}, parts[2] = {part, next};
+    double at[2], least;
     size_t kept = 0;
 
+    tspi_quantiles(values, n, bulk, 2, at);
+    least = at[0] - FENCE_REACH * (at[1] - at[0]);
     for (size_t k = 0; k < n; k++)
         if (values[k] >= least)
             values[kept++] = values[k];
-    return kept;
+    tspi_quantiles(values, kept, parts, 2, at);
+    return at[0] - FENCE_REACH * (at[1] - at[0]);
 }
 
 static bool fence_edge(void *fit_, size_t e, unsigned worker)
@@ -61,9 +64,7 @@ static bool fence_edge(void *fit_, size_t e, unsigned worker)
         size_t n = gather(fit, edge, soft, values);
         if (n < FENCE_LEAST)
             continue;
-        n = drop_gross(values, n);
-        double low = tspi_quantile(values, n, part), high = tspi_quantile(values, n, next);
-        flag_below(fit, edge, soft, low - FENCE_REACH * (high - low));
+        flag_below(fit, edge, soft, find_fence(values, n, part, next));
     }
     free(values);
     return values != NULL;

@@ -186,26 +186,66 @@ bool tspi_fit_uncut(tspi_fit *fit, uint32_t clock, int64_t cut)
     return true;
 }
 
+/* A curve at times that follow each other: the piece in hand holds from .. to. */
+typedef struct {
+    const tspi_curve *curve;
+    uint32_t k;
+    double from, to, t, x, slope;
+} cursor;
+
+static void cursor_seek(cursor *c, double t)
+{
+    const tspi_curve *curve = c->curve;
+    uint32_t k = c->k, n = curve->n;
+
+    while (k > 0 && t < curve->t[k])
+        k--;
+    while (k < n - 2 && t >= curve->t[k + 1])
+        k++;
+    c->k = k;
+    c->from = k > 0 ? curve->t[k] : -INFINITY;
+    c->to = k < n - 2 ? curve->t[k + 1] : INFINITY;
+    c->t = curve->t[k];
+    c->x = curve->x[k];
+    c->slope = (curve->x[k + 1] - curve->x[k]) / (curve->t[k + 1] - curve->t[k]);
+}
+
+static void cursor_set(cursor *c, const tspi_curve *curve)
+{
+    if (c->curve == curve)
+        return;
+    *c = (cursor){.curve = curve, .from = -INFINITY, .to = INFINITY, .x = curve->n ? curve->x[0] : 0};
+    if (curve->n > 1)
+        cursor_seek(c, curve->t[0]);
+}
+
+static inline double cursor_at(cursor *c, double t)
+{
+    if (t < c->from || t >= c->to)
+        cursor_seek(c, t);
+    return c->x + c->slope * (t - c->t);
+}
+
 static bool evaluate_edge(void *fit_, size_t e, unsigned worker)
 {
     tspi_fit *fit = fit_;
     const tspi_stored_edge *edge = &fit->hops->edges[e];
-    uint32_t i = edge->from, j = edge->to, hint_i = 0, hint_j = 0, last_i = UINT32_MAX, last_j = UINT32_MAX;
+    const tspi_stored_hop *hops = fit->hops->hops;
+    uint32_t i = edge->from, j = edge->to;
     bool cut_i = fit->sides.first[i] != fit->sides.first[i + 1], cut_j = fit->sides.first[j] != fit->sides.first[j + 1];
+    cursor ci = {0}, cj = {0};
 
     (void)worker;
+    cursor_set(&ci, &fit->curves[tspi_sides_first(&fit->sides, i)]);
+    cursor_set(&cj, &fit->curves[tspi_sides_first(&fit->sides, j)]);
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-        const tspi_stored_hop *hop = &fit->hops->hops[row];
-        uint32_t ni = cut_i ? tspi_sides_sent_node(&fit->sides, fit->hops, row) : tspi_sides_first(&fit->sides, i);
-        uint32_t nj = cut_j ? tspi_sides_received_node(&fit->sides, fit->hops, row) : tspi_sides_first(&fit->sides, j);
+        const tspi_stored_hop *hop = &hops[row];
+        if (cut_i)
+            cursor_set(&ci, &fit->curves[tspi_sides_sent_node(&fit->sides, fit->hops, row)]);
+        if (cut_j)
+            cursor_set(&cj, &fit->curves[tspi_sides_received_node(&fit->sides, fit->hops, row)]);
         double s = tspi_fit_local(fit, i, hop->sent), r = tspi_fit_local(fit, j, hop->received);
-        if (ni != last_i)
-            hint_i = 0;
-        if (nj != last_j)
-            hint_j = 0;
-        last_i = ni;
-        last_j = nj;
-        double xi = curve_near(&fit->curves[ni], s, &hint_i), xj = curve_near(&fit->curves[nj], r, &hint_j);
+        double xi = cursor_at(&ci, s), xj = cursor_at(&cj, r);
         fit->u[row] = r - s + hop->quantum - xj + xi;
         fit->t[row] = (s - xi + (r - xj)) / 2;
     }

@@ -93,142 +93,254 @@ const tspi_lies *tspi_hop_store_lies(const tspi_hop_store *hops, uint32_t operat
     return row->calls ? row : NULL;
 }
 
-static int by_sent(const void *a_, const void *b_)
+/* The order within an edge: total, so that the order of adding shows nowhere. */
+static inline bool is_before(const tspi_stored_hop *a, const tspi_stored_hop *b)
 {
-    const tspi_stored_hop *a = a_, *b = b_;
-
     if (a->sent != b->sent)
-        return a->sent < b->sent ? -1 : 1;
+        return a->sent < b->sent;
     if (a->received != b->received)
-        return a->received < b->received ? -1 : 1;
+        return a->received < b->received;
     if ((a->flags ^ b->flags) & TSPI_STORED_SOFT)
-        return a->flags & TSPI_STORED_SOFT ? 1 : -1;
-    if (a->tag != b->tag)
-        return a->tag < b->tag ? -1 : 1;
-    return a->index < b->index ? -1 : a->index > b->index;
+        return b->flags & TSPI_STORED_SOFT;
+    return a->tag != b->tag ? a->tag < b->tag : a->index < b->index;
 }
 
-typedef struct {
-    uint64_t pair; /* from << 32 | to */
-    size_t n;
-} edge_count;
-
-static int by_pair(const void *a, const void *b)
+static void insertion_sort(tspi_stored_hop *hops, size_t n)
 {
-    uint64_t x = ((const edge_count *)a)->pair, y = ((const edge_count *)b)->pair;
-
-    return x < y ? -1 : x > y;
-}
-
-static edge_count *pair_slot(edge_count *table, size_t cap, uint64_t pair)
-{
-    size_t k = tspi_hash_mix(pair) & (cap - 1);
-
-    while (table[k].n && table[k].pair != pair)
-        k = (k + 1) & (cap - 1);
-    return &table[k];
-}
-
-/* The distinct pairs with their counts, as a hash table of *ret_cap slots. */
-static edge_count *count_pairs(const tspi_hop_store *hops, size_t *ret_cap, size_t *ret_n)
-{
-    size_t cap = 1024, n = 0;
-    edge_count *table = calloc(cap, sizeof *table);
-
-    for (size_t k = 0; table && k < hops->n; k++) {
-        uint64_t pair = (uint64_t)hops->hops[k].from << 32 | hops->hops[k].to;
-        edge_count *slot = pair_slot(table, cap, pair);
-        if (slot->n++)
+    for (size_t k = 1; k < n; k++) {
+        if (!is_before(&hops[k], &hops[k - 1]))
             continue;
-        slot->pair = pair;
-        if (2 * ++n <= cap)
-            continue;
-        edge_count *wider = calloc(2 * cap, sizeof *wider);
-        if (!wider) {
-            free(table);
-            return NULL;
-        }
-        for (size_t q = 0; q < cap; q++)
-            if (table[q].n)
-                *pair_slot(wider, 2 * cap, table[q].pair) = table[q];
-        free(table);
-        table = wider;
-        cap *= 2;
+        tspi_stored_hop hop = hops[k];
+        size_t q = k;
+        do
+            hops[q] = hops[q - 1];
+        while (--q > 0 && is_before(&hop, &hops[q - 1]));
+        hops[q] = hop;
     }
-    *ret_cap = cap;
-    *ret_n = n;
-    return table;
 }
 
-static void sort_edge(tspi_stored_hop *hops, size_t n)
+/* Merge sort that only moves what is out of place: hops come in about the order of time, or in a few such runs.
+ * scratch: room for n / 2. */
+static void merge_sort(tspi_stored_hop *hops, size_t n, tspi_stored_hop *scratch)
 {
-    bool in_order = true;
+    size_t middle = n / 2, lo = 0, hi = middle, left, at, k = 0;
 
-    for (size_t k = 1; k < n && in_order; k++)
-        in_order = by_sent(&hops[k - 1], &hops[k]) <= 0;
-    if (!in_order)
-        qsort(hops, n, sizeof *hops, by_sent);
+    if (n <= 24) {
+        insertion_sort(hops, n);
+        return;
+    }
+    merge_sort(hops, middle, scratch);
+    merge_sort(hops + middle, n - middle, scratch);
+    if (!is_before(&hops[middle], &hops[middle - 1]))
+        return;
+    while (lo < hi) { /* what comes before all of the right half stays */
+        size_t mid = lo + (hi - lo) / 2;
+        if (is_before(&hops[middle], &hops[mid]))
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    left = middle - lo;
+    memcpy(scratch, hops + lo, left * sizeof *hops);
+    for (at = lo, hi = middle; k < left; at++)
+        hops[at] = hi < n && is_before(&hops[hi], &scratch[k]) ? hops[hi++] : scratch[k++];
 }
+
+static bool sort_edge(tspi_stored_hop *hops, size_t n)
+{
+    size_t k = 1;
+
+    while (k < n && !is_before(&hops[k], &hops[k - 1]))
+        k++;
+    if (k >= n)
+        return true;
+    tspi_stored_hop *scratch = malloc((n / 2 + 1) * sizeof *scratch);
+    if (scratch)
+        merge_sort(hops, n, scratch);
+    free(scratch);
+    return scratch != NULL;
+}
+
+/* A part of the hops in the order of adding, and the pairs of clocks met there; a thread takes one. */
+typedef struct {
+    size_t first, end;
+    uint64_t *pairs; /* owned: from << 32 | to, in the order of first sight */
+    size_t *counts;  /* owned: hops of each, then where the next of them goes */
+    uint32_t *names; /* owned: hash table of positions in pairs, + 1 */
+    size_t n, cap;   /* cap: of names; half of it holds pairs */
+} slice;
 
 typedef struct {
-    tspi_stored_hop *hops;
-    const tspi_stored_edge *edges;
+    tspi_hop_store *hops;
+    tspi_stored_hop *sorted;
+    uint32_t *pair_of; /* of a row: position in its slice's pairs */
+    slice *slices;
 } sorting;
 
-static bool sort_one(void *sorting_, size_t e, unsigned worker)
+static uint64_t pair_of(const tspi_stored_hop *hop)
 {
-    const sorting *s = sorting_;
+    return (uint64_t)hop->from << 32 | hop->to;
+}
 
-    (void)worker;
-    sort_edge(s->hops + s->edges[e].first, s->edges[e].n);
+static uint32_t *name_slot(const slice *s, uint64_t pair)
+{
+    size_t k = tspi_hash_mix(pair) & (s->cap - 1);
+
+    while (s->names[k] && s->pairs[s->names[k] - 1] != pair)
+        k = (k + 1) & (s->cap - 1);
+    return &s->names[k];
+}
+
+static bool slice_grow(slice *s)
+{
+    size_t cap = s->cap ? 2 * s->cap : 1024;
+    uint64_t *pairs = realloc(s->pairs, cap / 2 * sizeof *pairs);
+    size_t *counts;
+
+    if (!pairs)
+        return false;
+    s->pairs = pairs;
+    counts = realloc(s->counts, cap / 2 * sizeof *counts);
+    if (!counts)
+        return false;
+    s->counts = counts;
+    free(s->names);
+    s->names = calloc(cap, sizeof *s->names);
+    if (!s->names)
+        return false;
+    s->cap = cap;
+    for (size_t k = 0; k < s->n; k++)
+        *name_slot(s, s->pairs[k]) = (uint32_t)k + 1;
     return true;
 }
 
+static bool count_slice(void *sorting_, size_t number, unsigned worker)
+{
+    const sorting *all = sorting_;
+    slice *s = &all->slices[number];
+    const tspi_stored_hop *hops = all->hops->hops;
+
+    (void)worker;
+    for (size_t row = s->first; row < s->end; row++) {
+        if (2 * s->n >= s->cap && !slice_grow(s))
+            return false;
+        uint64_t pair = pair_of(&hops[row]);
+        uint32_t *slot = name_slot(s, pair);
+        if (!*slot) {
+            s->pairs[s->n] = pair;
+            s->counts[s->n] = 0;
+            *slot = (uint32_t)++s->n;
+        }
+        s->counts[*slot - 1]++;
+        all->pair_of[row] = *slot - 1;
+    }
+    return true;
+}
+
+static bool deal_slice(void *sorting_, size_t number, unsigned worker)
+{
+    const sorting *all = sorting_;
+    const slice *s = &all->slices[number];
+    const tspi_stored_hop *hops = all->hops->hops;
+
+    (void)worker;
+    for (size_t row = s->first; row < s->end; row++)
+        all->sorted[s->counts[all->pair_of[row]]++] = hops[row];
+    return true;
+}
+
+static bool sort_one(void *sorting_, size_t e, unsigned worker)
+{
+    const sorting *all = sorting_;
+    const tspi_stored_edge *edge = &all->hops->edges[e];
+
+    (void)worker;
+    return sort_edge(all->sorted + edge->first, edge->n);
+}
+
+typedef struct {
+    uint64_t pair;
+    uint32_t slice, at; /* which of the slice's pairs */
+} pair_row;
+
+static int by_pair(const void *a_, const void *b_)
+{
+    const pair_row *a = a_, *b = b_;
+
+    if (a->pair != b->pair)
+        return a->pair < b->pair ? -1 : 1;
+    return a->slice < b->slice ? -1 : a->slice > b->slice;
+}
+
+/* The edges, ascending; the slices' counts become the places where they put their hops. */
+static bool name_edges(tspi_hop_store *hops, slice *slices, size_t slices_n)
+{
+    size_t n = 0, at = 0, edges = 0;
+    pair_row *list;
+
+    for (size_t k = 0; k < slices_n; k++)
+        n += slices[k].n;
+    list = malloc((n + 1) * sizeof *list);
+    free(hops->edges);
+    hops->edges = malloc((n + 1) * sizeof *hops->edges);
+    if (!list || !hops->edges) {
+        free(list);
+        return false;
+    }
+    n = 0;
+    for (uint32_t k = 0; k < slices_n; k++)
+        for (uint32_t q = 0; q < slices[k].n; q++)
+            list[n++] = (pair_row){slices[k].pairs[q], k, q};
+    qsort(list, n, sizeof *list, by_pair);
+    for (size_t k = 0; k < n; k++) {
+        size_t *count = &slices[list[k].slice].counts[list[k].at], many = *count;
+        if (k == 0 || list[k].pair != list[k - 1].pair)
+            hops->edges[edges++] = (tspi_stored_edge){(uint32_t)(list[k].pair >> 32), (uint32_t)list[k].pair, at, 0};
+        hops->edges[edges - 1].n += many;
+        *count = at;
+        at += many;
+    }
+    hops->edges_n = edges;
+    free(list);
+    return true;
+}
+
+/* A slice is not worth a thread below this. */
+#define SLICE_LEAST 65536
+#define MOST_SLICES 64
+
 bool tspi_hop_store_sort(tspi_hop_store *hops)
 {
-    size_t cap = 0, n = 0, at = 0;
-    edge_count *table = NULL, *list = NULL;
-    tspi_stored_hop *sorted = NULL;
-    bool ok = false;
+    size_t slices_n = hops->n / SLICE_LEAST + 1, most = hops->threads > 1 ? hops->threads : 1;
+    slice slices[MOST_SLICES] = {0};
+    sorting all = {.hops = hops, .slices = slices};
 
     if (hops->sorted)
         return true;
-    table = count_pairs(hops, &cap, &n);
-    list = malloc((n + 1) * sizeof *list);
-    free(hops->edges);
-    hops->edges = calloc(n + 1, sizeof *hops->edges);
-    sorted = malloc((hops->n + 1) * sizeof *sorted);
-    if (!table || !list || !hops->edges || !sorted)
-        goto out;
-    for (size_t k = 0; k < cap; k++)
-        if (table[k].n)
-            list[at++] = table[k];
-    qsort(list, n, sizeof *list, by_pair);
-    at = 0;
-    for (size_t e = 0; e < n; e++) {
-        hops->edges[e] = (tspi_stored_edge){(uint32_t)(list[e].pair >> 32), (uint32_t)list[e].pair, at, list[e].n};
-        at += list[e].n;
-        pair_slot(table, cap, list[e].pair)->n = e + 1; /* from a count to a name */
+    most = most < MOST_SLICES ? most : MOST_SLICES;
+    slices_n = slices_n < most ? slices_n : most;
+    for (size_t k = 0; k < slices_n; k++) {
+        slices[k].first = hops->n / slices_n * k;
+        slices[k].end = k + 1 < slices_n ? hops->n / slices_n * (k + 1) : hops->n;
     }
-    for (size_t e = 0; e < n; e++)
-        hops->edges[e].n = 0;
-    for (size_t k = 0; k < hops->n; k++) {
-        const tspi_stored_hop *hop = &hops->hops[k];
-        tspi_stored_edge *edge = &hops->edges[pair_slot(table, cap, (uint64_t)hop->from << 32 | hop->to)->n - 1];
-        sorted[edge->first + edge->n++] = *hop;
+    all.pair_of = malloc((hops->n + 1) * sizeof *all.pair_of);
+    all.sorted = malloc((hops->n + 1) * sizeof *all.sorted);
+    bool ok = all.pair_of && all.sorted && tspi_parallel(hops->threads, slices_n, count_slice, &all) &&
+              name_edges(hops, slices, slices_n) && tspi_parallel(hops->threads, slices_n, deal_slice, &all);
+    free(all.pair_of);
+    for (size_t k = 0; k < slices_n; k++) {
+        free(slices[k].pairs);
+        free(slices[k].counts);
+        free(slices[k].names);
     }
-    sorting each = {sorted, hops->edges};
-    tspi_parallel(hops->threads, n, sort_one, &each);
+    ok = ok && tspi_parallel(hops->threads, hops->edges_n, sort_one, &all);
+    if (!ok) {
+        free(all.sorted);
+        return false;
+    }
     free(hops->hops);
-    hops->hops = sorted;
+    hops->hops = all.sorted;
     hops->cap = hops->n + 1;
-    sorted = NULL;
-    hops->edges_n = n;
     hops->sorted = true;
-    ok = true;
-out:
-    free(sorted);
-    free(list);
-    free(table);
-    return ok;
+    return true;
 }

@@ -2,14 +2,12 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-static void swap(double *a, double *b)
-{
-    double t = *a;
-
-    *a = *b;
-    *b = t;
-}
+#define SAMPLE 128       /* of a large array, for a pivot */
+#define SAMPLE_MARGIN 12 /* two sigma of a sample's median */
+#define SAMPLED_LEAST 2048
+#define INSERTED_MOST 24
 
 static void insertion(double *v, size_t n)
 {
@@ -22,35 +20,69 @@ static void insertion(double *v, size_t n)
     }
 }
 
-/* Quickselect with a median of three; equal values are split evenly, so constant input is no worst case. */
+/* A value near the rank k, on its far side from the nearer end: what lies beyond it is most of the array, and does not
+ * hold the k-th (Floyd & Rivest 1975). */
+static double pivot_for(const double *v, size_t n, size_t k)
+{
+    double sample[SAMPLE];
+    size_t m = n < SAMPLED_LEAST ? 9 : SAMPLE, rank = (size_t)((double)k / (double)n * (double)m);
+    size_t margin = n < SAMPLED_LEAST ? 1 : SAMPLE_MARGIN, stride = n / m;
+
+    for (size_t q = 0; q < m; q++)
+        sample[q] = v[q * stride + stride / 2];
+    insertion(sample, m);
+    if (k < n / 2)
+        return sample[rank + margin < m ? rank + margin : m - 1];
+    return sample[rank > margin ? rank - margin : 0];
+}
+
+/* Those below the pivot to the front; how many. Without a branch that values decide: half of them would be guessed
+ * wrong. */
+static size_t part_below(double *v, size_t n, double pivot)
+{
+    size_t below = 0;
+
+    for (size_t k = 0; k < n; k++) {
+        double x = v[k];
+        v[k] = v[below];
+        v[below] = x;
+        below += x < pivot;
+    }
+    return below;
+}
+
+static size_t part_not_above(double *v, size_t n, double pivot)
+{
+    size_t count = 0;
+
+    for (size_t k = 0; k < n; k++) {
+        double x = v[k];
+        v[k] = v[count];
+        v[count] = x;
+        count += !(x > pivot);
+    }
+    return count;
+}
+
 void tspi_select(double *v, size_t n, size_t k)
 {
-    size_t lo = 0, hi = n;
-
-    while (hi - lo > 16) {
-        size_t mid = lo + (hi - lo) / 2, i = lo, j = hi - 1;
-        if (v[mid] < v[lo])
-            swap(&v[mid], &v[lo]);
-        if (v[hi - 1] < v[lo])
-            swap(&v[hi - 1], &v[lo]);
-        if (v[hi - 1] < v[mid])
-            swap(&v[hi - 1], &v[mid]);
-        double pivot = v[mid];
-        for (;;) {
-            while (v[i] < pivot)
-                i++;
-            while (v[j] > pivot)
-                j--;
-            if (i >= j)
-                break;
-            swap(&v[i++], &v[j--]);
+    while (n > INSERTED_MOST) {
+        double pivot = pivot_for(v, n, k);
+        size_t below = part_below(v, n, pivot);
+        if (k < below) {
+            n = below;
+            continue;
         }
-        if (k <= j)
-            hi = j + 1;
-        else
-            lo = j + 1;
+        if (!below) { /* nothing is: those equal to it, which may be many, go next */
+            below = part_not_above(v, n, pivot);
+            if (k < below)
+                return;
+        }
+        v += below;
+        n -= below;
+        k -= below;
     }
-    insertion(v + lo, hi - lo);
+    insertion(v, n);
 }
 
 static int by_value(const void *a, const void *b)
@@ -62,25 +94,71 @@ static int by_value(const void *a, const void *b)
 
 void tspi_sort(double *v, size_t n)
 {
-    if (n <= 24)
+    if (n <= TSPI_LOWEST_MOST)
         insertion(v, n);
     else
         qsort(v, n, sizeof *v, by_value);
 }
 
+static double least_of(const double *v, size_t n)
+{
+    double least[4] = {v[0], v[0], v[0], v[0]};
+    size_t k = 0;
+
+    for (; k + 4 <= n; k += 4)
+        for (int q = 0; q < 4; q++)
+            least[q] = v[k + q] < least[q] ? v[k + q] : least[q];
+    for (; k < n; k++)
+        least[0] = v[k] < least[0] ? v[k] : least[0];
+    for (int q = 1; q < 4; q++)
+        least[0] = least[q] < least[0] ? least[q] : least[0];
+    return least[0];
+}
+
+void tspi_quantiles(double *v, size_t n, const double *parts, size_t parts_n, double *ret)
+{
+    size_t end = n;   /* what is not below the last quantile is in place */
+    double after = 0; /* the least of that */
+
+    for (size_t q = parts_n; q-- > 0;) {
+        double at = parts[q] * (double)(n - 1);
+        size_t k = (size_t)at;
+        if (k + 1 < end || end == n) {
+            tspi_select(v, end, k);
+            if (k + 1 < end)
+                after = least_of(v + k + 1, end - k - 1);
+            end = k + 1;
+        }
+        ret[q] = k + 1 >= n || at == (double)k ? v[k] : v[k] + (at - (double)k) * (after - v[k]);
+    }
+}
+
 double tspi_quantile(double *v, size_t n, double part)
 {
-    double at = part * (double)(n - 1), low;
-    size_t k = (size_t)at;
+    double quantile;
 
-    tspi_select(v, n, k);
-    low = v[k];
-    if (k + 1 >= n || at == (double)k)
-        return low;
-    double next = v[k + 1];
-    for (size_t q = k + 2; q < n; q++)
-        next = v[q] < next ? v[q] : next;
-    return low + (at - (double)k) * (next - low);
+    tspi_quantiles(v, n, &part, 1, &quantile);
+    return quantile;
+}
+
+void tspi_lowest(const double *v, size_t n, size_t most, double *ret)
+{
+    double kept[2 * TSPI_LOWEST_MOST];
+    size_t first = n < 2 * most ? n : 2 * most, count = most;
+
+    memcpy(kept, v, first * sizeof *v);
+    insertion(kept, first);
+    for (size_t k = first; k < n; k++) {
+        if (!(v[k] < kept[most - 1]))
+            continue;
+        kept[count++] = v[k];
+        if (count == 2 * most) {
+            insertion(kept, count);
+            count = most;
+        }
+    }
+    insertion(kept, count);
+    memcpy(ret, kept, most * sizeof *ret);
 }
 
 double tspi_median(double *v, size_t n)

@@ -12,6 +12,13 @@ void tspi_sort(double *v, size_t n);
 double tspi_quantile(double *v, size_t n, double part);
 double tspi_median(double *v, size_t n);
 
+/* Several at once, for little more than the last alone: parts ascending, parts_n of them. */
+void tspi_quantiles(double *v, size_t n, const double *parts, size_t parts_n, double *ret);
+
+/* The most <= TSPI_LOWEST_MOST lowest of n >= most values, ascending; v stays as it is. */
+#define TSPI_LOWEST_MOST 64
+void tspi_lowest(const double *v, size_t n, size_t most, double *ret);
+
 /* Median of the absolute values, scaled to the standard deviation of a normal. */
 double tspi_mad(double *v, size_t n);
 

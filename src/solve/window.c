@@ -30,8 +30,11 @@ typedef struct {
 typedef struct {
     item *items;
     size_t items_cap;
-    double *values;
-    size_t values_cap;
+    double *values, *dealt;
+    uint32_t *window_of;
+    size_t values_cap, dealt_cap, window_of_cap;
+    uint32_t *count; /* of an edge's windows */
+    size_t count_cap;
     tspi_balancer balancer;
     uint32_t *local; /* node -> vertex of the window, valid where seen == window + 1 */
     uint32_t *seen;
@@ -86,45 +89,39 @@ static int by_window(const void *a_, const void *b_)
 static double edge_value(double *u, size_t n, double quantile, bool believe_all)
 {
     size_t lowest = n < ISOLATED_MOST + 6 ? n : ISOLATED_MOST + 6, most, take = 0;
+    double low[ISOLATED_MOST + 6];
 
     if (quantile > 0) {
         size_t k = (size_t)(quantile * (double)n);
         tspi_select(u, n, k);
         return u[k];
     }
-    tspi_select(u, n, lowest - 1);
-    tspi_sort(u, lowest);
+    tspi_lowest(u, n, lowest, low);
     most = (size_t)(ISOLATED_PART * (double)n) + 2;
     most = most < ISOLATED_MOST ? most : ISOLATED_MOST;
     for (size_t k = 0; !believe_all && k < most && n >= k + ISOLATED_LEAST; k++) {
-        double spacing = (u[k + 5] - u[k + 1]) / 4;
-        if (u[k + 1] - u[k] > ISOLATED_SPACINGS * spacing + ISOLATED_FLOOR_NS)
+        double spacing = (low[k + 5] - low[k + 1]) / 4;
+        if (low[k + 1] - low[k] > ISOLATED_SPACINGS * spacing + ISOLATED_FLOOR_NS)
             take = k + 1;
     }
-    return u[take];
+    return low[take];
 }
 
-static bool gather_edge(job *j, const tspi_stored_edge *edge, scratch *own, size_t *ret_n)
+/* Hops of a clock that was cut may belong to any of its nodes. */
+static bool gather_items(job *j, const tspi_stored_edge *edge, scratch *own, size_t *ret_n)
 {
     const tspi_fit *fit = j->fit;
-    bool cut = fit->sides.first[edge->from] != fit->sides.first[edge->from + 1] ||
-               fit->sides.first[edge->to] != fit->sides.first[edge->to + 1];
-    uint32_t from = tspi_sides_first(&fit->sides, edge->from), to = tspi_sides_first(&fit->sides, edge->to);
     bool in_order = true;
     size_t n = 0;
 
-    if (!room((void **)&own->items, &own->items_cap, edge->n, sizeof *own->items) ||
-        !room((void **)&own->values, &own->values_cap, edge->n, sizeof *own->values))
+    if (!room((void **)&own->items, &own->items_cap, edge->n, sizeof *own->items))
         return false;
     for (size_t k = edge->first; k < edge->first + edge->n; k++) {
         double at = (fit->t[k] - j->t0) / j->length;
         if ((fit->hops->hops[k].flags & fit->without) || !(at >= 0 && at < j->windows))
             continue;
-        if (cut) {
-            from = tspi_sides_sent_node(&fit->sides, fit->hops, k);
-            to = tspi_sides_received_node(&fit->sides, fit->hops, k);
-        }
-        own->items[n] = (item){(uint32_t)at, from, to, fit->u[k]};
+        own->items[n] = (item){(uint32_t)at, tspi_sides_sent_node(&fit->sides, fit->hops, k),
+                               tspi_sides_received_node(&fit->sides, fit->hops, k), fit->u[k]};
         in_order = in_order && (n == 0 || by_window(&own->items[n - 1], &own->items[n]) <= 0);
         n++;
     }
@@ -134,26 +131,101 @@ static bool gather_edge(job *j, const tspi_stored_edge *edge, scratch *own, size
     return true;
 }
 
+static bool add_row(job *j, rows *out, row head, double *values)
+{
+    if (!room((void **)&out->rows, &out->cap, out->n + 1, sizeof *out->rows))
+        return false;
+    head.value = edge_value(values, head.n, j->quantile, j->fit->believe_all);
+    out->rows[out->n++] = head;
+    return true;
+}
+
+static bool reduce_cut_edge(job *j, const tspi_stored_edge *edge, scratch *own, rows *out)
+{
+    size_t n, k = 0;
+
+    if (!gather_items(j, edge, own, &n))
+        return false;
+    while (k < n) {
+        size_t first = k;
+        const item *head = &own->items[first];
+        for (; k < n && by_window(head, &own->items[k]) == 0; k++)
+            own->values[k - first] = own->items[k].u;
+        if (!add_row(j, out, (row){head->window, head->from, head->to, (uint32_t)(k - first), 0}, own->values))
+            return false;
+    }
+    return true;
+}
+
+/* Hops follow each other in about the order of windows, which lie close together: counted, then dealt. */
+static bool deal_values(scratch *own, size_t n, uint32_t first, uint32_t windows)
+{
+    uint32_t at = 0;
+
+    if (!room((void **)&own->count, &own->count_cap, (size_t)windows + 1, sizeof *own->count) ||
+        !room((void **)&own->dealt, &own->dealt_cap, n, sizeof *own->dealt))
+        return false;
+    memset(own->count, 0, windows * sizeof *own->count);
+    for (size_t k = 0; k < n; k++)
+        own->count[own->window_of[k] - first]++;
+    for (uint32_t w = 0; w < windows; w++) {
+        uint32_t count = own->count[w];
+        own->count[w] = at;
+        at += count;
+    }
+    for (size_t k = 0; k < n; k++)
+        own->dealt[own->count[own->window_of[k] - first]++] = own->values[k];
+    return true;
+}
+
+static bool reduce_edge(job *j, const tspi_stored_edge *edge, scratch *own, rows *out)
+{
+    const tspi_fit *fit = j->fit;
+    const tspi_stored_hop *hops = fit->hops->hops;
+    uint32_t from = tspi_sides_first(&fit->sides, edge->from), to = tspi_sides_first(&fit->sides, edge->to);
+    uint32_t first = UINT32_MAX, last = 0, begin = 0;
+    size_t n = 0;
+
+    if (!room((void **)&own->window_of, &own->window_of_cap, edge->n, sizeof *own->window_of))
+        return false;
+    for (size_t k = edge->first; k < edge->first + edge->n; k++) {
+        double at = (fit->t[k] - j->t0) / j->length;
+        if ((hops[k].flags & fit->without) || !(at >= 0 && at < j->windows))
+            continue;
+        uint32_t window = (uint32_t)at;
+        first = window < first ? window : first;
+        last = window > last ? window : last;
+        own->window_of[n] = window;
+        own->values[n++] = fit->u[k];
+    }
+    if (!n)
+        return true;
+    if (last - first > 8 * n + 1024) /* few hops, far apart */
+        return reduce_cut_edge(j, edge, own, out);
+    if (!deal_values(own, n, first, last - first + 1))
+        return false;
+    for (uint32_t w = first; w <= last; w++) {
+        uint32_t end = own->count[w - first];
+        if (end > begin && !add_row(j, out, (row){w, from, to, end - begin, 0}, own->dealt + begin))
+            return false;
+        begin = end;
+    }
+    return true;
+}
+
 static bool reduce_piece(void *job_, size_t p, unsigned worker)
 {
     job *j = job_;
+    const tspi_sides *sides = &j->fit->sides;
     scratch *own = &j->workers[worker];
-    rows *out = &j->pieces[p];
 
     for (size_t e = j->piece_edge[p]; e < j->piece_edge[p + 1]; e++) {
-        size_t n, k = 0;
-        if (!gather_edge(j, &j->fit->hops->edges[e], own, &n))
+        const tspi_stored_edge *edge = &j->fit->hops->edges[e];
+        bool cut = sides->first[edge->from] != sides->first[edge->from + 1] ||
+                   sides->first[edge->to] != sides->first[edge->to + 1];
+        if (!room((void **)&own->values, &own->values_cap, edge->n, sizeof *own->values) ||
+            !(cut ? reduce_cut_edge : reduce_edge)(j, edge, own, &j->pieces[p]))
             return false;
-        while (k < n) {
-            size_t first = k;
-            const item *head = &own->items[first];
-            for (; k < n && by_window(head, &own->items[k]) == 0; k++)
-                own->values[k - first] = own->items[k].u;
-            if (!room((void **)&out->rows, &out->cap, out->n + 1, sizeof *out->rows))
-                return false;
-            out->rows[out->n++] = (row){head->window, head->from, head->to, (uint32_t)(k - first),
-                                        edge_value(own->values, k - first, j->quantile, j->fit->believe_all)};
-        }
     }
     return true;
 }
@@ -329,8 +401,9 @@ bool tspi_windows_find(const tspi_fit *fit, double length, double quantile, tspi
         free(j->pieces[p].rows);
     for (unsigned k = 0; k < MOST_WORKERS; k++) {
         scratch *own = &j->workers[k];
-        void *owned[] = {own->items, own->values, own->local, own->seen, own->nodes, own->group,
-                         own->root,  own->x,      own->level, own->out,  own->in,    own->edges};
+        void *owned[] = {own->items, own->values, own->dealt, own->window_of, own->count,
+                         own->local, own->seen,   own->nodes, own->group,     own->root,
+                         own->x,     own->level,  own->out,   own->in,        own->edges};
         for (size_t q = 0; q < sizeof owned / sizeof *owned; q++)
             free(owned[q]);
         tspi_balancer_release(&own->balancer);
