@@ -54,30 +54,30 @@ static int complain(const char *what)
     return EXIT_FAILED;
 }
 
-static const char *refuse(char *const *operands, int operands_n)
+static const char *refuse(int operands_n)
 {
     if (!operands_n)
         return "want a run's folder, files, folders or - to read. See 'truespan report --help'.";
     if (!(output && *output) && !(perfetto && *perfetto))
         return "want -o REPORT.html or --perfetto OUT.json: where the result goes";
-    for (int k = 0; k < operands_n && output && perfetto; k++)
-        if (!strcmp(operands[k], "-"))
-            return "standard input becomes a page or tracks, not both";
+    if (output && perfetto && !strcmp(output, "-") && !strcmp(perfetto, "-"))
+        return "standard output takes the page or the tracks, not both";
     return NULL;
 }
 
-typedef tsp_status (*maker)(const report_request *request, tspi_buf *out, bool *ret_found, tsp_error *err);
-
-static int make(maker make_it, const report_request *request, const char *path)
+static int make(const report_request *request)
 {
-    tspi_buf out = {0};
+    tspi_buf page = {0}, tracks = {0};
     tsp_error err = {0};
     bool found = false;
-    tsp_status rc = make_it(request, &out, &found, &err);
+    tsp_status rc = report_make(request, output ? &page : NULL, perfetto ? &tracks : NULL, &found, &err);
 
-    if (rc == TSP_OK)
-        rc = report_put(&out, path, &err);
-    tspi_buf_release(&out);
+    if (rc == TSP_OK && output)
+        rc = report_put(&page, output, &err);
+    if (rc == TSP_OK && perfetto)
+        rc = report_put(&tracks, perfetto, &err);
+    tspi_buf_release(&page);
+    tspi_buf_release(&tracks);
     if (rc != TSP_OK)
         return complain(err.message);
     return found ? EXIT_FOUND : EXIT_CLEAN;
@@ -89,17 +89,12 @@ static int run(int argc, char **argv)
     int operands_n = 0, rc = operands ? options_parse(&spec, argc, argv, operands, &operands_n) : EXIT_FAILED;
 
     if (rc < 0) {
-        report_request request = {.spans = spans, .title = title};
-        const char *problem = refuse(operands, operands_n);
+        report_request request = {
+            .spans = spans, .track_spans = spans_given ? spans : REPORT_TRACK_SPANS, .title = title};
+        const char *problem = refuse(operands_n);
         if (!problem)
             problem = mend_options_fill(operands, operands_n, &request.read);
-        rc = problem ? complain(problem) : EXIT_CLEAN;
-        if (!problem && output)
-            rc = make(report_make_page, &request, output);
-        if (rc != EXIT_FAILED && !problem && perfetto) {
-            request.spans = spans_given ? spans : REPORT_TRACK_SPANS;
-            rc = make(report_make_tracks, &request, perfetto);
-        }
+        rc = problem ? complain(problem) : make(&request);
     }
     free(operands);
     return rc;

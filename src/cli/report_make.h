@@ -6,22 +6,21 @@
 #include "mend/mend.h"
 
 /* read: as for `truespan clocks`; its paths may also be folders that a lab left, or "-".
- * spans: that the page carries at most, shared by the points of a sweep; 0 = all
+ * spans, track_spans: that the page and the tracks carry at most, shared by the points of a sweep; 0 = all
  * title: NULL = the names of the paths */
 typedef struct {
     tspi_mend_options read;
-    uint64_t spans;
+    uint64_t spans, track_spans;
     const char *title;
 } report_request;
 
 enum { REPORT_SPANS = 60000, REPORT_TRACK_SPANS = 200000 };
 
-/* Read everything and append the page. ret_found: a violation was found.
- * Errors: those of reading; TSP_EPARSE: a run's summary or truth is none; TSP_ENOMEM. */
-tsp_status report_make_page(const report_request *request, tspi_buf *out, bool *ret_found, tsp_error *err);
-
-/* The same as tracks for Perfetto; of a lab's folder all its points. */
-tsp_status report_make_tracks(const report_request *request, tspi_buf *out, bool *ret_found, tsp_error *err);
+/* Read everything, once, and append the page, and the same as tracks for Perfetto; either may be NULL. ret_found: a
+ * violation was found. Errors: those of reading; TSP_EPARSE: a run's summary or truth is none; TSP_EINVAL: tracks of
+ * more than one input; TSP_ENOMEM. */
+tsp_status report_make(const report_request *request, tspi_buf *page, tspi_buf *tracks, bool *ret_found,
+                       tsp_error *err);
 
 /* Bytes into a file; "-" = standard output. */
 tsp_status report_put(const tspi_buf *bytes, const char *path, tsp_error *err);

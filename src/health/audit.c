@@ -265,20 +265,26 @@ static bool wants_solver(const tspi_audit *a)
     }
 }
 
-static tsp_status analyse(tspi_audit *a, tsp_error *err)
+static tsp_status join_input(tspi_audit *a, tsp_error *err)
 {
     tspi_causal_options causal = {
         .clock_key = a->options->clock_key, .threads = a->options->threads, .windows = a->windows};
-    uint32_t reference;
-    tsp_status rc = tspi_causal_init(&a->causal, &a->set, &causal, err);
 
-    if (rc == TSP_OK)
-        rc = find_reference(a, &reference, err);
+    return tspi_causal_init(&a->causal, &a->set, &causal, err);
+}
+
+/* solved: a mend whose solver has answered already, or NULL. */
+static tsp_status analyse(tspi_audit *a, const tspi_mend *solved, tsp_error *err)
+{
+    uint32_t reference;
+    tsp_status rc = find_reference(a, &reference, err);
+
     if (rc == TSP_OK)
         rc = tspi_evidence_init(&a->evidence, &a->causal.join, &a->causal.edges, a->max_drift_ppm, err);
     if (rc == TSP_OK && wants_solver(a)) {
-        rc =
-            tspi_mend_judge_init(&a->judge, &a->set, &a->causal, reference, a->max_drift_ppm, a->options->threads, err);
+        rc = solved ? tspi_mend_judge_borrow(&a->judge, solved, err)
+                    : tspi_mend_judge_init(&a->judge, &a->set, &a->causal, reference, a->max_drift_ppm,
+                                           a->options->threads, err);
         a->solved = rc == TSP_OK;
     }
     return rc;
@@ -311,8 +317,10 @@ static void audit_release(tspi_audit *a)
     tspi_mend_judge_release(&a->judge);
     free(a->edge_causes);
     tspi_evidence_release(&a->evidence);
-    tspi_causal_release(&a->causal);
     tspi_windows_free(a->windows);
+    if (a->borrowed)
+        return;
+    tspi_causal_release(&a->causal);
     tspi_read_report_release(&a->report);
     tspi_span_set_release(&a->set);
 }
@@ -327,32 +335,62 @@ static const char *tree_of(const tspi_audit *a)
     return a->check->examples[0].trace_id;
 }
 
-tsp_status tsp_check_run(const tsp_check_options *options, tsp_check **ret_check, tsp_error *err)
+static tsp_status begin(tspi_audit *a, const tsp_check_options *options, tsp_error *err)
 {
-    tspi_audit a = {.options = options,
-                    .max_drift_ppm = options->max_drift_ppm > 0 ? options->max_drift_ppm : DEFAULT_DRIFT_PPM};
     tspi_trace_id pinned = {0};
-    tsp_status rc;
 
     if (options->trace)
         tspi_audit_parse_trace(options->trace, &pinned);
-    a.check = calloc(1, sizeof *a.check);
-    a.windows = tspi_windows_new(options->window, pinned, options->clock_key);
-    if (!a.check || !a.windows) {
-        free(a.check);
-        tspi_windows_free(a.windows);
-        return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted");
-    }
-    if ((rc = read_input(&a, err)) == TSP_OK && (rc = analyse(&a, err)) == TSP_OK && (rc = fill(&a, err)) == TSP_OK &&
-        tree_of(&a))
-        rc = tspi_audit_tree(&a, tree_of(&a), err);
-    audit_release(&a);
-    if (rc != TSP_OK) {
-        tsp_check_free(a.check);
-        return rc;
-    }
-    *ret_check = a.check;
-    return TSP_OK;
+    *a = (tspi_audit){.options = options,
+                      .max_drift_ppm = options->max_drift_ppm > 0 ? options->max_drift_ppm : DEFAULT_DRIFT_PPM,
+                      .check = calloc(1, sizeof *a->check),
+                      .windows = tspi_windows_new(options->window, pinned, options->clock_key)};
+    return a->check && a->windows ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "memory is exhausted");
+}
+
+/* rc: how it went so far. */
+static tsp_status finish(tspi_audit *a, const tspi_mend *solved, tsp_status rc, tsp_check **ret_check, tsp_error *err)
+{
+    if (rc == TSP_OK)
+        rc = analyse(a, solved, err);
+    if (rc == TSP_OK)
+        rc = fill(a, err);
+    if (rc == TSP_OK && tree_of(a))
+        rc = tspi_audit_tree(a, tree_of(a), err);
+    audit_release(a);
+    if (rc == TSP_OK)
+        *ret_check = a->check;
+    else
+        tsp_check_free(a->check);
+    return rc;
+}
+
+tsp_status tsp_check_run(const tsp_check_options *options, tsp_check **ret_check, tsp_error *err)
+{
+    tspi_audit a;
+    tsp_status rc = begin(&a, options, err);
+
+    if (rc == TSP_OK)
+        rc = read_input(&a, err);
+    if (rc == TSP_OK)
+        rc = join_input(&a, err);
+    return finish(&a, NULL, rc, ret_check, err);
+}
+
+tsp_status tspi_audit_of_mend(const tspi_mend *mend, const tsp_check_options *options, tsp_check **ret_check,
+                              tsp_error *err)
+{
+    const tspi_mend_options *asked = &mend->options;
+    bool same = !asked->bounds && !asked->quorum && asked->max_drift_ppm == options->max_drift_ppm &&
+                asked->reference == options->reference;
+    tspi_audit a;
+    tsp_status rc = begin(&a, options, err);
+
+    a.borrowed = true;
+    a.set = mend->set;
+    a.report = mend->report;
+    a.causal = mend->causal;
+    return finish(&a, same ? mend : NULL, rc, ret_check, err);
 }
 
 void tsp_check_free(tsp_check *check)

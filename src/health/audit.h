@@ -37,9 +37,16 @@ typedef struct {
     uint64_t (*edge_causes)[TSP_CAUSES_N]; /* a row an edge of causal.edges */
     tspi_mend_judge judge;                 /* the solver's opinion of clocks and causes */
     bool solved;                           /* there is one */
+    bool borrowed;                         /* set, report and causal are a mend's */
     double max_drift_ppm;
     uint64_t hop_index;
 } tspi_audit;
+
+/* What tsp_check_run finds in the input of a mend that is open and not corrected yet, without reading it again.
+ * options: paths, format and keep_going are the mend's; window means nothing. Where the mend's solver was asked what
+ * this audit would ask, its answer is taken. Errors: TSP_EINVAL: no such reference; TSP_ENOMEM. */
+tsp_status tspi_audit_of_mend(const tspi_mend *mend, const tsp_check_options *options, tsp_check **ret_check,
+                              tsp_error *err);
 
 /* What the solver said of a clock, or NULL. */
 const tsp_clock_result *tspi_audit_clock(const tspi_audit *audit, uint32_t clock);

@@ -163,10 +163,22 @@ tsp_status tspi_mend_judge_init(tspi_mend_judge *judge, const tspi_span_set *set
     return rc;
 }
 
+tsp_status tspi_mend_judge_borrow(tspi_mend_judge *judge, const tspi_mend *mend, tsp_error *err)
+{
+    *judge = (tspi_mend_judge){.mend = *mend, .judge = {.judge = judge_hop, .ctx = judge}, .borrowed = true};
+    tsp_status rc = accuse(judge, err);
+
+    if (rc != TSP_OK)
+        tspi_mend_judge_release(judge);
+    return rc;
+}
+
 void tspi_mend_judge_release(tspi_mend_judge *judge)
 {
     if (!judge)
         return;
+    if (judge->borrowed)
+        memset(&judge->mend, 0, sizeof judge->mend);
     memset(&judge->mend.set, 0, sizeof judge->mend.set);
     memset(&judge->mend.causal, 0, sizeof judge->mend.causal);
     tspi_mend_release(&judge->mend);

@@ -14,10 +14,11 @@
 
 /* Zero it to initialise. */
 typedef struct {
-    tspi_mend mend;   /* owned but for its set and causal, which are the caller's */
+    tspi_mend mend;   /* owned but for its set and causal, which are the caller's; all of it where borrowed */
     tspi_judge judge; /* ctx points here: do not move it */
     bool *accused;    /* owned; a flag a clock */
-    bool few_lies;    /* hops set aside because they contradict the rest are few: they lie, not the rest */
+    bool borrowed;
+    bool few_lies; /* hops set aside because they contradict the rest are few: they lie, not the rest */
 } tspi_mend_judge;
 
 /* set and causal are borrowed and must outlive the judge. reference: a clock, or TSPI_NONE. threads: 0 = one a core.
@@ -25,6 +26,9 @@ typedef struct {
  * Errors: TSP_ENOMEM, TSP_EINVAL (the drift limit). On failure nothing needs releasing. */
 tsp_status tspi_mend_judge_init(tspi_mend_judge *judge, const tspi_span_set *set, const tspi_causal *causal,
                                 uint32_t reference, double max_drift_ppm, unsigned threads, tsp_error *err);
+/* The same from a mend that is open and not corrected yet, which must outlive the judge: no solver runs.
+ * Errors: TSP_ENOMEM. On failure nothing needs releasing. */
+tsp_status tspi_mend_judge_borrow(tspi_mend_judge *judge, const tspi_mend *mend, tsp_error *err);
 void tspi_mend_judge_release(tspi_mend_judge *judge);
 
 /* The solver was given this hop: its stamps are such as clocks show. */

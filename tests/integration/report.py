@@ -263,9 +263,11 @@ def random_cuts(tap):
         unpack(page.data["audits"][0]["traces"])
         with open(json_out, encoding="utf-8") as tracks_file:
             check_tracks(tap, tracks_file.read(), [f"m{k}" for k in range(4)])
-        piped = run("report", "-", "-o", "-", "--spans", str(most), "--title", page.title, stdin=text).stdout.decode()
+        both = run("report", "-", "-o", "-", "--perfetto", path("piped.tracks"), "--spans", str(most), "--title", page.title, stdin=text)
         with open(out, encoding="utf-8", newline="") as written:
-            tap.equal(piped == written.read(), True, "the page of standard input")
+            tap.equal(both.stdout.decode() == written.read(), True, "the page of standard input")
+        with open(json_out, "rb") as one, open(path("piped.tracks"), "rb") as other:
+            tap.equal(one.read() == other.read(), True, "the tracks of standard input")
 
 
 def refusals(tap):
@@ -280,7 +282,8 @@ def refusals(tap):
     folder = make_run()
     for args, word in (((file, "-o", out), "none.json"), ((file,), "-o"), (("-o", out), "want"), ((path("absent"), "-o", out), "absent"),
                        ((broken, "-o", out), "summary"), ((deep, "-o", out), "summary"), ((folder, "--perfetto", out), "one input"),
-                       ((file, "-o", path("no/such/folder.html")), ""), (("-", "-o", out, "--perfetto", out), "standard input")):
+                       ((file, "-o", path("no/such/folder.html")), ""), (("-", "-o", out), "standard input"),
+                       ((file, "-o", "-", "--perfetto", "-"), "standard output"), (("-", "-", "-o", out), "")):
         done = run("report", *args, stdin=b"", want=None)
         tap.equal(done.returncode, 2, f"{args}: exit code")
         tap.check(word in done.stderr.decode(), args, done.stderr.decode())
