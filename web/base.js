@@ -24,6 +24,41 @@ const clip = (text, length) => ([...text].length > length ? [...text].slice(0, l
 /* For SVG and canvas: the same isolation by characters (FSI ... PDI). */
 const isolate = (text) => "\u2068" + text + "\u2069";
 
+/* Work that waits until the page answers: a task each, in order. What it is for may be gone by then. */
+const waiting = { tasks: [], open: false, busy: false };
+function later(task) {
+  waiting.tasks.push(task);
+  delete document.documentElement.dataset.complete;
+  if (waiting.open && !waiting.busy) workOff();
+}
+function workOff() {
+  waiting.busy = true;
+  setTimeout(() => {
+    const task = waiting.tasks.shift();
+    if (task) task();
+    waiting.busy = false;
+    if (waiting.tasks.length) workOff();
+    else document.documentElement.dataset.complete = "1";
+  }, 0);
+}
+function startLater() {
+  performance.mark("interactive");
+  waiting.open = true;
+  workOff();
+}
+const finishNow = () => { while (waiting.tasks.length) waiting.tasks.shift()(); };
+
+/* Once what is in view has been drawn; a page that nobody sees has no frames. */
+function afterFrame(act) {
+  let done = false;
+  const once = () => {
+    if (!done) act();
+    done = true;
+  };
+  requestAnimationFrame(() => setTimeout(once, 0));
+  setTimeout(once, 300);
+}
+
 const haveD3 = typeof d3 !== "undefined";
 
 const tip = {

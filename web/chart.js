@@ -1,8 +1,8 @@
 /* What all charts share: a figure that is drawn anew at every width, axes, legends. */
 
 /* draw(svg, width) fills a d3 selection and returns the height. label: what the chart shows, for those who do not see
- * it; the figures themselves are in the table behind it. */
-function makeFigure({ label, caption, legend, draw, table, tableLabel }) {
+ * it; the figures themselves are in the table behind it, which table() makes. room: about how high it will be. */
+function makeFigure({ label, caption, legend, draw, table, tableLabel, room }) {
   const plot = el("div", { class: "plot" });
   const figure = el("figure", null, legend || null, plot, caption ? el("figcaption", null, caption) : null,
     table ? behind(tableLabel || "The same as a table", table) : null);
@@ -11,25 +11,44 @@ function makeFigure({ label, caption, legend, draw, table, tableLabel }) {
     figure.querySelectorAll("details").forEach((d) => { d.open = true; });
     return figure;
   }
-  redrawn(plot, (width) => {
-    const svg = d3.create("svg").attr("role", "img").attr("aria-label", label);
+  if (room) plot.style.minHeight = `${room}px`;
+  whenSeen(plot, () => redrawn(plot, (width) => {
+    const svg = d3.create("svg").attr("aria-label", label);
     const height = draw(svg, width);
+    svg.attr("role", svg.select("[tabindex]").empty() ? "img" : "group"); /* an image has no parts to be reached */
     svg.attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);
     plot.replaceChildren(svg.node());
-  });
+    plot.style.minHeight = "";
+  }));
   return figure;
 }
 
-/* Call draw(width) once the place has a width, and whenever that changes. */
+/* Begin with what is in view; the rest follows once the page answers. */
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) entry.target.begin();
+}, { rootMargin: "100px" });
+function whenSeen(place, act) {
+  place.begin = () => {
+    place.begin = () => {};
+    seen.unobserve(place);
+    act();
+  };
+  seen.observe(place);
+  later(() => place.begin());
+}
+
+/* Call draw(width) at once, and whenever the place has another width. */
 function redrawn(place, draw) {
   let last = 0;
-  new ResizeObserver(() => {
+  const look = () => {
     const width = Math.floor(place.clientWidth);
     if (width > 0 && width !== last) {
       last = width;
       draw(width);
     }
-  }).observe(place);
+  };
+  look();
+  new ResizeObserver(look).observe(place);
 }
 
 function legendOf(items) {

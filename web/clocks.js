@@ -9,10 +9,8 @@ function sortedClocks(audit) {
 
 function clockFacts(clock) {
   if (clock.reference) return "its time counts as true";
-  if (clock.lo_ns === null && clock.hi_ns === null) return clock.offset_ns ? `about ${signedDuration(clock.offset_ns)}, bounded by nothing` : "bounded by nothing";
-  if (clock.offset_ns === null) return `offset unknown, between ${bound(clock.lo_ns)} and ${bound(clock.hi_ns)}`;
-  return `${signedDuration(clock.offset_ns)}, between ${bound(clock.lo_ns)} and ${bound(clock.hi_ns)}` +
-    (clock.drift_ppb !== null && Math.abs(clock.drift_ppb) >= 5 ? `, drifting ${drift(clock.drift_ppb)}` : "");
+  const where = between(clock.lo_ns, clock.hi_ns), moves = clock.drift_ppb !== null && Math.abs(clock.drift_ppb) >= 5 ? `, drifting ${drift(clock.drift_ppb)}` : "";
+  return clock.offset_ns === null ? (clock.lo_ns === null && clock.hi_ns === null ? where : `offset unknown, ${where}`) : `${signedDuration(clock.offset_ns)}, ${where}${moves}`;
 }
 
 /* Knots as numbers; where many fall on one pixel, the mean offset and the widest bounds of them. */
@@ -49,8 +47,10 @@ function clockScale(clock, points, truth) {
 /* A reference is flat by definition: it gets less room. */
 const truthMoves = (audit, clock) => (audit.truthOf.get(clock.clock) || []).some(([, offset]) => offset !== 0);
 
+const clockHeight = (audit, clock) => (clock.reference && !truthMoves(audit, clock) ? 44 : 96);
+
 function drawClock(svg, width, clock, audit, time) {
-  const height = clock.reference && !truthMoves(audit, clock) ? 44 : 96, left = 58, right = 10, top = 6, bottom = 6;
+  const height = clockHeight(audit, clock), left = 58, right = 10, top = 6, bottom = 6;
   const { origin, busy } = time, x = timeScale(time, left, width - right);
   const points = trackPoints(clock, origin, busy / width);
   const truth = (audit.truthOf.get(clock.clock) || []).map(([at, offset]) => ({ at: since(at, origin), offset }));
@@ -66,7 +66,7 @@ function drawClock(svg, width, clock, audit, time) {
   }
   svg.append("line").attr("class", "zero").attr("x1", left).attr("x2", width - right).attr("y1", y(0)).attr("y2", y(0));
   svg.append("g").attr("class", "axis").attr("transform", `translate(${left},0)`)
-    .call((height < 90 ? d3.axisLeft(y).tickValues([0]) : d3.axisLeft(y).ticks(4)).tickFormat((v) => `${tick(v)}\u00a0${name}`).tickSize(0).tickPadding(6));
+    .call((height < 90 ? d3.axisLeft(y).tickValues([0]) : d3.axisLeft(y).ticks(3)).tickFormat((v) => `${tick(v)}\u00a0${name}`).tickSize(0).tickPadding(6));
   for (const piece of pieces(truth))
     svg.append("path").datum(piece).attr("class", "truth").attr("d", d3.line().x((p) => x(p.at)).y((p) => y(p.offset / unit)));
   for (const step of clock.steps) {
@@ -89,7 +89,7 @@ function hoverClock(svg, width, height, { x, points, truth, clock, left, right }
       if (!point) return;
       const real = nearest(truth, at);
       rule.attr("x1", x(point.at)).attr("x2", x(point.at)).style("display", null);
-      tip.show(`${clip(clock.clock, 60)}\n${point.offset === null ? "offset unknown" : signedDuration(point.offset)}, between ${bound(point.lo)} and ${bound(point.hi)}` +
+      tip.show(`${clip(clock.clock, 60)}\n${point.offset === null ? "offset unknown" : signedDuration(point.offset)}, ${between(point.lo, point.hi)}` +
         (real ? `\ntruth ${signedDuration(real.offset)}` : ""), event.clientX, event.clientY);
     })
     .on("pointerleave", () => { rule.style("display", "none"); tip.hide(); });
@@ -164,8 +164,8 @@ function drawTimeAxis(svg, width, time, text) {
       free = x(from) + label.text().length * 7 + 12;
     }
   } else axisBottom(svg, d3.scaleLinear([0, time.runs[0][1] / unit], [58, width - 10]), 2, width < 500 ? 4 : 8, (v) => `${tick(v)}\u00a0${name}`);
-  axisTitle(svg, text + (cut ? "; pauses cut out" : ""), (58 + width - 10) / 2, 38);
-  return 44;
+  axisTitle(svg, text + (cut ? (width < 420 ? "; no pauses" : "; pauses cut out") : ""), (58 + width - 10) / 2, 42);
+  return 48;
 }
 
 function clocksSection(audit) {
@@ -179,13 +179,13 @@ function clocksSection(audit) {
     grid.append(clockLabel(clock), plot);
     if (time && clock.knots.length)
       plot.append(...makeFigure({ label: `Offset of ${clip(clock.clock, 60)} over time: ${clockFacts(clock)}`,
-        draw: (svg, width) => drawClock(svg, width, clock, audit, time) }).childNodes);
+        draw: (svg, width) => drawClock(svg, width, clock, audit, time), room: clockHeight(audit, clock) }).childNodes);
     else plot.append(el("p", { class: "note" }, "No hops: nothing is known over time."));
   };
   clocks.slice(0, first).forEach(add);
   const axis = el("div", { class: "axis-row" });
   if (time && haveD3)
-    axis.append(...makeFigure({ label: "Time axis", draw: (svg, width) => drawTimeAxis(svg, width, time, `after ${instant(time.origin)}`) }).childNodes);
+    axis.append(...makeFigure({ label: "Time axis", draw: (svg, width) => drawTimeAxis(svg, width, time, `after ${moment(time.origin)}`) }).childNodes);
   const more = clocks.length > first ? el("button", { type: "button", onclick: () => {
     axis.remove();
     clocks.slice(first).forEach(add);
@@ -196,6 +196,6 @@ function clocksSection(audit) {
   return [
     el("h2", null, "What the clocks did"),
     el("p", { class: "note" }, `Nothing is received before it is sent, so every hop bounds the difference of two clocks. Proven: the bounds exclude zero. Clocks are told apart by ${[...new Set(audit.clockRows.map((c) => c.key))].slice(0, 4).join(", ") || "nothing"}.`),
-    legend || null, grid, more, behind("All clocks, as a table", clocksTable(audit)),
+    legend || null, grid, more, behind("All clocks, as a table", () => clocksTable(audit)),
   ];
 }

@@ -13,4 +13,6 @@ for (const audit of page.audits) {
 }
 
 const runName = (run) => `${skewName(run.skew_ns)}${run.true_clock ? ", true clocks" : ""}${run.null_run ? ", saturated" : ""}`;
+const transportNames = { zmq: "ZeroMQ", kafka: "Kafka", aeron: "Aeron", virtual: "virtual time" };
+const transportName = (transport) => transportNames[transport] || transport;
 const edgeName = (edge) => `${edge.from} \u2192 ${edge.to}`;

@@ -1,7 +1,7 @@
 /* Numbers as people read them. Every figure on the page goes through here. */
 
 const minus = (text) => text.replace("-", "\u2212");
-const count = (n) => Number(n).toLocaleString("en-GB");
+const count = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
 const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many || one + "s"}`;
 
 /* Three digits that count, never 1e+3. */
@@ -27,6 +27,11 @@ function skewName(ns) {
   const [unit, name] = unitFor(Math.max(2e6, 2 * Math.abs(ns)));
   return `${minus(String(+(ns / unit).toPrecision(6)))}\u00a0${name}`;
 }
+/* Where something lies, as words: either end may be open. */
+function between(lo, hi) {
+  if (lo === null && hi === null) return "bounded by nothing";
+  return lo === null ? `at most ${signedDuration(hi)}` : hi === null ? `at least ${signedDuration(lo)}` : `between ${signedDuration(lo)} and ${signedDuration(hi)}`;
+}
 const bound = (ns) => (ns === null ? "unbounded" : signedDuration(ns));
 
 /* A share as percent: one digit, more where that would be nothing. */
@@ -47,6 +52,9 @@ function instant(at) {
   if (Number.isNaN(date.getTime())) return String(at);
   return date.toISOString().slice(0, 19).replace("T", "\u00a0") + "." + String(rest < 0n ? -rest : rest).padStart(9, "0") + "\u00a0Z";
 }
+
+/* The same for people, to the millisecond: where an axis begins. */
+const moment = (at) => instant(at).replace(/(\.\d{3})\d*\u00a0Z$/, "$1\u00a0UTC");
 
 /* Difference of two such stamps, in ns; exact up to 104 days. */
 const since = (at, origin) => Number(BigInt(at) - BigInt(origin));

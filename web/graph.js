@@ -81,7 +81,7 @@ function drawGraph(svg, width, audit, graph, onEdge) {
   for (const edge of edges.slice().sort((a, b) => a.violations - b.violations)) {
     if (edge.source === edge.target) continue;
     const path = edgePath(nodes[edge.source], nodes[edge.target], pairs.has(`${edge.target} ${edge.source}`));
-    const g = svg.append("g").attr("class", `edge${edge.violations ? " violated" : ""}`).attr("tabindex", 0).attr("role", "button")
+    const g = svg.append("g").attr("class", `edge${edge.violations ? " violated" : edges.length > 12 ? " quiet" : ""}`).attr("tabindex", 0).attr("role", "button")
       .attr("aria-label", edgeText(edge).replace(/\n/g, ". ") + ". Show examples.").attr("data-from", edge.from).attr("data-to", edge.to);
     g.append("path").attr("class", "shaft").attr("d", path.d).style("stroke-width", hops(edge.hops));
     g.append("path").attr("class", "head").attr("d", `M${path.head}Z`);
@@ -157,6 +157,6 @@ function graphSection(audit, onEdge) {
     el("h2", null, "Who sends to whom"),
     el("p", { class: "note" }, "Clocks and the hops between them. An edge shows its violations, or how much skew it would still hide." + (graph.left > 0 ? ` The ${graph.nodes.length} clocks that matter most; ${plural(graph.left, "other is", "others are")} in the table.` : "")),
     audit.check.edges.length ? makeFigure({ label: "Causal graph of clocks and hops", legend, draw: (svg, width) => drawGraph(svg, width, audit, graph, onEdge),
-      table: edgesTable(audit, onEdge), tableLabel: "All edges, as a table" }) : el("p", { class: "note" }, "There are no hops between clocks."),
+      table: () => edgesTable(audit, onEdge), room: 340, tableLabel: "All edges, as a table" }) : el("p", { class: "note" }, "There are no hops between clocks."),
   ];
 }

@@ -24,23 +24,25 @@ function thin(points, most) {
 }
 
 function drawHealth(svg, width, rows) {
-  const height = 190, left = 58, right = 10, top = 34, bottom = 44, origin = rows[0].at;
+  const height = 196, left = 58, right = 10, top = 34, bottom = 50, origin = rows[0].at;
   const points = thin(rows.map((p) => ({ ...p, t: since(p.at, origin) })), Math.max(50, width - left - right));
   const last = points[points.length - 1].t || 1e9, [unit, name] = unitFor(last);
   const x = d3.scaleLinear([0, last], [left, width - right]), most = Math.max(0.02, d3.max(points, (p) => p.rate));
   const y = d3.scaleLinear([0, most * 1.1], [height - bottom, top]);
 
   axisLeft(svg, y, left, 3, (v) => `${tick(100 * v)}\u00a0%`, width - left - right);
-  points.forEach((p, k) => {
-    const from = k ? x((points[k - 1].t + p.t) / 2) : left, to = k + 1 < points.length ? x((p.t + points[k + 1].t) / 2) : width - right;
-    svg.append("rect").attr("x", from).attr("width", Math.max(0.6, to - from + 0.4)).attr("y", 8).attr("height", 12).style("fill", p.healthy ? "var(--cool-wash)" : "var(--bad)");
-  });
+  const edge = (k) => (k === 0 ? left : k === points.length ? width - right : x((points[k - 1].t + points[k].t) / 2));
+  for (let k = 0; k < points.length;) {
+    const first = k, { healthy } = points[k];
+    while (k < points.length && points[k].healthy === healthy) k++;
+    svg.append("rect").attr("class", "state").attr("x", edge(first)).attr("width", Math.max(1, edge(k) - edge(first))).attr("y", 8).attr("height", 12).style("fill", healthy ? "var(--cool-wash)" : "var(--bad)");
+  }
   svg.append("path").datum(points).style("fill", "var(--bad-wash)").attr("d", d3.area().curve(d3.curveStepAfter).x((p) => x(p.t)).y0(y(0)).y1((p) => y(p.rate)));
   svg.append("path").datum(points).attr("class", "line").style("stroke", "var(--bad)").style("stroke-width", 1.6)
     .attr("d", d3.line().curve(d3.curveStepAfter).x((p) => x(p.t)).y((p) => y(p.rate)));
   const ticks = d3.scaleLinear([0, last / unit], [left, width - right]);
   axisBottom(svg, ticks, height - bottom, width < 500 ? 4 : 8, (v) => `${tick(v)}\u00a0${name}`);
-  axisTitle(svg, `after ${instant(origin)}`, (left + width - right) / 2, height - 6);
+  axisTitle(svg, `after ${moment(origin)}`, (left + width - right) / 2, height - 6);
   const rule = svg.append("line").attr("class", "mark").attr("y1", 4).attr("y2", height - bottom).style("display", "none");
   svg.append("rect").attr("x", left).attr("width", Math.max(0, width - left - right)).attr("height", height - bottom).style("fill", "transparent").on("pointermove", () => {
     const event = d3.event, t = x.invert(event.clientX - svg.node().getBoundingClientRect().left);
@@ -53,7 +55,7 @@ function drawHealth(svg, width, rows) {
 
 /* Rates over time beside those that the clock's true offset predicts, which a lab knows. */
 function drawTimeline(svg, width, rows) {
-  const height = 220, left = 58, right = 10, top = 14, bottom = 44, origin = rows[0].at;
+  const height = 226, left = 58, right = 10, top = 14, bottom = 50, origin = rows[0].at;
   const points = rows.map((p) => ({ ...p, t: since(p.at, origin) })), last = points[points.length - 1].t || 1e9, [unit, name] = unitFor(last);
   const x = d3.scaleLinear([0, last], [left, width - right]), most = Math.max(0.02, d3.max(points, (p) => Math.max(p.negative_rate_hi || 0, p.predicted_rate || 0)));
   const y = d3.scaleLinear([0, Math.min(1, most * 1.06)], [height - bottom, top]), known = points.filter((p) => p.negative_rate !== null);
@@ -63,7 +65,7 @@ function drawTimeline(svg, width, rows) {
   svg.append("path").datum(known).attr("class", "line").attr("d", d3.line().x((p) => x(p.t)).y((p) => y(p.negative_rate)));
   svg.append("path").datum(points.filter((p) => p.predicted_rate !== null)).attr("class", "truth").attr("d", d3.line().x((p) => x(p.t)).y((p) => y(p.predicted_rate)));
   axisBottom(svg, d3.scaleLinear([0, last / unit], [left, width - right]), height - bottom, width < 500 ? 4 : 8, (v) => `${tick(v)}\u00a0${name}`);
-  axisTitle(svg, `after ${instant(origin)}`, (left + width - right) / 2, height - 6);
+  axisTitle(svg, `after ${moment(origin)}`, (left + width - right) / 2, height - 6);
   return height;
 }
 
@@ -84,13 +86,16 @@ function timelineTable(rows) {
   });
 }
 
-function timelineParts(run) {
-  const rows = (run && run.timeline) || [], words = (run && run.what_happened) || [];
-  return [
-    words.map((line) => el("p", null, named(line))),
-    rows.length > 1 ? makeFigure({ label: "Rate of negative spans over time, measured and predicted", draw: (svg, width) => drawTimeline(svg, width, rows), table: timelineTable(rows),
-      legend: haveD3 && legendOf([[legendLine("line"), "negative spans, measured"], [legendBox("band"), "95\u00a0% interval"], [legendLine("truth"), "predicted from the clock's true offset"]]) }) : null,
-  ];
+/* The rate over time, where a lab looked at it in stretches: nothing else says so plainly what a long run does. */
+function overTime(run) {
+  const rows = (run && run.timeline) || [];
+  if (rows.length < 2) return [];
+  return [section("time", "Over time", [
+    el("h2", null, "Negative spans over time"),
+    el("p", { class: "note" }, "Measured in stretches of the run, beside what the clock's true offset and the hop delays predict. A rate that falls by itself says where the clock is, not that it is right."),
+    makeFigure({ label: "Rate of negative spans over time, measured and predicted", draw: (svg, width) => drawTimeline(svg, width, rows), table: () => timelineTable(rows), room: 220,
+      legend: haveD3 && legendOf([[legendLine("line"), "negative spans, measured"], [legendBox("band"), "95\u00a0% interval"], [legendLine("truth"), "predicted from the clock's true offset"]]) }),
+  ])];
 }
 
 function healthSection(audit) {
@@ -102,8 +107,7 @@ function healthSection(audit) {
   return [
     el("h2", null, "Health over time"),
     el("p", { class: "note" }, "causality_health over a rolling window, of the stamps as they are. It falls back to healthy when a clock drifts back inside what the hops hide: that does not mean that the clock is right."),
-    rows.length ? makeFigure({ label: "causality_health over time", legend, draw: (svg, width) => drawHealth(svg, width, rows), table: healthTable(rows) })
+    rows.length ? makeFigure({ label: "causality_health over time", legend, draw: (svg, width) => drawHealth(svg, width, rows), table: () => healthTable(rows), room: 196 })
       : el("p", { class: "note" }, "There are no hops between clocks."),
-    timelineParts(audit.runRow),
   ];
 }

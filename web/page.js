@@ -1,24 +1,25 @@
 /* The page as a whole: sections, the choice of a run, colours, printing. */
 
-const sections = [];
-
-function section(id, title, nodes) {
-  const place = el("section", { id, "aria-label": title }, nodes);
-  sections.push([id, title]);
-  return place;
-}
+const section = (id, title, nodes) => el("section", { id, "aria-label": title }, nodes);
 
 /* The run that shows most: the one with the most violations. */
 function firstAudit() {
   return page.audits.reduce((best, audit) => (audit.check.violations.total > best.check.violations.total ? audit : best), page.audits[0]);
 }
 
+/* Runs to choose from, a row a transport; small: how many violations each has. */
 function picker(current, onPick) {
   if (page.audits.length < 2) return null;
-  return el("fieldset", { class: "picker" }, el("legend", null, "Look into"), page.audits.map((audit, k) => el("label", { class: "chip" },
-    el("input", { type: "radio", name: "audit", value: String(k), checked: audit === current, onchange: () => onPick(audit) }),
-    el("span", null, audit.runRow && page.labs.length < 2 ? `${page.labs[0].summary.runs.some((r) => r.transport !== audit.runRow.transport) ? audit.runRow.transport + " " : ""}${runName(audit.runRow)}` : clip(audit.name, 40),
-      audit.check.violations.total ? el("span", { class: "count" }, ` ${count(audit.check.violations.total)}`) : null))));
+  const chip = (audit, name) => el("label", { class: "chip" },
+    el("input", { type: "radio", name: "audit", value: String(page.audits.indexOf(audit)), checked: audit === current, onchange: () => onPick(audit) }),
+    el("span", null, name, audit.check.violations.total ? el("span", { class: "count" }, ` ${count(audit.check.violations.total)}`, el("span", { class: "unseen" }, " violations")) : null));
+  const rows = new Map();
+  for (const audit of page.audits) {
+    const key = audit.runRow ? (page.labs.length > 1 ? `${audit.lab.name}, ` : "") + transportName(audit.runRow.transport) : "";
+    rows.set(key, [...(rows.get(key) || []), audit]);
+  }
+  return el("fieldset", { class: "picker" }, el("legend", null, "Look into one; small: its violations"), [...rows].map(([key, audits]) => el("div", { class: "picker-row" },
+    rows.size > 1 && key ? el("span", { class: "picker-name bidi" }, key) : null, audits.map((audit) => chip(audit, audit.runRow ? runName(audit.runRow) : clip(audit.name, 40))))));
 }
 
 function subtitle() {
@@ -29,6 +30,8 @@ function subtitle() {
     parts.push(`${many}${lab.name}: ${plural(summary.runs.length, "run")}${stage ? `, skew on the stamps of ${stage[1]}` : ""}. Nodes: ${summary.nodes_note}.`);
     for (const left of summary.left_out || []) parts.push(`Left out: ${left.transport} (${left.why}).`);
     if ((summary.gaps || []).length) parts.push(`${plural(summary.gaps.length, "block")} failed and ${summary.gaps.length === 1 ? "was" : "were"} repeated.`);
+    if (summary.foreign_messages) parts.push(`The nodes got ${plural(summary.foreign_messages, "message")} of somebody else's, and dropped ${summary.foreign_messages === 1 ? "it" : "them"}.`);
+    if (summary.outputs_note) parts.push(`${summary.outputs_note[0].toUpperCase()}${summary.outputs_note.slice(1)}.`);
     if (summary.partial) parts.push("Partial: the run was interrupted.");
   }
   if (!page.labs.length && page.audits.length) {
@@ -38,8 +41,12 @@ function subtitle() {
   return parts.join(" ");
 }
 
-function adviceDetails(audit) {
-  return audit.advice.length ? behind("What check says of it", el("ul", { class: "note" }, audit.advice.map((line) => el("li", null, named(line))))) : null;
+/* In words: what the page makes of the data, and what check says of it. */
+function story(audit) {
+  const words = [...violationWords(audit), ...clockWords(audit), ...fixWords(audit), ...((audit.runRow && audit.runRow.what_happened) || [])];
+  return el("div", { class: "story" }, el("div", { class: "lead" }, el("p", null, named(words.join(" ")))),
+    audit.advice.length ? el("div", { class: "advice" }, el("h2", null, "What check says"), el("ul", null, audit.advice.slice(0, 8).map((line) => el("li", null, named(line)))),
+      audit.advice.length > 8 ? behind(`${count(audit.advice.length - 8)} more`, el("ul", null, audit.advice.slice(8).map((line) => el("li", null, named(line))))) : null) : null);
 }
 
 /* Everything about one input or one run of a sweep. */
@@ -52,7 +59,8 @@ function auditParts(audit, place) {
   };
   place.replaceChildren(
     tilesOf(audit),
-    el("div", { class: "lead" }, el("p", null, named([...violationWords(audit), ...clockWords(audit), ...fixWords(audit)].join(" ")))), adviceDetails(audit) || "",
+    story(audit),
+    ...overTime(audit.runRow),
     section("clocks", "Clocks", clocksSection(audit)),
     section("graph", "Graph", graphSection(audit, toEdge)),
     section("traces", "Traces", waterfallSection(audit, waterfall)),
@@ -61,16 +69,19 @@ function auditParts(audit, place) {
 }
 
 function navigation() {
-  const seen = new Set();
-  byId("nav").replaceChildren(...sections.filter(([id]) => !seen.has(id) && seen.add(id)).map(([id, title]) => el("a", { href: `#${id}` }, title)));
+  byId("nav").replaceChildren(...[...document.querySelectorAll("main section[id]")].map((place) => el("a", { href: `#${place.id}` }, place.getAttribute("aria-label"))));
 }
 
 function build() {
   const main = byId("main"), place = el("div", { id: "audit" });
   let shown = page.audits.length ? firstAudit() : null, waterfall = null;
   const pick = (audit) => {
+    const first = !waterfall;
     shown = audit;
     waterfall = auditParts(audit, place);
+    if (first) return;
+    waterfall.begin();
+    navigation();
     document.querySelectorAll('input[name="audit"]').forEach((input) => { input.checked = page.audits[Number(input.value)] === audit; });
   };
   const lone = page.labs.length === 1 && page.title === page.labs[0].name ? /^name: "(.*)"$/m.exec(page.labs[0].summary.spec) : null;
@@ -78,7 +89,7 @@ function build() {
   main.append(el("p", { class: "note" }, named(subtitle())));
   if (page.labs.length) {
     const words = [...sweepWords(), ...throughputWords()];
-    main.append(el("div", { class: "lead", id: "story" }, words.map((sentence) => el("p", null, sentence))));
+    main.append(sweepTiles() || "", el("div", { class: "lead columns", id: "story" }, words.map((sentence) => el("p", null, sentence))));
     main.append(section("sweep", "Sweep", sweepSection((run) => {
       const audit = page.audits.find((a) => a.lab === run.lab && a.runRow && a.runRow.folder === run.folder);
       if (audit) {
@@ -93,10 +104,14 @@ function build() {
     main.append(several ? section("run", "One run", [el("h2", null, "One run, closely"), picker(shown, pick)]) : el("div", { id: "run" }), place);
     pick(shown);
   }
-  for (const lab of page.labs) main.append(el("section", null, behind("The spec of the run", el("pre", null, el("code", null, lab.summary.spec)))));
+  for (const lab of page.labs) main.append(el("section", null, behind("The spec of the run", () => el("pre", { tabindex: 0 }, el("code", null, lab.summary.spec)))));
   navigation();
   byId("foot").append(`Made by truespan ${page.truespan}. Nothing in this file is loaded from elsewhere. Figures are those of check --json, clocks --json and fix --json` + (page.labs.length ? " and of summary.json." : "."));
   followHash(() => waterfall);
+  afterFrame(() => {
+    if (waterfall) waterfall.begin();
+    startLater();
+  });
   return { redraw: () => waterfall && waterfall.sheet.draw() };
 }
 
@@ -105,6 +120,7 @@ function followHash(current) {
   const follow = () => {
     const match = /^#trace=([0-9a-fA-F]+)$/.exec(location.hash), waterfall = current();
     if (!match || !waterfall) return;
+    waterfall.begin();
     waterfall.list.search.value = match[1].toLowerCase();
     waterfall.list.fill();
     byId("traces").scrollIntoView();
@@ -119,7 +135,7 @@ function themes(redraw) {
   let choice = "auto", printing = false;
   const apply = () => {
     document.documentElement.dataset.theme = printing ? "light" : choice === "auto" ? (dark.matches ? "dark" : "light") : choice;
-    button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[choice];
+    button.textContent = { auto: "\u25d0 Auto", light: "\u25cb Light", dark: "\u25cf Dark" }[choice];
     button.setAttribute("aria-label", `Colours: ${choice === "auto" ? "as the system has them" : choice}`);
     redraw();
   };
@@ -130,6 +146,7 @@ function themes(redraw) {
   dark.addEventListener("change", apply);
   window.addEventListener("beforeprint", () => {
     printing = true;
+    finishNow();
     apply();
   });
   window.addEventListener("afterprint", () => {

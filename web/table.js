@@ -41,5 +41,15 @@ function makeTable({ caption, columns, rows, limit = 60, onRow, describeRow }) {
     el("table", null, caption ? el("caption", null, caption) : null, el("thead", null, el("tr", null, heads)), body)), more);
 }
 
-/* The table behind a chart. */
-const behind = (label, table) => el("details", null, el("summary", null, label), table);
+/* The table behind a chart: made when it is opened, and anyway once the page has time, so that searching finds it. */
+function behind(label, make) {
+  const box = el("details", null, el("summary", null, label));
+  let made = false;
+  const fill = () => {
+    if (!made) box.append(typeof make === "function" ? make() : make);
+    made = true;
+  };
+  box.addEventListener("toggle", fill);
+  later(fill);
+  return box;
+}

@@ -12,14 +12,15 @@ function describeSpan(store, trace, k, after) {
   };
 }
 
-function describePair(store, trace, pair) {
-  const clock = (k) => clip(store.clocks[trace.clock[k]].clock, 60), violated = pair.flags & pairFlag.violated;
-  const order = pair.flags & pairFlag.fromEnd ? "ends" : "is sent";
+function describePair(store, trace, row) {
+  const { pairs } = trace, from = pairs.from[row], to = pairs.to[row], flags = pairs.flags[row], by = pairs.by[row], by2 = pairs.by2[row];
+  const clock = (k) => clip(store.clocks[trace.clock[k]].clock, 60);
+  const order = flags & pairFlag.fromEnd ? "ends" : "is sent";
   return {
-    title: `${clock(pair.from)} \u2192 ${clock(pair.to)}`,
-    facts: [relations[pair.flags & 7], violated ? `received ${duration(pair.by_ns)} before it ${order}` : `takes ${duration(-pair.by_ns)} as stamped`,
-      `corrected: ${pair.by2_ns > 0 ? `still ${duration(pair.by2_ns)} too early` : `takes ${duration(-pair.by2_ns)}`}`,
-      `${store.names[trace.name[pair.from]]} \u2192 ${store.names[trace.name[pair.to]]}`],
+    title: `${clock(from)} \u2192 ${clock(to)}`,
+    facts: [relations[flags & 7], flags & pairFlag.violated ? `received ${duration(by)} before it ${order}` : `takes ${duration(-by)} as stamped`,
+      `corrected: ${by2 > 0 ? `still ${duration(by2)} too early` : `takes ${duration(-by2)}`}`,
+      `${store.names[trace.name[from]]} \u2192 ${store.names[trace.name[to]]}`],
   };
 }
 
@@ -66,7 +67,7 @@ class TraceList {
 
   render() {
     const items = this.matches.slice(0, this.shown).map((row) => el("li", { role: "option", id: `trace-${row.row}`, "aria-selected": String(row.row === this.picked), onclick: () => this.pick(row.row) },
-      el("span", { class: "id" }, row.id.slice(0, 12) + "…"), el("span", { class: row.violations ? "bad" : "sub" }, row.violations ? `${count(row.violations)} \u00d7, ${duration(row.worst_ns)}` : plural(row.spans, "span"))));
+      el("span", { class: "id" }, row.id.length > 16 ? `${row.id.slice(0, 6)}…${row.id.slice(-8)}` : row.id), el("span", { class: row.violations ? "bad" : "sub" }, row.violations ? `${count(row.violations)} \u00d7, ${duration(row.worst_ns)}` : plural(row.spans, "span"))));
     if (this.shown < this.matches.length)
       items.push(el("li", null, el("button", { type: "button", onclick: () => { this.shown += listStep; this.render(); } }, `Show ${count(Math.min(listStep, this.matches.length - this.shown))} more`)));
     if (!items.length) items.push(el("li", { class: "note" }, "No such trace in this file."));
@@ -91,20 +92,21 @@ class TraceList {
 }
 
 function pairsTable(store, trace, onRow) {
-  const rows = trace.pairs.filter((pair) => pair.flags & pairFlag.violated);
+  const { pairs } = trace, clock = (line) => store.clocks[trace.clock[line]].clock, name = (line) => store.names[trace.name[line]];
+  const id = (line) => el("span", { class: "id" }, store.spanId(trace, line));
   return makeTable({
     caption: "Offending pairs of this trace. By: how long before it was sent it was received, as stamped and corrected.",
-    rows, limit: 30, onRow, describeRow: (p) => `Show the pair ${store.spanId(trace, p.from)}, ${store.spanId(trace, p.to)}`,
+    rows: trace.offending, limit: 30, onRow, describeRow: (p) => `Show the pair ${store.spanId(trace, pairs.from[p])}, ${store.spanId(trace, pairs.to[p])}`,
     columns: [
-      { label: "from", text: true, value: (p) => store.clocks[trace.clock[p.from]].clock, show: (p) => clip(store.clocks[trace.clock[p.from]].clock, 60) },
-      { label: "to", text: true, value: (p) => store.clocks[trace.clock[p.to]].clock, show: (p) => clip(store.clocks[trace.clock[p.to]].clock, 60) },
-      { label: "pair", text: true, value: (p) => relations[p.flags & 7] },
-      { label: "by", value: (p) => p.by_ns, show: (p) => duration(p.by_ns), bad: () => true },
-      { label: "corrected", value: (p) => p.by2_ns, show: (p) => duration(p.by2_ns), bad: (p) => Boolean(p.flags & pairFlag.left) },
-      { label: "earlier side", text: true, value: (p) => store.names[trace.name[p.from]] },
-      { label: "span", text: true, value: (p) => store.spanId(trace, p.from), show: (p) => el("span", { class: "id" }, store.spanId(trace, p.from)) },
-      { label: "later side", text: true, value: (p) => store.names[trace.name[p.to]] },
-      { label: "span", text: true, value: (p) => store.spanId(trace, p.to), show: (p) => el("span", { class: "id" }, store.spanId(trace, p.to)) },
+      { label: "from", text: true, value: (p) => clock(pairs.from[p]), show: (p) => clip(clock(pairs.from[p]), 60) },
+      { label: "to", text: true, value: (p) => clock(pairs.to[p]), show: (p) => clip(clock(pairs.to[p]), 60) },
+      { label: "pair", text: true, value: (p) => relations[pairs.flags[p] & 7] },
+      { label: "by", value: (p) => pairs.by[p], show: (p) => duration(pairs.by[p]), bad: () => true },
+      { label: "corrected", value: (p) => pairs.by2[p], show: (p) => duration(pairs.by2[p]), bad: (p) => Boolean(pairs.flags[p] & pairFlag.left) },
+      { label: "earlier side", text: true, value: (p) => name(pairs.from[p]) },
+      { label: "span", text: true, value: (p) => store.spanId(trace, pairs.from[p]), show: (p) => id(pairs.from[p]) },
+      { label: "later side", text: true, value: (p) => name(pairs.to[p]) },
+      { label: "span", text: true, value: (p) => store.spanId(trace, pairs.to[p]), show: (p) => id(pairs.to[p]) },
     ],
   });
 }
@@ -122,6 +124,11 @@ class Waterfall {
     this.list = new TraceList(this.store, (row) => this.show(row));
   }
 
+  /* Show the worst; once. */
+  begin() {
+    if (haveD3 && this.list.picked === undefined && this.store.rows.length) this.list.pick(0);
+  }
+
   mode(name, label, checked) {
     return el("label", { class: "chip" }, el("input", { type: "radio", name: "sheet-mode", value: name, checked, onchange: () => this.sheet.setMode(name) }), el("span", null, label));
   }
@@ -131,19 +138,22 @@ class Waterfall {
     this.next = button("Next offending pair", "Next offending pair", () => this.step(1));
     const toolbar = el("div", { class: "toolbar" }, this.mode("clocks", "By clock", true), this.mode("spans", "By span", false), el("span", { class: "gap" }), this.next,
       button("Zoom in", "+", () => this.sheet.zoom(0.6)), button("Zoom out", "\u2212", () => this.sheet.zoom(1.6)), button("Show the whole trace", "Whole", () => this.sheet.fit()));
-    return el("div", { class: "tracer" }, this.list.element, el("div", null, toolbar, this.heading, this.sheet.element, this.detail, this.tables));
+    const box = (colour, alpha) => (svg) => svg.append("rect").attr("x", 1).attr("y", 2).attr("width", 26).attr("height", 8).style("fill", colour).style("opacity", alpha);
+    const line = (colour) => (svg) => { svg.append("path").attr("d", "M3 2L24 10").style("stroke", colour).style("stroke-width", 1.5); svg.append("circle").attr("cx", 24).attr("cy", 10).attr("r", 2).style("fill", colour); };
+    this.legend = legendOf([[box("var(--span)", 1), "span as stamped"], [box("var(--cool)", 0.75), "corrected"], [line("var(--faint)"), "message, a dot where it is received"], [line("var(--bad)"), "received before it was sent"]]);
+    return el("div", { class: "tracer" }, this.list.element, el("div", null, toolbar, this.heading, this.legend, this.sheet.element, this.detail, this.tables));
   }
 
   show(row) {
     const trace = this.store.trace(row), info = trace.info;
     this.trace = trace;
     this.at = -1;
-    this.bad = trace.pairs.filter((pair) => pair.flags & pairFlag.violated);
+    this.bad = trace.offending;
     this.heading.replaceChildren("Trace ", el("span", { class: "id" }, info.id), `: ${plural(info.spans, "span")}` + (info.shown < info.spans ? `, ${count(info.shown)} of them in this file` : "") +
       (info.violations ? `; ${plural(info.violations, "violation")} as stamped, ${info.left ? count(info.left) : "none"} once corrected.` : "; no violation."));
     this.next.disabled = !this.bad.length;
     this.detail.textContent = "Point at a span or a line. Ctrl and the wheel zoom, dragging moves; double click zooms in.";
-    this.tables.replaceChildren(this.bad.length ? behind(`Offending pairs of this trace (${count(this.bad.length)}), as a table`, pairsTable(this.store, trace, (pair) => this.go(pair))) : "");
+    this.tables.replaceChildren(this.bad.length ? behind(`Offending pairs of this trace (${count(this.bad.length)}), as a table`, () => pairsTable(this.store, trace, (pair) => this.go(pair))) : "");
     this.sheet.show(trace);
   }
 
@@ -162,7 +172,7 @@ class Waterfall {
       tip.hide();
       return;
     }
-    const d = found.pair ? describePair(this.store, this.trace, found.pair) : describeSpan(this.store, this.trace, found.span, found.after);
+    const d = found.pair !== undefined ? describePair(this.store, this.trace, found.pair) : describeSpan(this.store, this.trace, found.span, found.after);
     tip.show(detailText(d), event.clientX, event.clientY);
     if (keep) this.detail.replaceChildren(...detailNodes(d));
   }
@@ -170,13 +180,9 @@ class Waterfall {
 
 function waterfallSection(audit, waterfall) {
   const empty = !audit.traces.index.length;
-  if (haveD3 && !empty) setTimeout(() => {
-    waterfall.list.pick(0);
-    performance.mark("interactive");
-  }, 0);
   return [
     el("h2", null, "Traces before and after"),
-    el("p", { class: "note" }, "One trace twice, on one scale: as its clocks stamped it, and with every clock's error taken out. Lines are messages; a red one was received before it was sent."),
+    el("p", { class: "note" }, "One trace twice, on one scale: as its clocks stamped it, and with every clock's error taken out."),
     empty ? el("p", { class: "note" }, "There are no spans.") : haveD3 ? waterfall.elements() : el("p", { class: "note" }, "The drawing is left out: truespan was built without d3."),
   ];
 }

@@ -3,61 +3,26 @@
  *   by clock  two panels of the same shape, one above the other: a band a clock, messages as lines between them
  *   by span   a row a span, its stamped bar above its corrected one */
 
-const laneHeight = 9, laneMost = 10, rowHeight = 20, axisHeight = 26, overviewHeight = 26, panelTitle = 26;
+const axisHeight = 26, overviewHeight = 26;
 
-/* Rows of a band: each span in the first lane that is free at its start. */
-function layoutClocks(trace) {
-  const bands = [], byClock = new Map(), lane = new Uint8Array(trace.n), ends = [];
-  for (let k = 0; k < trace.n; k++) {
-    if (!byClock.has(trace.clock[k])) {
-      byClock.set(trace.clock[k], bands.length);
-      bands.push({ clock: trace.clock[k], lanes: 1 });
-      ends.push([]);
-    }
-    const band = byClock.get(trace.clock[k]), open = ends[band];
-    let at = 0;
-    while (at < open.length && at < laneMost - 1 && open[at] > trace.start[k]) at++;
-    open[at] = Math.max(trace.end[k] || trace.start[k], trace.start[k] + 1);
-    lane[k] = at;
-    bands[band].lanes = Math.max(bands[band].lanes, at + 1);
+/* Lines that were drawn, by the pixels they join: of those that share them one is drawn. Far more than a screen shows
+ * count as drawn. */
+class Seen {
+  constructor() {
+    this.slots = new Float64Array(1 << 17);
+    this.left = 60000;
   }
-  /* From top to bottom as messages flow: by each clock's first stamp once corrected. */
-  const first = new Float64Array(bands.length).fill(Infinity);
-  for (let k = 0; k < trace.n; k++) {
-    const band = byClock.get(trace.clock[k]);
-    if (trace.start2[k] < first[band]) first[band] = trace.start2[k];
-  }
-  const places = bands.map((_, band) => band).sort((a, b) => first[a] - first[b]), place = new Map(places.map((band, row) => [band, row]));
-  for (const [clock, band] of byClock) byClock.set(clock, place.get(band));
-  bands.sort((a, b) => byClock.get(a.clock) - byClock.get(b.clock));
-  let y = panelTitle;
-  for (const band of bands) {
-    band.y = y;
-    band.height = Math.max(26, band.lanes * laneHeight + 10);
-    y += band.height;
-  }
-  return { mode: "clocks", bands, lane, band: Uint32Array.from(trace.clock, (c) => byClock.get(c)), panel: y + 10 };
-}
 
-/* Rows in the order of the tree; a ring or a missing parent makes a root. */
-function layoutSpans(trace) {
-  const children = new Map(), order = [], depth = new Uint16Array(trace.n), row = new Int32Array(trace.n).fill(-1), stack = [];
-  for (let k = 0; k < trace.n; k++) {
-    const parent = trace.parent[k];
-    if (!children.has(parent)) children.set(parent, []);
-    children.get(parent).push(k);
+  has(x1, x2, kind) {
+    if (Math.abs(x1) >= 8192 || Math.abs(x2) >= 8192) return false;
+    const a = Math.round(x1) + 8192, b = Math.round(x2) + 8192, key = (a * 16384 + b) * 65536 + kind + 1;
+    let at = (Math.imul(a * 16384 + b, 0x9e3779b1) ^ Math.imul(kind, 0x85ebca6b)) >>> 15;
+    for (; this.slots[at]; at = (at + 1) & 0x1ffff) if (this.slots[at] === key) return true;
+    if (!this.left) return true;
+    this.left--;
+    this.slots[at] = key;
+    return false;
   }
-  const open = (k, d) => stack.push([k, d]);
-  for (const root of (children.get(-1) || []).slice().reverse()) open(root, 0);
-  while (stack.length) {
-    const [k, d] = stack.pop();
-    row[k] = order.length;
-    depth[k] = d;
-    order.push(k);
-    for (const child of (children.get(k) || []).slice().reverse()) open(child, Math.min(d + 1, 65535));
-  }
-  for (let k = 0; k < trace.n; k++) if (row[k] < 0) { row[k] = order.length; order.push(k); }
-  return { mode: "spans", order, depth, row };
 }
 
 class Sheet {
@@ -75,13 +40,12 @@ class Sheet {
 
   show(trace) {
     this.trace = trace;
-    this.focused = null;
+    this.focused = -1;
     this.bounds();
     this.arrange();
     this.scroller.scrollTop = 0;
-    const worst = trace.pairs.find((pair) => pair.flags & pairFlag.violated);
     this.view = this.full.slice();
-    if (worst && worst.by_ns < 0.04 * (this.full[1] - this.full[0])) this.focus(worst, true);
+    if (trace.offending.length && trace.pairs.by[trace.offending[0]] < 0.04 * (this.full[1] - this.full[0])) this.focus(trace.offending[0], true);
     this.draw();
   }
 
@@ -99,7 +63,7 @@ class Sheet {
   }
 
   arrange() {
-    this.layout = this.mode === "clocks" ? layoutClocks(this.trace) : layoutSpans(this.trace);
+    this.layout = this.mode === "clocks" ? layoutClocks(this.trace, this.store.clocks.length) : layoutSpans(this.trace);
   }
 
   setMode(mode) {
@@ -107,13 +71,14 @@ class Sheet {
     this.arrange();
     this.scroller.scrollTop = 0;
     this.draw();
-    this.scrollTo(this.focused || this.trace.pairs.find((pair) => pair.flags & pairFlag.violated));
+    this.scrollTo(this.focused >= 0 ? this.focused : this.trace.offending[0]);
     this.draw();
   }
 
   /* In rows of spans a pair may lie far down. */
   scrollTo(pair) {
-    if (pair && this.mode === "spans") this.scroller.scrollTop = Math.max(0, Math.min(this.layout.row[pair.from], this.layout.row[pair.to]) * rowHeight - 100);
+    const { row } = this.layout, { from, to } = this.trace.pairs;
+    if (pair !== undefined && this.mode === "spans") this.scroller.scrollTop = Math.max(0, Math.min(row[from[pair]], row[to[pair]]) * rowHeight - 100);
   }
 
   get content() {
@@ -123,9 +88,9 @@ class Sheet {
   /* Bring a pair into view, with room around it. */
   focus(pair, quiet) {
     const [s, r] = this.stamps(pair, false), [s2, r2] = this.stamps(pair, true);
-    const lo = Math.min(s, r, s2, r2), hi = Math.max(s, r, s2, r2), wide = Math.max((hi - lo) * 2.6, Math.abs(pair.by_ns) * 8, 2000);
+    const lo = Math.min(s, r, s2, r2), hi = Math.max(s, r, s2, r2), wide = Math.max((hi - lo) * 2.6, Math.abs(this.trace.pairs.by[pair]) * 8, 2000);
     this.zoomTo((lo + hi) / 2 - wide / 2, (lo + hi) / 2 + wide / 2);
-    this.focused = quiet ? null : pair;
+    this.focused = quiet ? -1 : pair;
     this.scrollTo(pair);
     if (!quiet) this.draw();
   }
@@ -155,8 +120,8 @@ class Sheet {
   }
 
   stamps(pair, corrected) {
-    const t = this.trace, start = corrected ? t.start2 : t.start, end = corrected ? t.end2 : t.end;
-    return [(pair.flags & pairFlag.fromEnd ? end : start)[pair.from], (pair.flags & pairFlag.toEnd ? end : start)[pair.to]];
+    const t = this.trace, { pairs } = t, start = corrected ? t.start2 : t.start, end = corrected ? t.end2 : t.end;
+    return [(pairs.flags[pair] & pairFlag.fromEnd ? end : start)[pairs.from[pair]], (pairs.flags[pair] & pairFlag.toEnd ? end : start)[pairs.to[pair]]];
   }
 
   x(t) {
@@ -174,7 +139,7 @@ class Sheet {
     const fixed = axisHeight + overviewHeight, tall = Math.min(this.content, 640), height = tall + fixed, scale = window.devicePixelRatio || 1;
     this.width = width;
     this.height = height;
-    this.gutter = this.mode === "clocks" ? (width < 560 ? 92 : 150) : width < 560 ? 110 : 230;
+    this.gutter = this.gutterFor(width);
     this.canvas.width = width * scale;
     this.canvas.height = height * scale;
     this.canvas.style.width = width + "px";
@@ -201,6 +166,15 @@ class Sheet {
     this.drawOverview(tall + axisHeight);
     this.canvas.setAttribute("aria-label", `Trace ${this.trace.info.id}, as stamped and corrected: ${plural(this.trace.n, "span")}, ` +
       `${plural(this.trace.info.violations, "violation")}. Plus and minus zoom, arrows move, n and p go to the next and previous offending pair.`);
+  }
+
+  /* Room for the names at the left: as wide as they are, within reason. */
+  gutterFor(width) {
+    const c = this.canvas.getContext("2d"), font = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif';
+    if (this.mode === "spans") return width < 560 ? 120 : 230;
+    c.font = font;
+    const names = this.layout.bands.slice(0, 200).map((band) => c.measureText(clip(this.store.clocks[band.clock].clock, 60)).width);
+    return Math.round(Math.max(92, Math.min(Math.max(...names) + 26, 0.34 * width, 240)));
   }
 
   ticks() {
@@ -303,54 +277,66 @@ class Sheet {
   }
 
   drawBandSpans(top, after) {
-    const t = this.trace, start = after ? t.start2 : t.start, end = after ? t.end2 : t.end, c = this.context, last = new Map();
+    const t = this.trace, start = after ? t.start2 : t.start, end = after ? t.end2 : t.end, c = this.context, [lo, hi] = this.view;
+    const { band, lane, bands } = this.layout, last = new Int32Array(bands.length * laneMost).fill(-1), colour = after ? this.colours.cool : this.colours.span;
     this.clipPlot();
+    c.globalAlpha = after ? 0.75 : 1;
     for (let k = 0; k < t.n; k++) {
-      if (!(end[k] >= this.view[0] || start[k] >= this.view[0]) || start[k] > this.view[1]) continue;
-      const x1 = this.x(start[k]), x2 = Math.max(x1 + 1.5, this.x(end[k]) || 0), key = this.layout.band[k] * laneMost + this.layout.lane[k];
-      if (x2 - x1 < 2 && last.get(key) === Math.floor(x1)) continue;
-      last.set(key, Math.floor(x1));
+      const s = start[k], e = end[k];
+      if (!(e >= lo || s >= lo) || s > hi) continue;
+      const x1 = this.x(s), x2 = Math.max(x1 + 1.5, this.x(e) || 0), key = band[k] * laneMost + lane[k], pixel = Math.floor(x1);
+      if (x2 - x1 < 2 && last[key] === pixel) continue;
+      last[key] = pixel;
       const y = this.bandY(top, k);
-      c.fillStyle = t.flags[k] & flag.error ? this.colours.bad : after ? this.colours.cool : this.colours.span;
-      c.globalAlpha = after ? 0.75 : 1;
+      c.fillStyle = t.flags[k] & flag.error ? this.colours.bad : colour;
       c.fillRect(x1, y, x2 - x1, laneHeight - 2);
-      c.globalAlpha = 1;
       this.targets.push([x1, y, x2, y + laneHeight - 2, k, after]);
     }
     c.restore();
   }
 
+  /* Lines from span to span with a dot at the receiver: plain ones first, offending ones above them. */
   drawMessages(top, after) {
-    const t = this.trace, c = this.context, seen = new Set(), many = t.pairs.length > 400;
+    const t = this.trace, { pairs } = t, c = this.context, many = pairs.n > 400, seen = new Seen(), left = after ? pairFlag.left : pairFlag.violated;
+    const start = after ? t.start2 : t.start, end = after ? t.end2 : t.end, [lo, hi] = this.view, { band } = this.layout;
+    const plain = { line: new Path2D(), dot: new Path2D(), radius: 1.6 }, bad = { line: new Path2D(), dot: new Path2D(), radius: 2.6 };
     this.lines = after ? this.lines : [];
+    for (let k = 0; k < pairs.n; k++) {
+      const from = pairs.from[k], to = pairs.to[k], flags = pairs.flags[k], violated = (flags & left) !== 0;
+      if (!violated && t.clock[from] === t.clock[to]) continue;
+      const s = (flags & pairFlag.fromEnd ? end : start)[from], r = (flags & pairFlag.toEnd ? end : start)[to];
+      if (!(Math.max(s, r) >= lo && Math.min(s, r) <= hi)) continue;
+      const x1 = this.x(s), x2 = this.x(r);
+      if (many && seen.has(x1, x2, band[from] * 256 + band[to] * 2 + (violated ? 1 : 0))) continue;
+      const y1 = this.bandY(top, from) + 3.5, y2 = this.bandY(top, to) + 3.5, set = violated ? bad : plain;
+      set.line.moveTo(x1, y1);
+      set.line.lineTo(x2, y2);
+      set.dot.moveTo(x2 + set.radius, y2);
+      set.dot.arc(x2, y2, set.radius, 0, 7);
+      this.lines.push([x1, y1, x2, y2, k, after]);
+    }
     this.clipPlot();
-    for (const violated of [false, true])
-      for (const pair of t.pairs) {
-        const bad = Boolean(pair.flags & (after ? pairFlag.left : pairFlag.violated));
-        if (bad !== violated || (t.clock[pair.from] === t.clock[pair.to] && !bad)) continue;
-        const [s, r] = this.stamps(pair, after);
-        if (!(Math.max(s, r) >= this.view[0]) || !(Math.min(s, r) <= this.view[1])) continue;
-        const x1 = this.x(s), x2 = this.x(r);
-        /* Of many lines that share their pixels and bands one is drawn. */
-        if (many && pair !== this.focused && Math.abs(x1) < 8192 && Math.abs(x2) < 8192) {
-          const key = ((Math.round(x1) + 8192) * 16384 + Math.round(x2) + 8192) * 16384 + this.layout.band[pair.from] * 128 + this.layout.band[pair.to];
-          if (seen.has(key)) continue;
-          seen.add(key);
-        }
-        const y1 = this.bandY(top, pair.from) + 3.5, y2 = this.bandY(top, pair.to) + 3.5;
-        const chosen = pair === this.focused;
-        c.strokeStyle = chosen ? this.colours.ink : bad ? this.colours.bad : this.colours.faint;
-        c.lineWidth = chosen ? 2 : bad ? 1.4 : 0.8;
-        c.globalAlpha = bad || chosen ? 1 : many ? 0.35 : 0.7;
-        this.segment(x1, y1, x2, y2);
-        c.globalAlpha = 1;
-        c.fillStyle = c.strokeStyle;
-        c.beginPath();
-        c.arc(x2, y2, bad || chosen ? 2.6 : 1.6, 0, 7);
-        c.fill();
-        if (this.lines.length < 50000) this.lines.push([x1, y1, x2, y2, pair, after]);
-      }
+    for (const [set, colour, width, alpha] of [[plain, this.colours.faint, 0.8, many ? 0.45 : 0.7], [bad, this.colours.bad, 1.4, 1]]) {
+      c.strokeStyle = c.fillStyle = colour;
+      c.lineWidth = width;
+      c.globalAlpha = alpha;
+      c.stroke(set.line);
+      c.globalAlpha = 1;
+      c.fill(set.dot);
+    }
+    if (this.focused >= 0) this.drawFocused(top, after);
     c.restore();
+  }
+
+  drawFocused(top, after) {
+    const { pairs } = this.trace, c = this.context, [s, r] = this.stamps(this.focused, after);
+    const x2 = this.x(r), y2 = this.bandY(top, pairs.to[this.focused]) + 3.5;
+    c.strokeStyle = c.fillStyle = this.colours.ink;
+    c.lineWidth = 2;
+    this.segment(this.x(s), this.bandY(top, pairs.from[this.focused]) + 3.5, x2, y2);
+    c.beginPath();
+    c.arc(x2, y2, 2.6, 0, 7);
+    c.fill();
   }
 
   drawSpans(tall) {
@@ -380,9 +366,9 @@ class Sheet {
     }
     this.lines = [];
     this.clipPlot();
-    for (const pair of t.pairs) {
-      const r1 = row[pair.from], r2 = row[pair.to];
-      if (!(pair.flags & pairFlag.violated) || Math.max(r1, r2) < first || Math.min(r1, r2) > end) continue;
+    for (const pair of t.offending) {
+      const r1 = row[t.pairs.from[pair]], r2 = row[t.pairs.to[pair]];
+      if (Math.max(r1, r2) < first || Math.min(r1, r2) > end) continue;
       const [s, r] = this.stamps(pair, false), x1 = this.x(s), x2 = this.x(r), y1 = r1 * rowHeight + 6, y2 = r2 * rowHeight + 6;
       c.strokeStyle = c.fillStyle = pair === this.focused ? colours.ink : colours.bad;
       c.lineWidth = pair === this.focused ? 2 : 1.3;
@@ -414,9 +400,9 @@ class Sheet {
     }
     c.fillStyle = colours.bad;
     used.fill(0);
-    for (const pair of t.pairs) {
-      if (!(pair.flags & pairFlag.violated)) continue;
-      const x = Math.floor(at(this.stamps(pair, false)[1]) - left);
+    const { to, flags } = t.pairs;
+    for (const pair of t.offending) {
+      const x = Math.floor(at((flags[pair] & pairFlag.toEnd ? t.end : t.start)[to[pair]]) - left);
       if (x >= 0 && x < used.length && !used[x]) {
         used[x] = 1;
         c.fillRect(left + x, y + 5, 1.5, 14);
@@ -439,13 +425,14 @@ class Sheet {
   find(x, y) {
     if (y > this.height - axisHeight - overviewHeight) return null;
     y += this.scroller.scrollTop;
+    const { pairs } = this.trace;
     let near = null, best = 6;
     for (const [x1, y1, x2, y2, pair, after] of this.lines) {
       const l2 = (x2 - x1) ** 2 + (y2 - y1) ** 2 || 1, u = Math.max(0, Math.min(1, ((x - x1) * (x2 - x1) + (y - y1) * (y2 - y1)) / l2));
-      const d = Math.hypot(x - x1 - u * (x2 - x1), y - y1 - u * (y2 - y1)) + (pair.flags & pairFlag.violated ? 0 : 2);
+      const d = Math.hypot(x - x1 - u * (x2 - x1), y - y1 - u * (y2 - y1)) + (pairs.violated(pair) ? 0 : 2);
       if (d < best) [near, best] = [{ pair, after }, d];
     }
-    if (near && near.pair.flags & pairFlag.violated) return near;
+    if (near && pairs.violated(near.pair)) return near;
     for (let k = this.targets.length - 1; k >= 0; k--) {
       const [x1, y1, x2, y2, span, after] = this.targets[k];
       if (x >= x1 - 2 && x <= x2 + 2 && y >= y1 - 1 && y <= y2 + 1) return { span, after };

@@ -52,8 +52,27 @@ export async function open(browser, file, options = {}) {
   page.on("dialog", (dialog) => { page.problems.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
   page.on("request", (request) => { if (request.url() !== `file://${file}${options.hash || ""}` && request.url() !== `file://${file}` && !request.url().startsWith("data:")) page.problems.push(`request: ${request.url()}`); });
   await page.goto(`file://${file}${options.hash || ""}`);
-  await page.waitForFunction(() => document.documentElement.dataset.ready === "1" && (!document.querySelector("canvas") || document.querySelector("canvas").width > 300));
+  await settled(page);
   return page;
+}
+
+/* All that waits until the page answers has been done. */
+export const settled = (page) => page.waitForFunction(() => document.documentElement.dataset.complete === "1");
+
+/* What the page's own thread took until it could be used, in ms of the processor, which a busy machine does not stretch
+ * as it stretches the clock on the wall; that, too; and the longest task from then on. */
+export async function timeToUse(browser, file) {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 900 } }), page = await context.newPage();
+  await browser.startTracing(page, { categories: ["toplevel", "blink.user_timing"] });
+  await page.goto(`file://${file}`);
+  await settled(page);
+  const { traceEvents } = JSON.parse(await browser.stopTracing());
+  await context.close();
+  const mark = traceEvents.find((e) => e.name === "interactive" && e.cat.includes("blink.user_timing"));
+  const begun = traceEvents.filter((e) => e.name === "navigationStart" && e.pid === mark.pid).pop();
+  const tasks = traceEvents.filter((e) => e.name === "ThreadControllerImpl::RunTask" && e.pid === mark.pid && e.tid === mark.tid && e.ts >= begun.ts);
+  const before = tasks.filter((e) => e.ts <= mark.ts), after = tasks.filter((e) => e.ts > mark.ts), cpu = (e) => (e.tdur || 0) / 1000;
+  return { cpu: before.reduce((sum, e) => sum + cpu(e), 0), wall: (mark.ts - begun.ts) / 1000, longest: Math.max(0, ...after.map(cpu)) };
 }
 
 /* Colours that a screenshot of a place shows, and how many of its pixels are not of the commonest: decoded by the

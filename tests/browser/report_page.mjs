@@ -1,7 +1,7 @@
 /* The page of `truespan report`, in a real browser: every chart is drawn, every number is that of --json, it can be
  * searched, clicked and driven by keyboard, it says nothing on the console, and nothing leaves it. */
-import { readFileSync, writeFileSync } from "node:fs";
-import { answer, assert, done, home, join, launch, look, open, run, test } from "./browser.mjs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { answer, assert, done, home, join, launch, look, open, run, settled, test, timeToUse } from "./browser.mjs";
 
 const browser = await launch();
 const folder = join(home, "run");
@@ -14,6 +14,7 @@ const page = await open(browser, file);
 
 /* data-value of a table's cells, by its caption: an object a row. */
 async function readTable(place, caption) {
+  await settled(place.page());
   return place.evaluate((document, words) => {
     const table = [...document.querySelectorAll("table")].find((t) => t.caption && t.caption.textContent.includes(words));
     if (!table) throw new Error(`no table about ${words}`);
@@ -34,7 +35,7 @@ await test("every chart is drawn", async () => {
     const seen = await look(browser, charts.nth(k));
     assert.ok(seen.colours > 3 && seen.drawn > 0.002, `chart ${k}: ${JSON.stringify(seen)}`);
   }
-  for (const [css, least] of [["#sweep .point", 3], ["#sweep path.predicted", 1], ["#clocks path.band", 3], ["#clocks path.truth", 3], ["#graph .edge", 5], ["#graph .edge.violated", 1], ["#graph .node", 5], ["#health rect", 5]])
+  for (const [css, least] of [["#sweep .point", 3], ["#sweep path.predicted", 1], ["#clocks path.band", 3], ["#clocks path.truth", 3], ["#graph .edge", 5], ["#graph .edge.violated", 1], ["#graph .node", 5], ["#health .state", 1]])
     assert.ok((await page.locator(css).count()) >= least, css);
 });
 
@@ -53,7 +54,7 @@ await test("every number of a table is that of --json", async () => {
 });
 
 await test("the words and the large figures are those of --json", async () => {
-  const tiles = await page.locator(".tile").allInnerTexts(), commas = (n) => n.toLocaleString("en-GB");
+  const tiles = await page.locator("#audit .tile").allInnerTexts(), commas = (n) => n.toLocaleString("en-GB");
   assert.ok(tiles[0].includes(commas(check.violations.total)), tiles[0]);
   assert.ok(tiles[1].includes(commas(0)), tiles[1]);
   assert.ok(tiles[2].includes(`${clocks.clocks.filter((c) => c.verdict === "proven").length} of ${clocks.clocks.length}`), tiles[2]);
@@ -146,6 +147,7 @@ await test("by span, and back, draws the same trace", async () => {
 await test("another run is shown by its button, and its numbers with it", async () => {
   const other = summary.runs.find((r) => !r.null_run && r.folder !== worst.folder);
   await page.locator(`input[name="audit"][value="${summary.runs.indexOf(other)}"]`).check();
+  await settled(page);
   const edges = await readTable(body(), "Edges, the worst first"), want = answer("check", "--json", join(folder, other.folder, "otlp"));
   assert.deepEqual(edges.map((row) => row.join()), want.edges.map((e) => [e.from, e.to, e.hops, e.violations, e.worst_ns, e.slack_p50_ns, e.margin_ns].join()));
 });
@@ -165,8 +167,46 @@ await test("names for those who do not see it", async () => {
   assert.deepEqual(bare, []);
 });
 
+await test("axe-core finds nothing to mend", async () => {
+  if (!existsSync(process.env.AXE)) return "no axe-core: tools/parts/browser.sh fetches it";
+  const source = readFileSync(process.env.AXE, "utf8");
+  for (const scheme of ["light", "dark"]) {
+    const view = await open(browser, file, { scheme });
+    await view.evaluate(() => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
+    await view.evaluate(source);
+    const found = await view.evaluate(async () => (await window.axe.run(document, { resultTypes: ["violations"] })).violations
+      .map((v) => `${v.id} (${v.impact}): ${v.help}: ${v.nodes.slice(0, 4).map((n) => `${n.html.slice(0, 160)} ${n.failureSummary.split("\n")[1]}`).join(" | ")}`));
+    assert.deepEqual(found, [], scheme);
+    await view.context().close();
+  }
+});
+
+await test("the figures at the top are those of summary.json", async () => {
+  const runs = summary.runs.filter((r) => !r.null_run && r.skew_ns >= 0).sort((a, b) => a.skew_ns - b.skew_ns), percent = (r) => (100 * r).toFixed(1);
+  const tiles = Object.fromEntries((await page.locator("main > .tiles .tile").allInnerTexts()).map((text) => { const [what, value, more] = text.split("\n"); return [what, `${value} ${more}`.replaceAll("\u00a0", " ")]; }));
+  const first = runs.findIndex((r) => r.negative_spans > 0);
+  assert.ok(tiles["no negative span up to"].startsWith(`${runs[first - 1].skew_ns / 1e6} ms`), JSON.stringify(tiles));
+  assert.ok(tiles["negative at 5\u00a0ms"].startsWith(`${percent(runs.find((r) => r.skew_ns === 5e6).negative_rate)} %`), JSON.stringify(tiles));
+  const predicted = summary.runs.filter((r) => r.skew_ns !== 0 && r.predicted_rate !== null), met = predicted.filter((r) => r.negative_rate_lo <= r.predicted_rate_hi && r.predicted_rate_lo <= r.negative_rate_hi);
+  assert.ok(tiles["predicted by hop delays"].startsWith(`${met.length} of ${predicted.length} `), JSON.stringify(tiles));
+  const all = summary.throughput_all_skews;
+  assert.ok(tiles["throughput, skew on / off"].startsWith(`${all.ratio.toFixed(3)} 95 %: ${all.ratio_lo.toFixed(3)}\u2013${all.ratio_hi.toFixed(3)}`), JSON.stringify(tiles));
+  const compared = summary.runs.filter((r) => r.outputs_match !== null);
+  assert.ok(tiles.outputs.startsWith(compared.every((r) => r.outputs_match) ? `identical in all of ${compared.length} runs` : "different"), JSON.stringify(tiles));
+});
+
+await test("what somebody else sent to the nodes is said", async () => {
+  const name = join(folder, "summary.json"), kept = readFileSync(name, "utf8");
+  writeFileSync(name, kept.replace(/"foreign_messages": \d+/, '"foreign_messages": 1234'));
+  run("report", folder, "-o", join(home, "foreign.html"));
+  writeFileSync(name, kept);
+  const view = await open(browser, join(home, "foreign.html"));
+  assert.ok((await view.locator("main").innerText()).includes("1,234 messages of somebody else's"));
+  await view.context().close();
+});
+
 await test("light, dark, narrow, wide and on paper: nothing overflows", async () => {
-  for (const width of [400, 900, 1600])
+  for (const width of [360, 800, 1440])
     for (const scheme of ["light", "dark"]) {
       const view = await open(browser, file, { width, scheme });
       const sizes = await view.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth, getComputedStyle(document.body).backgroundColor]);
@@ -244,21 +284,18 @@ for (const [n, perTrace, most] of [[5000, 50, 200], [100000, 50, 1000], [100000,
     writeLarge("large.json", n, perTrace);
     run("report", join(home, "large.json"), "-o", join(home, "large.html"), "--spans", "0");
     const times = [];
-    for (let k = 0; k < 3; k++) {
-      const view = await open(browser, join(home, "large.html"));
-      times.push(await view.evaluate(() => performance.getEntriesByName("interactive")[0].startTime));
-      if (k === 2) {
-        const started = Date.now();
-        await view.locator(".sheet canvas").press("+");
-        await view.locator(".sheet canvas").press("ArrowRight");
-        console.log(`# zoom and move: ${Date.now() - started} ms`);
-        assert.deepEqual(view.problems, []);
-      }
-      await view.context().close();
-    }
-    times.sort((a, b) => a - b);
-    console.log(`# interactive after ${times.map((t) => Math.round(t)).join(", ")} ms; the target on a quiet machine is ${most} ms`);
-    assert.ok(times[0] < 20 * most, `${times}`);
+    for (let k = 0; k < 3; k++) times.push(await timeToUse(browser, join(home, "large.html")));
+    const best = (key) => Math.min(...times.map((t) => t[key]));
+    console.log(`# it can be used after ${times.map((t) => Math.round(t.cpu)).join(", ")} ms of its thread (at most ${most}), ${times.map((t) => Math.round(t.wall)).join(", ")} ms on the wall; ` +
+      `the longest task from then on takes ${Math.round(best("longest"))} ms`);
+    assert.ok(best("cpu") > 1 && best("cpu") <= most, JSON.stringify(times));
+    const view = await open(browser, join(home, "large.html"));
+    const started = Date.now();
+    await view.locator(".sheet canvas").press("+");
+    await view.locator(".sheet canvas").press("ArrowRight");
+    console.log(`# zoom and move: ${Date.now() - started} ms`);
+    assert.deepEqual(view.problems, []);
+    await view.context().close();
   });
 
 await done(browser);
