@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "causal/causal.h"
 #include "causal/cause.h"
+#include "shapes.h"
 #include "wire/wire.h"
 
 enum { ROUNDS = 5, SPANS_A_TRACE = 10, NODES = 6 };
@@ -24,67 +25,21 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void varint(tspi_buf *b, uint64_t v)
-{
-    for (; v > 127; v >>= 7)
-        tspi_buf_putc(b, (char)(v | 128));
-    tspi_buf_putc(b, (char)v);
-}
-
-static void bytes_field(tspi_buf *b, unsigned field, const void *data, size_t len)
-{
-    varint(b, field << 3 | 2);
-    varint(b, len);
-    tspi_buf_append(b, data, len);
-}
-
-static void fixed_field(tspi_buf *b, unsigned field, int64_t ns)
-{
-    varint(b, field << 3 | 1);
-    for (int k = 0; k < 8; k++)
-        tspi_buf_putc(b, (char)((uint64_t)ns >> (8 * k)));
-}
-
-static void text_attribute(tspi_buf *b, unsigned field, const char *key, const char *value)
-{
-    tspi_buf any = {0}, pair = {0};
-    bytes_field(&any, 1, value, strlen(value));
-    bytes_field(&pair, 1, key, strlen(key));
-    bytes_field(&pair, 2, any.data, any.len);
-    bytes_field(b, field, pair.data, pair.len);
-    tspi_buf_release(&any);
-    tspi_buf_release(&pair);
-}
-
-static void id_bytes(uint8_t *ret, uint64_t id)
-{
-    for (int k = 0; k < 8; k++)
-        ret[k] = (uint8_t)(id >> (56 - 8 * k));
-}
-
 /* What spans carry beside the rest: little, as hand-written instrumentation leaves it, or what an HTTP client's does.
  */
 static void make_attributes(tspi_buf *out, bool wide)
 {
-    text_attribute(out, 9, "rpc.system", "grpc");
-    text_attribute(out, 9, "rpc.service", "shop.Cart");
-    text_attribute(out, 9, "net.peer.name", "cart.shop.svc.cluster.local");
+    put_attribute(out, 9, "rpc.system", "grpc");
+    put_attribute(out, 9, "rpc.service", "shop.Cart");
+    put_attribute(out, 9, "net.peer.name", "cart.shop.svc.cluster.local");
     if (!wide)
         return;
-    text_attribute(out, 9, "http.request.method", "POST");
-    text_attribute(out, 9, "url.full",
-                   "http://checkout.shop.svc.cluster.local:8080/api/v2/carts/3fd1e6/items?currency=EUR&page=2");
-    text_attribute(out, 9, "server.address", "checkout.shop.svc.cluster.local");
-    text_attribute(out, 9, "network.protocol.version", "1.1");
-    text_attribute(out, 9, "user_agent.original",
-                   "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)");
-    text_attribute(out, 9, "client.address", "10.244.3.17");
-    text_attribute(out, 9, "url.scheme", "http");
-    text_attribute(out, 9, "http.route", "/api/v2/carts/{cart}/items");
-    text_attribute(out, 9, "session.id", "0f8f3c7e-9d2f-4a58-8a34-6b1d1c8f2e55");
-    text_attribute(out, 9, "app.feature_flags", "new-checkout,fast-search");
-    text_attribute(out, 9, "k8s.namespace.name", "shop-production");
-    text_attribute(out, 9, "telemetry.pipeline", "otel-collector-gateway-7d9c5b7c4-xk2lp");
+    for (unsigned k = 0; k < SHAPE_ATTRIBUTES; k++)
+        put_attribute(out, 9, shape_attributes[k][0], shape_attributes[k][1]);
+    put_attribute(out, 9, "url.scheme", "http");
+    put_attribute(out, 9, "app.feature_flags", "new-checkout,fast-search");
+    put_attribute(out, 9, "k8s.namespace.name", "shop-production");
+    put_attribute(out, 9, "telemetry.pipeline", "otel-collector-gateway-7d9c5b7c4-xk2lp");
 }
 
 /* CLIENT and SERVER spans alternate down a chain over the nodes. */
@@ -92,41 +47,28 @@ static void add_span(tspi_buf *out, const tspi_buf *attributes, const uint64_t *
                      int64_t end)
 {
     static tspi_buf span;
-    uint8_t trace_id[16], span_id[8], parent_id[8];
-
     tspi_buf_clear(&span);
-    id_bytes(trace_id, ids[0] * UINT64_C(0x9e3779b97f4a7c15));
-    id_bytes(trace_id + 8, ids[0] + 1);
-    id_bytes(span_id, ids[1]);
-    id_bytes(parent_id, ids[2]);
-    bytes_field(&span, 1, trace_id, 16);
-    bytes_field(&span, 2, span_id, 8);
+    put_big_endian(&span, 1, (uint64_t[]){ids[0] * UINT64_C(0x9e3779b97f4a7c15), ids[0] + 1}, 2);
+    put_big_endian(&span, 2, &ids[1], 1);
     if (ids[2])
-        bytes_field(&span, 4, parent_id, 8);
-    bytes_field(&span, 5, kind == 2 ? "shop.Cart/Add" : "shop.Stock/Get", kind == 2 ? 13 : 14);
-    varint(&span, 6 << 3);
-    varint(&span, (uint64_t)kind);
-    fixed_field(&span, 7, start);
-    fixed_field(&span, 8, end);
+        put_big_endian(&span, 4, &ids[2], 1);
+    put_text(&span, 5, kind == 2 ? "shop.Cart/Add" : "shop.Stock/Get");
+    put_varint(&span, 6 << 3);
+    put_varint(&span, (uint64_t)kind);
+    put_fixed64(&span, 7, start);
+    put_fixed64(&span, 8, end);
     tspi_buf_append(&span, attributes->data, attributes->len);
-    bytes_field(out, 2, span.data, span.len);
+    put_bytes(out, 2, span.data, span.len);
 }
 
 /* A batch of one node's spans, as an exporter sends them: a resource, a scope, 100 traces' worth. */
 static void flush_batch(tspi_buf *out, unsigned node, tspi_buf *spans)
 {
-    tspi_buf resource = {0}, body = {0};
     char name[32];
 
     snprintf(name, sizeof name, "node-%u", node);
-    text_attribute(&resource, 1, "service.name", "shop");
-    text_attribute(&resource, 1, "host.name", name);
-    bytes_field(&body, 1, resource.data, resource.len);
-    bytes_field(&body, 2, spans->data, spans->len);
-    bytes_field(out, 1, body.data, body.len);
+    put_batch(out, (const shape_attribute[]){{"service.name", "shop"}, {"host.name", name}}, 2, spans);
     tspi_buf_clear(spans);
-    tspi_buf_release(&resource);
-    tspi_buf_release(&body);
 }
 
 /* A batch holds the spans that one node had in traces_a_batch traces. */
