@@ -88,7 +88,7 @@ static int run(int argc, char **argv)
         const char *problem = mend_options_fill(operands, operands_n, &wanted);
         if (!problem && (!output || !*output))
             problem = "want -o OUT: where the corrected traces go";
-        wanted.keep_stdin = true;
+        wanted.keep = true;
         wanted.annotate = annotate;
         rc = problem ? complain(problem) : fix(&wanted, &mend);
         tspi_mend_release(&mend);

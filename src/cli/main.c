@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/mapped.h"
 #include "truespan/base.h"
 
 #define COMMAND(name) extern const struct command command_##name;
@@ -128,6 +129,7 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    tspi_mapped_guard();
     int rc = dispatch(argc, argv);
 
     /* An answer that did not reach its reader is no answer: a full disk must not look like success. A reader that went

@@ -409,8 +409,9 @@ static tsp_status keep_raw(tspi_mend *m, int64_t **ret_events, tsp_error *err)
     m->raw = malloc((n + 1) * sizeof *m->raw);
     m->quanta = malloc((processes + 1) * sizeof *m->quanta);
     m->moves = calloc((size_t)m->causal.clocks.clocks_n + 1, 1);
+    m->touched = calloc(processes + 1, 1);
     *ret_events = malloc((m->set.events_n + 1) * sizeof **ret_events);
-    if (!m->raw || !m->quanta || !m->moves || !*ret_events)
+    if (!m->raw || !m->quanta || !m->moves || !m->touched || !*ret_events)
         return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by %zu spans", n);
     for (size_t k = 0; k < n; k++)
         m->raw[k] = (tspi_mend_stamps){m->set.spans[k].start_ns, m->set.spans[k].end_ns};
@@ -457,16 +458,20 @@ static tsp_status correct_once(tspi_mend *m, bool with_clamp, int64_t *events, t
     return rc;
 }
 
-static void sum_up(const tspi_mend *m, tspi_mend_outcome *outcome)
+static void sum_up(tspi_mend *m, tspi_mend_outcome *outcome)
 {
     outcome->clocks_moved = outcome->spans_moved = 0;
     outcome->largest_ns = 0;
     for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
         outcome->clocks_moved += m->moves[c];
+    for (size_t p = 0; p < m->set.processes_n; p++)
+        m->touched[p] = m->moves[m->set.processes[p].clock];
     for (size_t k = 0; k < m->set.spans_n; k++) {
         const tspi_span *span = &m->set.spans[k];
         int64_t by = span->start_ns - m->raw[k].start_ns;
-        outcome->spans_moved += by != 0 || span->end_ns != m->raw[k].end_ns;
+        bool moved = by != 0 || span->end_ns != m->raw[k].end_ns;
+        outcome->spans_moved += moved;
+        m->touched[span->process] |= moved; /* a clamped stamp moves alone */
         if (llabs(by) > llabs(outcome->largest_ns))
             outcome->largest_ns = by;
     }

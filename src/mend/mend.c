@@ -11,7 +11,7 @@
 static tsp_status read_input(tspi_mend *m, tsp_error *err)
 {
     const tspi_mend_options *o = &m->options;
-    tspi_wire_options wire = {.keep_going = o->keep_going, .threads = o->threads, .keep_stdin = o->keep_stdin};
+    tspi_wire_options wire = {.keep_going = o->keep_going, .threads = o->threads, .keep = o->keep};
 
     if (o->format && !tspi_format_parse(o->format, &wire.format))
         return tsp_error_set(err, TSP_EINVAL, "there is no format '%s': want one of %s", o->format,
@@ -248,6 +248,7 @@ void tspi_mend_release(tspi_mend *m)
     free(m->quanta);
     free(m->needs);
     free(m->moves);
+    free(m->touched);
     free(m->lies);
     free(m->frames);
     tspi_causal_release(&m->causal);

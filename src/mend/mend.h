@@ -15,7 +15,7 @@
 /* Zero means the default of every field but paths. Borrowed until the mend is released.
  * bounds       file of bounds against UTC, which is the reference then; NULL = none
  * quorum       as in tsp_solver_config
- * keep_stdin   standard input is going to be written back */
+ * keep         the input is going to be written back */
 typedef struct {
     const char *const *paths;
     size_t paths_n;
@@ -23,7 +23,7 @@ typedef struct {
     double max_drift_ppm;
     uint32_t quorum;
     unsigned threads; /* 0 = one a core */
-    bool keep_going, keep_stdin;
+    bool keep_going, keep;
     bool annotate; /* corrected spans say so */
 } tspi_mend_options;
 
@@ -77,8 +77,9 @@ typedef struct {
     tspi_quantum *quanta;  /* owned; a row a process: those of the input */
     tspi_mend_need *needs; /* owned; ascending tags */
     size_t needs_n;
-    uint8_t *moves; /* owned; a flag a clock: its stamps are corrected */
-    uint64_t *lies; /* owned; ascending tags of the hops that the solver does not believe */
+    uint8_t *moves;   /* owned; a flag a clock: its stamps are corrected */
+    uint8_t *touched; /* owned; a flag a process: a stamp of its may be written differently */
+    uint64_t *lies;   /* owned; ascending tags of the hops that the solver does not believe */
     size_t lies_n;
     uint64_t true_lies; /* of them, those that no coarseness of stamps excuses */
     uint32_t *frames;   /* owned; a clock a group: whose time is its truth; TSPI_NONE: UTC */
@@ -115,6 +116,9 @@ tsp_status tspi_mend_correct(tspi_mend *mend, bool clamp, tspi_mend_outcome *ret
 
 /* A tspi_stamp_edit for after the correction; ctx is the mend. */
 int64_t tspi_mend_edit(void *ctx, const tspi_stamp_place *place);
+
+/* A tspi_still for after the correction; ctx is the mend. */
+bool tspi_mend_still(void *ctx, size_t row);
 
 /* Write every document: one document of one path that is no folder to the file out ("-" = standard output); else all of
  * them into the folder out, by the names that they have below the paths given. Written aside, then renamed: on failure

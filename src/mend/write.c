@@ -12,6 +12,9 @@
 int64_t tspi_mend_edit(void *ctx, const tspi_stamp_place *place)
 {
     const tspi_mend *m = ctx;
+
+    if (place->span >= m->set.spans_n) /* a file to which somebody writes: what comes of it is thrown away */
+        return place->ns;
     const tspi_span *span = &m->set.spans[place->span];
     uint32_t clock = m->set.processes[span->process].clock;
 
@@ -27,6 +30,13 @@ int64_t tspi_mend_edit(void *ctx, const tspi_stamp_place *place)
     if (raw->end_ns != TSPI_NO_STAMP && place->ns <= raw->end_ns && place->ns >= raw->start_ns && ns > span->end_ns)
         ns = span->end_ns;
     return ns;
+}
+
+bool tspi_mend_still(void *ctx, size_t row)
+{
+    const tspi_mend *m = ctx;
+
+    return row < m->set.spans_n && !m->touched[m->set.spans[row].process];
 }
 
 static bool is_folder(const char *path)
@@ -111,8 +121,9 @@ static tspi_wire_options wire_of(const tspi_mend *m)
 {
     tspi_wire_options wire = {.keep_going = m->options.keep_going,
                               .threads = m->options.threads,
-                              .keep_stdin = m->options.keep_stdin,
-                              .annotate = m->options.annotate ? tspi_mend_annotate : NULL};
+                              .keep = m->options.keep,
+                              .annotate = m->options.annotate ? tspi_mend_annotate : NULL,
+                              .still = tspi_mend_still};
 
     if (m->options.format)
         tspi_format_parse(m->options.format, &wire.format);

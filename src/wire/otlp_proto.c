@@ -632,9 +632,30 @@ static tsp_status scope_spans(tspi_scan *scan, struct wire wire)
     return wire.at == wire.end ? TSP_OK : broken(scan, wire, "scope_spans");
 }
 
+/* Nothing in the resource changes: no more is wanted of it than how many rows its spans are. */
+static tsp_status pass_resource(tspi_scan *scan, struct wire wire)
+{
+    struct wire whole = wire;
+    struct field outer = {0}, field = {0};
+
+    while (next_field(&wire, &outer)) {
+        if (outer.tag != RESOURCE_SPANS_SCOPE_SPANS && outer.tag != RESOURCE_SPANS_LIBRARY_SPANS)
+            continue;
+        while (next_field(&outer.bytes, &field))
+            scan->row += field.tag == SCOPE_SPANS_SPANS;
+        if (outer.bytes.at != outer.bytes.end)
+            return broken(scan, outer.bytes, "scope_spans");
+    }
+    tspi_scan_stays(scan, tspi_scan_offset(scan, whole.end));
+    return wire.at == wire.end ? TSP_OK : broken(scan, wire, "resource_spans");
+}
+
 static tsp_status resource_spans(tspi_scan *scan, struct wire wire)
 {
     struct field field = {0};
+
+    if (scan->patching && scan->still && scan->still(scan->ctx, scan->row))
+        return pass_resource(scan, wire);
     tsp_status rc = resource(scan, wire);
 
     while (rc == TSP_OK && next_field(&wire, &field))

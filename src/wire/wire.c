@@ -31,6 +31,7 @@ void tspi_read_report_release(tspi_read_report *report)
     for (size_t k = 0; k < report->documents_n; k++) {
         free(report->documents[k].path);
         tspi_buf_release(&report->documents[k].kept);
+        tspi_mapped_close(&report->documents[k].map);
     }
     free(report->documents);
     *report = (tspi_read_report){0};
@@ -62,7 +63,8 @@ tsp_status tspi_report_append(tspi_read_report *report, tspi_read_report *take_p
         tsp_status rc = tspi_report_document(report, document, err);
         if (rc != TSP_OK)
             return rc;
-        document->kept = (tspi_buf){0}; /* it went with the copy */
+        document->kept = (tspi_buf){0}; /* they went with the copy */
+        document->map = (tspi_mapped){0};
     }
     report->spans += take_part->spans;
     report->invalid_ids += take_part->invalid_ids;
@@ -204,8 +206,9 @@ static tsp_status patch(const char *name, const uint8_t *bytes, size_t len, enum
                       .edit = edit,
                       .ctx = ctx,
                       .out = out,
-                      .drain = binary ? drain : NULL,
+                      .drain = drain,
                       .drain_ctx = drain_ctx,
+                      .still = options && !options->keep_going ? options->still : NULL,
                       .row = first_span};
     if (!scan.drain && !tspi_buf_reserve(out, len + len / 64)) /* a few digits more, at most */
         return tspi_scan_no_memory(&scan);
@@ -214,8 +217,12 @@ static tsp_status patch(const char *name, const uint8_t *bytes, size_t len, enum
     rc = rc == TSP_OK ? scan.drained : rc;
     if (rc != TSP_OK)
         return rc;
+    if (drain) {
+        tspi_scan_stays(&scan, len);
+        return tspi_scan_flush(&scan);
+    }
     tspi_scan_copy(&scan, len);
-    return tspi_buf_ok(out) ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "%s: memory is exhausted", name);
+    return tspi_buf_ok(out) ? TSP_OK : tspi_scan_no_memory(&scan);
 }
 
 tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
@@ -232,8 +239,6 @@ tsp_status tspi_wire_patch_drain(const char *name, const uint8_t *bytes, size_t 
     tspi_buf out = {0};
     tsp_status rc = patch(name, bytes, len, format, options, first_span, edit, ctx, drain, drain_ctx, &out, err);
 
-    if (rc == TSP_OK)
-        rc = drain(drain_ctx, out.data, out.len, err);
     tspi_buf_release(&out);
     return rc;
 }

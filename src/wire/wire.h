@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/mapped.h"
 #include "span/span_set.h"
 #include "truespan/base.h"
 
@@ -60,6 +61,9 @@ typedef struct {
 /* What a span is to say, into room for TSPI_ANNOTATIONS_MOST; 0 = it stays as it is. Called in the order of rows. */
 typedef size_t (*tspi_annotate)(void *ctx, size_t span, const tspi_annotated *had, tspi_annotation *ret_annotations);
 
+/* Do all spans stay as they are that stand in one resource with this row? Then they are passed over. */
+typedef bool (*tspi_still)(void *ctx, size_t row);
+
 /* Zero it for the defaults. */
 typedef struct {
     enum tspi_format format; /* forced, or TSPI_FORMAT_AUTO */
@@ -72,9 +76,10 @@ typedef struct {
      * processes keep their rows. Rows of spans then mean nothing in the report. NULL = never. */
     tsp_status (*between)(void *ctx, tspi_span_set *set, tsp_error *err);
     void *between_ctx;
-    bool keep_stdin;        /* keep the bytes of standard input in its document, so that they can be patched */
+    bool keep;              /* the documents will be written back: what cannot be read again is kept */
     unsigned max_ratio;     /* of a compressed file beyond its first 256 MiB; 0 = 200 */
     tspi_annotate annotate; /* of tspi_wire_patch_document, with its ctx; NULL = nothing is added to spans */
+    tspi_still still;       /* of patching, with its ctx; NULL = each span is asked for */
 } tspi_wire_options;
 
 /* One file, or one document in memory, as it was read. */
@@ -84,7 +89,9 @@ typedef struct {
     enum tspi_compression compression;
     uint64_t bytes, plain_bytes; /* as stored, and decompressed */
     size_t first_span, spans_n;  /* its rows in the set */
-    tspi_buf kept;               /* with keep_stdin: standard input as it came; owned */
+    tspi_file_mark mark;         /* of a plain file, as it was read */
+    tspi_buf kept;               /* with keep, of what is no plain file: its bytes as they came; owned */
+    tspi_mapped map;             /* with keep, of a large plain file; owned */
 } tspi_document;
 
 /* What was read and, with keep_going, what was left out. Zero it to initialise; owned rows. */
@@ -149,9 +156,9 @@ tsp_status tspi_wire_patch(const char *name, const uint8_t *bytes, size_t len, e
 /* Takes finished bytes away, in order. */
 typedef tsp_status (*tspi_drain)(void *ctx, const void *bytes, size_t len, tsp_error *err);
 
-/* The same for what is too much to hold: of formats whose lengths stay (OTLP protobuf), finished bytes go to drain as they
- * come, and from place to place the cache holds all there is; of the others all at the end. A failure of drain is
- * handed on. */
+/* The same for what is too much to hold: finished bytes go to drain as they come, and from place to place the cache
+ * holds all there is (of JSON behind lengths: a message). Long stretches that stay are handed on where they lie in
+ * bytes. A failure of drain is handed on, too. */
 tsp_status tspi_wire_patch_drain(const char *name, const uint8_t *bytes, size_t len, enum tspi_format format,
                                  const tspi_wire_options *options, size_t first_span, tspi_stamp_edit edit, void *ctx,
                                  tspi_drain drain, void *drain_ctx, tsp_error *err);

@@ -84,7 +84,9 @@ tsp_status tspi_json_documents(tspi_scan *scan, tspi_json_document document, siz
         at += 3;
     for (size_t frame; (frame = frame_len(at, end)); at += 4 + frame) {
         size_t head = scan->patching ? tspi_scan_copy(scan, tspi_scan_offset(scan, at + 4)) : 0;
+        scan->held = true;
         tsp_status rc = documents(scan, document, at + 4, at + 4 + frame);
+        scan->held = false;
         if (rc != TSP_OK)
             return rc;
         if (!scan->patching)
@@ -97,6 +99,8 @@ tsp_status tspi_json_documents(tspi_scan *scan, tspi_json_document document, siz
             return tsp_error_set(scan->err, TSP_ERANGE, "%s: a message outgrows its 4-byte length", scan->name);
         for (unsigned k = 0; k < 4; k++)
             scan->out->data[head - 4 + k] = (uint8_t)((tail - head) >> (24 - 8 * k));
+        if (scan->drain && (rc = tspi_scan_flush(scan)) != TSP_OK)
+            return rc;
     }
     return documents(scan, document, at, end);
 }

@@ -5,7 +5,9 @@
 
 #include "wire/wire_annotate.h"
 
-enum { COPY_AHEAD = 64 * 1024, DRAIN_BYTES = 256 * 1024 };
+/* PASSED_BYTES: bytes that stay are copied among those that change where they are fewer, since being handed on by
+ * themselves costs two system calls (some 1 us, in which as many bytes are copied ten times). */
+enum { COPY_AHEAD = 64 * 1024, DRAIN_BYTES = 256 * 1024, PASSED_BYTES = 32 * 1024 };
 
 /* Nearest microsecond, halves upward: monotonic, so no order is inverted. Of a negative time at most 0, which is
  * refused. */
@@ -77,6 +79,13 @@ size_t tspi_scan_copy(tspi_scan *scan, size_t offset)
     return scan->out->len;
 }
 
+static bool hand_on(tspi_scan *scan, const void *bytes, size_t len)
+{
+    if (len && scan->drained == TSP_OK)
+        scan->drained = scan->drain(scan->drain_ctx, bytes, len, scan->err);
+    return scan->drained == TSP_OK;
+}
+
 /* Hand on what lies before the current span: nothing will be patched there any more. */
 static bool drain(tspi_scan *scan)
 {
@@ -84,19 +93,48 @@ static bool drain(tspi_scan *scan)
 
     if (scan->drained != TSP_OK)
         return false;
-    if (!scan->drain || scan->out->len < DRAIN_BYTES || kept >= scan->out->len || !tspi_buf_ok(scan->out))
+    if (!scan->drain || scan->held || scan->out->len < DRAIN_BYTES || kept >= scan->out->len || !tspi_buf_ok(scan->out))
         return true;
-    scan->drained = scan->drain(scan->drain_ctx, scan->out->data, scan->out->len - kept, scan->err);
+    if (!hand_on(scan, scan->out->data, scan->out->len - kept))
+        return false;
     memmove(scan->out->data, scan->out->data + scan->out->len - kept, kept);
     scan->out->len = kept;
-    return scan->drained == TSP_OK;
+    return true;
+}
+
+void tspi_scan_stays(tspi_scan *scan, size_t offset)
+{
+    if (offset > scan->stays)
+        scan->stays = offset;
+}
+
+tsp_status tspi_scan_flush(tspi_scan *scan)
+{
+    if (!tspi_buf_ok(scan->out))
+        return tspi_scan_no_memory(scan);
+    bool fine = hand_on(scan, scan->out->data, scan->out->len);
+
+    scan->out->len = 0;
+    if (fine && scan->stays > scan->copied) {
+        hand_on(scan, scan->base + scan->copied, scan->stays - scan->copied);
+        scan->copied = scan->stays;
+    }
+    return scan->drained;
+}
+
+/* A long stretch that stays goes straight from the input to the drain. */
+static bool pass(tspi_scan *scan)
+{
+    if (!scan->drain || scan->held || scan->stays < scan->copied + PASSED_BYTES)
+        return true;
+    return tspi_scan_flush(scan) == TSP_OK;
 }
 
 bool tspi_scan_copy_ahead(tspi_scan *scan, size_t to)
 {
     if (to <= scan->copied)
         return true;
-    if (!drain(scan))
+    if (!pass(scan) || !drain(scan))
         return false;
     size_t block = scan->len - scan->copied < COPY_AHEAD ? scan->len - scan->copied : COPY_AHEAD;
 
@@ -136,6 +174,23 @@ static tsp_status emit_binary(tspi_scan *scan)
     return rc;
 }
 
+/* Other digits than those that stand there, and all bytes before them. */
+static void write_digits(tspi_scan *scan)
+{
+    for (size_t k = 0; k < scan->span.places_n; k++) {
+        const tspi_raw_place *place = &scan->span.places[k];
+        char digits[24];
+        if (!place->edited)
+            continue;
+        size_t len = (size_t)snprintf(digits, sizeof digits, "%" PRId64, place->written);
+        tspi_scan_stays(scan, place->at);
+        if (pass(scan))
+            tspi_scan_copy(scan, place->at);
+        tspi_buf_append(scan->out, digits, len);
+        scan->copied = place->at + place->len;
+    }
+}
+
 tsp_status tspi_scan_emit_patch(tspi_scan *scan)
 {
     tspi_raw_span *span = &scan->span;
@@ -165,16 +220,7 @@ tsp_status tspi_scan_emit_patch(tspi_scan *scan)
         return TSP_OK;
     if (!sorted)
         qsort(span->places, span->places_n, sizeof *span->places, by_offset);
-    for (size_t k = 0; k < span->places_n; k++) {
-        const tspi_raw_place *place = &span->places[k];
-        char digits[24];
-        if (!place->edited)
-            continue;
-        size_t len = (size_t)snprintf(digits, sizeof digits, "%" PRId64, place->written);
-        tspi_scan_copy(scan, place->at);
-        tspi_buf_append(scan->out, digits, len);
-        scan->copied = place->at + place->len;
-    }
-    return tspi_buf_ok(scan->out) ? TSP_OK
-                                  : tsp_error_set(scan->err, TSP_ENOMEM, "%s: memory is exhausted", scan->name);
+    write_digits(scan);
+    scan->span_at = scan->len; /* nothing is written over digits */
+    return drain(scan) && tspi_buf_ok(scan->out) ? TSP_OK : tspi_scan_no_memory(scan);
 }

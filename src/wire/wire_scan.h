@@ -123,10 +123,13 @@ typedef struct {
     tspi_stamp_edit edit;
     void *ctx;
     tspi_buf *out;
-    size_t copied;    /* input bytes already in out, or drained from it */
+    size_t copied;    /* input bytes already in out, or handed on */
+    size_t stays;     /* those before it, from copied on, are known not to change */
     tspi_drain drain; /* NULL: out keeps everything */
     void *drain_ctx;
     tsp_status drained;     /* what drain said last */
+    bool held;              /* a length in out will be known later: nothing is handed on */
+    tspi_still still;       /* or NULL */
     size_t row;             /* of the next span */
     tspi_annotate annotate; /* patching JSON: not stamps, but attributes are written; else NULL */
     enum tspi_format annotate_format;
@@ -191,6 +194,12 @@ tspi_text tspi_scan_text(tspi_scan *scan, const tspi_json_text *text);
 
 /* Copy the input up to offset to the output; the output's length then. */
 size_t tspi_scan_copy(tspi_scan *scan, size_t offset);
+
+/* Nothing changes before offset that is not in the output yet: with a drain it goes there without being copied. */
+void tspi_scan_stays(tspi_scan *scan, size_t offset);
+
+/* Hand on all that is in the output, and what stays behind it. */
+tsp_status tspi_scan_flush(tspi_scan *scan);
 
 /* Binary patching keeps every length, so the output is copied ahead of the scan in blocks that stay in the cache until
  * they have been passed, and stamps are written over the copy. to: as far as the scan will look next. */

@@ -1,0 +1,87 @@
+/* Documents written back. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "wire/wire_content.h"
+#include "wire/wire_pack.h"
+
+static tsp_status write_out(const char *path, const tspi_buf *bytes, tsp_error *err)
+{
+    if (!tspi_is_stdin(path))
+        return tspi_file_replace(path, bytes->data, bytes->len, err);
+    for (size_t at = 0; at < bytes->len;) {
+        ssize_t n = write(STDOUT_FILENO, bytes->data + at, bytes->len - at);
+        if (n < 0 && errno != EINTR)
+            return tsp_error_sys(err, errno, "cannot write to standard output");
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return TSP_OK;
+}
+
+static tsp_status drain_to_file(void *ctx, const void *bytes, size_t len, tsp_error *err)
+{
+    return tspi_file_write(ctx, bytes, len, err);
+}
+
+/* From file to file, without holding all of it: half the time goes where memory is touched for the first time. */
+static tsp_status patch_through(const tspi_document *document, const tspi_content *content, const char *out_path,
+                                const tspi_wire_options *options, tspi_stamp_edit edit, void *ctx, tsp_error *err)
+{
+    tspi_file file;
+    tsp_status rc = tspi_file_begin(&file, out_path, err);
+
+    if (rc == TSP_OK)
+        rc = tspi_wire_patch_drain(document->path, content->plain, content->plain_n, document->format, options,
+                                   document->first_span, edit, ctx, drain_to_file, &file, err);
+    if (rc == TSP_OK)
+        rc = tspi_content_confirm(content, document, document->path, err);
+    return tspi_file_end(&file, rc, err);
+}
+
+/* All of it in memory: what is packed, annotated, or goes where nothing can be taken back. */
+static tsp_status patch_whole(const tspi_document *document, const tspi_content *content, const char *out_path,
+                              const tspi_wire_options *options, tspi_stamp_edit edit, void *ctx, tsp_error *err)
+{
+    tspi_buf patched = {0}, annotated = {0}, packed = {0}, *result = &patched;
+    tsp_status rc = tspi_wire_patch(document->path, content->plain, content->plain_n, document->format, options,
+                                    document->first_span, edit, ctx, &patched, err);
+
+    if (rc == TSP_OK && options->annotate) {
+        rc = tspi_wire_annotate(document->path, patched.data, patched.len, document->format, document->first_span,
+                                document->spans_n, options->annotate, ctx, &annotated, err);
+        result = &annotated;
+    }
+    if (rc == TSP_OK && content->compression != TSPI_PLAIN) {
+        rc = tspi_pack_redo(document->path, result->data, result->len, content->compression, &packed, err);
+        result = &packed;
+    }
+    if (rc == TSP_OK)
+        rc = tspi_content_confirm(content, document, document->path, err);
+    if (rc == TSP_OK)
+        rc = write_out(out_path, result, err);
+    tspi_buf_release(&patched);
+    tspi_buf_release(&annotated);
+    tspi_buf_release(&packed);
+    return rc;
+}
+
+tsp_status tspi_wire_patch_document(const tspi_document *document, const char *out_path,
+                                    const tspi_wire_options *options, tspi_stamp_edit edit, void *ctx, tsp_error *err)
+{
+    tspi_wire_options defaults = {0};
+    tspi_content content;
+
+    options = options ? options : &defaults;
+    tsp_status rc = tspi_content_reload(document, options, &content, err);
+    if (rc == TSP_OK && content.cut)
+        rc = tsp_error_set(err, TSP_EPARSE, "%s: its compressed data is damaged, so it cannot be written back",
+                           document->path);
+    if (rc == TSP_OK && content.plain_n != document->plain_bytes)
+        rc = tsp_error_set(err, TSP_EIO, "%s has changed since it was read", document->path);
+    if (rc == TSP_OK) {
+        bool through = content.compression == TSPI_PLAIN && !options->annotate && !tspi_is_stdin(out_path);
+        rc = (through ? patch_through : patch_whole)(document, &content, out_path, options, edit, ctx, err);
+    }
+    tspi_content_release(&content);
+    return rc;
+}
