@@ -10,8 +10,8 @@
 
 /* Messages that wait for a receiver that is not there (yet): some seconds of the lab's busiest edge. */
 enum { QUEUE_MAX = 16 * 1024, QUEUE_MAX_BYTES = 64 * 1024 * 1024 };
-/* And for one that is slow. */
-enum { BACKLOG_MAX = 512 };
+/* And for one that is slow, whose window is the queue. Few: each holds memory that the next message could use again. */
+enum { BACKLOG_MAX = 32 };
 /* A term ends at some message: Aeron turns to the next one and asks to be offered the message again. */
 enum { ADMIN_RETRIES = 8 };
 /* A media driver that lives answers within milliseconds; one that is dead never does. */

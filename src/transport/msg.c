@@ -63,13 +63,13 @@ static uint32_t get_u32(const uint8_t *at)
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-static bool reserve(tspi_msg *msg, size_t extra)
+/* Move the frame to where it has room for need bytes. */
+static bool grow(tspi_msg *msg, size_t need)
 {
-    if (extra > TSPI_MSG_MAX_BYTES || msg->len + extra > TSPI_MSG_MAX_BYTES)
+    if (need > TSPI_MSG_MAX_BYTES)
         return false;
-    if (msg->len + extra <= msg->cap)
-        return true;
-    size_t cap = msg->cap * 2 > msg->len + extra ? msg->cap * 2 : msg->len + extra;
+    size_t cap = msg->cap * 2 > need ? msg->cap * 2 : need;
+    cap = cap < TSPI_MSG_MAX_BYTES ? cap : TSPI_MSG_MAX_BYTES;
     bool is_malloced = msg->frame != room_behind(msg) && !msg->release;
     uint8_t *frame = realloc(is_malloced ? msg->frame : NULL, cap);
     if (!frame)
@@ -83,6 +83,12 @@ static bool reserve(tspi_msg *msg, size_t extra)
     msg->cap = cap;
     msg->is_common_size = false; /* a library may free it on a thread of its own, which should keep none */
     return true;
+}
+
+/* extra: at most TSPI_MSG_MAX_BYTES and a header's name. */
+static inline bool reserve(tspi_msg *msg, size_t extra)
+{
+    return msg->len + extra <= msg->cap || grow(msg, msg->len + extra);
 }
 
 tspi_msg *tspi_msg_new(uint64_t key)
@@ -121,10 +127,8 @@ tspi_msg *tspi_msg_around(size_t handle_size, void (*release)(void *handle), voi
     return msg;
 }
 
-tsp_status tspi_msg_add_header(tspi_msg *msg, const char *name, const void *value, size_t len)
+tsp_status tspi_msg_add_named(tspi_msg *msg, const char *name, size_t name_len, const void *value, size_t len)
 {
-    size_t name_len = strlen(name);
-
     if (msg->len != msg->payload_at || name_len > UINT16_MAX)
         return TSP_EINVAL;
     if (len > TSPI_MSG_MAX_BYTES || !reserve(msg, HEADER_PREFIX_BYTES + name_len + len))
@@ -145,7 +149,7 @@ tsp_status tspi_msg_add_header(tspi_msg *msg, const char *name, const void *valu
 tsp_status tspi_msg_set_payload(tspi_msg *msg, const void *payload, size_t len)
 {
     msg->len = msg->payload_at;
-    if (!reserve(msg, len))
+    if (len > TSPI_MSG_MAX_BYTES || !reserve(msg, len))
         return TSP_ENOMEM;
     if (len)
         memcpy(msg->frame + msg->payload_at, payload, len);
@@ -153,18 +157,16 @@ tsp_status tspi_msg_set_payload(tspi_msg *msg, const void *payload, size_t len)
     return TSP_OK;
 }
 
-const void *tspi_msg_header(const tspi_msg *msg, const char *name, size_t *ret_len)
+const void *tspi_msg_find(const tspi_msg *msg, const char *name, size_t name_len, size_t *ret_len)
 {
-    size_t want = strlen(name);
-
     for (size_t at = LENGTH_BYTES; at < msg->payload_at;) {
         const uint8_t *header = msg->frame + at;
-        size_t name_len = (size_t)header[0] | (size_t)header[1] << 8, len = get_u32(header + 2);
-        if (name_len == want && !memcmp(header + HEADER_PREFIX_BYTES, name, want)) {
+        size_t its_len = (size_t)header[0] | (size_t)header[1] << 8, len = get_u32(header + 2);
+        if (its_len == name_len && !memcmp(header + HEADER_PREFIX_BYTES, name, name_len)) {
             *ret_len = len;
             return header + HEADER_PREFIX_BYTES + name_len;
         }
-        at += HEADER_PREFIX_BYTES + name_len + len;
+        at += HEADER_PREFIX_BYTES + its_len + len;
     }
     return NULL;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "truespan/base.h"
 
@@ -30,10 +31,18 @@ enum { TSPI_MSG_MAX_BYTES = 16 * 1024 * 1024 };
 
 tspi_msg *tspi_msg_new(uint64_t key); /* NULL: out of memory */
 void tspi_msg_free(tspi_msg *msg);    /* NULL is fine */
-tsp_status tspi_msg_add_header(tspi_msg *msg, const char *name, const void *value, size_t len);
+tsp_status tspi_msg_add_named(tspi_msg *msg, const char *name, size_t name_len, const void *value, size_t len);
+static inline tsp_status tspi_msg_add_header(tspi_msg *msg, const char *name, const void *value, size_t len)
+{
+    return tspi_msg_add_named(msg, name, strlen(name), value, len); /* the length of a literal costs nothing here */
+}
 tsp_status tspi_msg_set_payload(tspi_msg *msg, const void *payload, size_t len);
 /* The value of a header, borrowed; NULL when there is none. */
-const void *tspi_msg_header(const tspi_msg *msg, const char *name, size_t *ret_len);
+const void *tspi_msg_find(const tspi_msg *msg, const char *name, size_t name_len, size_t *ret_len);
+static inline const void *tspi_msg_header(const tspi_msg *msg, const char *name, size_t *ret_len)
+{
+    return tspi_msg_find(msg, name, strlen(name), ret_len);
+}
 /* Headers in their order: *at is 0 before the first; false after the last. Name (not terminated) and value are
  * borrowed.
  */
