@@ -3,7 +3,7 @@ BUILD := build
 DEMO := $(BUILD)/demo
 export LC_ALL := C.UTF-8
 
-.PHONY: all ablation demo demo-all demo-llm soak-sim check check-llm check-stream check-web pictures bench fuzz asan clean
+.PHONY: all ablation demo demo-all demo-llm soak-sim soak-transport check check-llm check-stream check-web pictures bench fuzz asan clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -102,6 +102,11 @@ ablation: need-build
 soak-sim: need-check all
 	@ninja -C $(BUILD) --quiet
 	@nice meson test -C $(BUILD) --no-rebuild --benchmark --print-errorlogs soak-solve
+
+# Twenty times as many senders that come and go as the ordinary tests have, over every transport. About four minutes.
+soak-transport: parts-or-skip
+	@ninja -C $(BUILD) --quiet
+	@nice meson test -C $(BUILD) --no-rebuild --benchmark --print-errorlogs soak-transport
 
 asan: need-check
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null

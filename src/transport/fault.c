@@ -29,9 +29,12 @@ struct fault_transport {
     int64_t retry_ns; /* when to offer them again */
 };
 
-static int64_t monotonic_ns(void)
+static int64_t time_ns(const struct fault_transport *t)
 {
     struct timespec now;
+
+    if (t->config.now_ns)
+        return t->config.now_ns(t->config.ctx);
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
 }
@@ -61,7 +64,7 @@ static tsp_status fault_connect(tspi_transport *transport, const char *address, 
 static tsp_status hold(struct fault_transport *t, uint32_t peer, tspi_msg *msg)
 {
     double jitter = (double)t->config.jitter_ns * tspi_random_uniform(&t->random, -1.0, 1.0);
-    int64_t due_ns = monotonic_ns() + t->config.delay_ns + (int64_t)jitter;
+    int64_t due_ns = time_ns(t) + t->config.delay_ns + (int64_t)jitter;
 
     if (!t->config.reorder) {
         int64_t *last = &t->lanes[peer].last_due_ns;

@@ -12,6 +12,9 @@ typedef struct {
     double loss;       /* share of messages lost, 0..1 */
     double duplicate;  /* share sent twice */
     bool reorder;      /* let jitter overtake; otherwise messages to one peer keep their order */
+    /* The time by which messages are held back, the same that poll is given; NULL = CLOCK_MONOTONIC. */
+    int64_t (*now_ns)(void *ctx);
+    void *ctx;
 } tspi_fault_config;
 
 /* Takes inner: closing the wrapper closes it; on failure inner is closed too. random: copied. */

@@ -1,5 +1,6 @@
-/* Messages between inboxes of one process, in whatever time its owner keeps: virtual time for the simulator, real time
- * for a transport that stays in the process. Nothing is copied; messages from one inbox to another keep their order. */
+/* Messages under way between inboxes of one process, in whatever time its owner keeps: virtual time for the simulator,
+ * real time for a transport that stays in the process (inproc.h). Nothing is copied; messages from one inbox to another
+ * keep their order. */
 #ifndef TSPI_TRANSPORT_VIRTUAL_H
 #define TSPI_TRANSPORT_VIRTUAL_H
 
@@ -9,8 +10,6 @@ typedef struct tspi_virtual_net tspi_virtual_net;
 
 typedef struct {
     void *ctx;
-    /* The time now, for the transports of tspi_virtual_open; may be NULL where only send and next are used. */
-    int64_t (*now_ns)(void *ctx);
     /* How long a message of so many bytes takes that leaves at sent_ns; asked once a message, in the order of sending.
      * NULL = no time at all. */
     int64_t (*delay_ns)(void *ctx, uint32_t from, uint32_t to, size_t bytes, int64_t sent_ns);
@@ -28,9 +27,5 @@ int64_t tspi_virtual_due_ns(const tspi_virtual_net *net);
 
 /* That message; the caller's. There must be one. */
 tspi_msg *tspi_virtual_next(tspi_virtual_net *net, uint32_t *ret_to);
-
-/* An inbox of net as a transport. net must outlive it; config->inbox is its address. */
-tsp_status tspi_virtual_open(tspi_virtual_net *net, const tspi_transport_config *config, tspi_transport **ret_transport,
-                             tsp_error *err);
 
 #endif
