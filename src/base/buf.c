@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
@@ -110,6 +111,14 @@ void tspi_buf_json_string(tspi_buf *buf, const char *text, size_t len)
     tspi_buf_putc(buf, '"');
 }
 
+/* A plain file says so before it is read. */
+static bool is_larger(int fd, size_t limit_bytes)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size > limit_bytes;
+}
+
 tsp_status tspi_buf_read_file(tspi_buf *buf, const char *path, size_t limit_bytes, tsp_error *err)
 {
     bool is_stdin = !strcmp(path, "-");
@@ -119,7 +128,9 @@ tsp_status tspi_buf_read_file(tspi_buf *buf, const char *path, size_t limit_byte
 
     if (fd < 0)
         return tsp_error_sys(err, errno, "cannot open '%s'", path);
-    for (;;) {
+    if (limit_bytes && is_larger(fd, limit_bytes))
+        rc = tsp_error_set(err, TSP_ERANGE, "'%s' is larger than the limit of %zu bytes", path, limit_bytes);
+    while (rc == TSP_OK) {
         if (!tspi_buf_reserve(buf, 64 * 1024)) {
             rc = tsp_error_set(err, TSP_ENOMEM, "'%s' does not fit in memory", path);
             break;

@@ -279,7 +279,8 @@ static bool write_page(char **operands, int operands_n)
 
     if (report_write(&request, html, &err) == TSP_OK)
         return true;
-    fprintf(stderr, "truespan check: --html: %s\n", err.message);
+    tsp_error_note(&err, "--html");
+    command_complain(&spec, err.message);
     return false;
 }
 
@@ -306,8 +307,7 @@ static int run(int argc, char **argv)
     if (rc >= 0)
         goto out;
     if (refuse(operands, operands_n)) {
-        fprintf(stderr, "truespan check: %s\n", refuse(operands, operands_n));
-        rc = EXIT_FAILED;
+        rc = command_complain(&spec, refuse(operands, operands_n));
         goto out;
     }
     tsp_check_options wanted = {.paths = (const char *const *)operands,
@@ -326,8 +326,7 @@ static int run(int argc, char **argv)
                                          : !strcmp(solve, "never") ? TSP_CHECK_SOLVE_NEVER
                                                                    : TSP_CHECK_SOLVE_AUTO};
     if (tsp_check_run(&wanted, &check, &err) != TSP_OK) {
-        fprintf(stderr, "truespan check: %s\n", err.message);
-        rc = EXIT_FAILED;
+        rc = command_complain(&spec, err.message);
         goto out;
     }
     print_answer(check);

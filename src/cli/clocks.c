@@ -42,12 +42,6 @@ static const struct command_spec spec = {
     .operands = "file",
 };
 
-static int complain(const char *what)
-{
-    fprintf(stderr, "truespan clocks: %s\n", what);
-    return EXIT_FAILED;
-}
-
 static tsp_status print_answer(const tspi_mend *mend, tsp_error *err)
 {
     uint32_t clock = TSPI_NONE;
@@ -79,16 +73,16 @@ static int run(int argc, char **argv)
     if (!problem && json && csv)
         problem = "want --json or --csv, not both";
     if (problem) {
-        rc = complain(problem);
+        rc = command_complain(&spec, problem);
         goto out;
     }
     if (tspi_mend_open(&mend, &wanted, &err) != TSP_OK) {
-        rc = complain(err.message);
+        rc = command_complain(&spec, err.message);
         goto out;
     }
     mend_options_report(spec.name, &mend);
     if (print_answer(&mend, &err) != TSP_OK)
-        rc = complain(err.message);
+        rc = command_complain(&spec, err.message);
     else
         rc = clocks_found(&mend) ? EXIT_FOUND : EXIT_CLEAN;
 out:

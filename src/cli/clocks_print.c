@@ -8,6 +8,7 @@
 
 #include "cli/sparkline.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 const char *clocks_reference(const tspi_mend *m)
 {
@@ -94,30 +95,33 @@ static void print_steps(const tspi_mend *m, FILE *out)
     for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
         for (size_t k = 0; k < m->answer.clocks[c].steps_n; k++) {
             const tsp_step *step = &m->answer.clocks[c].steps[k];
-            char size[32], at[48];
+            char size[32], at[48], name[TERMINAL_NAME];
             format_signed(step->size_ns, size, sizeof size);
             clocks_format_time(step->at_ns, at, sizeof at);
-            fprintf(out, "%s stepped by %s just after its %s\n", m->causal.clocks.clocks[c].name, size, at);
+            fprintf(out, "%s stepped by %s just after its %s\n",
+                    terminal_shown(m->causal.clocks.clocks[c].name, name, sizeof name), size, at);
         }
 }
 
-/* How many clocks of the same group need no correction. */
-static unsigned agreeing(const tspi_mend *m, uint32_t group)
+/* How many clocks of each group need no correction; the caller frees it. NULL: no memory. */
+static unsigned *agreeing(const tspi_mend *m)
 {
-    unsigned n = 0;
+    unsigned *n = calloc((size_t)m->causal.clocks.clocks_n + 1, sizeof *n);
 
-    for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
-        n += m->answer.clocks[c].group == group && m->answer.clocks[c].verdict == TSP_CLOCK_OK;
+    for (uint32_t c = 0; n && c < m->causal.clocks.clocks_n; c++)
+        n[m->answer.clocks[c].group] += m->answer.clocks[c].verdict == TSP_CLOCK_OK;
     return n;
 }
 
 /* A sentence for each clock that is off. */
 static void print_verdicts(const tspi_mend *m, FILE *out)
 {
+    unsigned *agree = agreeing(m);
+
     for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++) {
         const tsp_clock_result *clock = &m->answer.clocks[c];
-        unsigned others = agreeing(m, clock->group);
-        char offset[32], least[32], whom[64];
+        unsigned others = agree ? agree[clock->group] : 0;
+        char offset[32], least[32], whom[64], name[TERMINAL_NAME];
         if (clock->verdict != TSP_CLOCK_PROVEN && clock->verdict != TSP_CLOCK_SUSPECTED)
             continue;
         bool known = clock->offset_ns != TSP_NO_VALUE;
@@ -129,13 +133,16 @@ static void print_verdicts(const tspi_mend *m, FILE *out)
                  : others == 1  ? "the reference"
                                 : "the %u clocks that agree",
                  others);
-        fprintf(out, "%s runs %s %s %s %s: ", m->causal.clocks.clocks[c].name, known ? "about" : "at least", offset,
-                ahead ? "ahead of" : "behind", whom);
+        terminal_shown(m->causal.clocks.clocks[c].name, name, sizeof name);
+        fprintf(out, "%s runs %s %s %s %s: ", name, known ? "about" : "at least", offset, ahead ? "ahead of" : "behind",
+                whom);
         if (clock->verdict == TSP_CLOCK_PROVEN)
-            fprintf(out, "proven to be off by at least %s if the stamps of the hops left are truthful.\n", least);
+            fprintf(out, "proven to %s off by at least %s if the stamps of the hops left are truthful.\n",
+                    known && llabs(clock->at_least_ns) > llabs(clock->offset_ns) ? "have been" : "be", least);
         else
             fputs("suspected; no error at all is possible, too.\n", out);
     }
+    free(agree);
 }
 
 static void print_notes(const tspi_mend *m, FILE *out)
@@ -171,18 +178,19 @@ void clocks_print_table(const tspi_mend *m, bool utf8, FILE *out)
                                         "at most", "drift",   "hops in", "hops out", "offset over time"};
     uint32_t n = m->causal.clocks.clocks_n;
     const char *reference = clocks_reference(m);
-    char spans[32], traces[32];
+    char spans[32], traces[32], clocks[32], text[TERMINAL_NAME];
     sparkline_axis axis;
     table t;
 
     format_count(m->set.spans_n, spans, sizeof spans);
     format_count(m->set.traces_n, traces, sizeof traces);
-    fprintf(out, "%s span%s in %s trace%s, %u clock%s", spans, m->set.spans_n == 1 ? "" : "s", traces,
-            m->set.traces_n == 1 ? "" : "s", n, n == 1 ? "" : "s");
+    format_count(n, clocks, sizeof clocks);
+    fprintf(out, "%s span%s in %s trace%s, %s clock%s", spans, m->set.spans_n == 1 ? "" : "s", traces,
+            m->set.traces_n == 1 ? "" : "s", clocks, n == 1 ? "" : "s");
     if (n)
-        fprintf(out, ", told apart by %s", m->causal.clocks.clocks[0].key);
+        fprintf(out, ", told apart by %s", terminal_shown(m->causal.clocks.clocks[0].key, text, sizeof text));
     if (reference)
-        fprintf(out, "; against %s%s", reference,
+        fprintf(out, "; against %s%s", terminal_shown(reference, text, sizeof text),
                 m->options.reference || m->bounds_used ? "" : ", in whose time most clocks need no correction");
     fputs("\n\n", out);
     sparkline_axis_init(&axis);

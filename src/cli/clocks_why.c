@@ -5,6 +5,7 @@
 
 #include "cli/clocks_print.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 void clocks_format_span(const tspi_mend *m, uint32_t row, char ret_trace[33], char ret_span[17])
 {
@@ -121,11 +122,11 @@ static tsp_status print_side(const tspi_mend *m, uint32_t clock, int64_t at, boo
     size_t n = 0;
     tsp_error why = {0};
     tsp_status rc = tsp_solver_why(m->answer.solver, clock, at, upper, &links, &n, &why);
-    char exact[48];
+    char exact[48], name[TERMINAL_NAME];
 
     if (rc == TSP_ERANGE) {
         fprintf(out, "%s: unbounded. No chain of hops leads %s %s.\n\n", upper ? "At most" : "At least",
-                upper ? "to" : "from", clocks[clock].name);
+                upper ? "to" : "from", terminal_shown(clocks[clock].name, name, sizeof name));
         return TSP_OK;
     }
     if (rc != TSP_OK) {
@@ -147,19 +148,19 @@ static tsp_status print_side(const tspi_mend *m, uint32_t clock, int64_t at, boo
 
 tsp_status clocks_print_why(const tspi_mend *m, uint32_t clock, FILE *out, tsp_error *err)
 {
-    const tspi_clock *clocks = m->causal.clocks.clocks;
     const tsp_clock_result *row = &m->answer.clocks[clock];
     bool known;
     int64_t at = clocks_instant(row, &known);
-    char time[48];
+    char time[48], name[TERMINAL_NAME];
     tsp_status rc;
 
+    terminal_shown(m->causal.clocks.clocks[clock].name, name, sizeof name);
     if (row->is_reference) {
-        fprintf(out, "%s is the reference of its group: its offset is 0 by definition.\n", clocks[clock].name);
+        fprintf(out, "%s is the reference of its group: its offset is 0 by definition.\n", name);
         return TSP_OK;
     }
     if (!known) {
-        fprintf(out, "%s exchanges no hops: nothing bounds its offset.\n", clocks[clock].name);
+        fprintf(out, "%s exchanges no hops: nothing bounds its offset.\n", name);
         return TSP_OK;
     }
     clocks_format_time(at, time, sizeof time);
@@ -169,7 +170,7 @@ tsp_status clocks_print_why(const tspi_mend *m, uint32_t clock, FILE *out, tsp_e
         "Each hop says: offset of the receiver - offset of the sender <= received - sent + allowance, since nothing "
         "is received before\nit is sent. The allowance is for how coarsely stamps are written; a clock's own offset "
         "moves by no more than the drift limit.\n\n",
-        clocks[clock].name, tsp_clock_verdict_name(row->verdict), time);
+        name, tsp_clock_verdict_name(row->verdict), time);
     rc = print_side(m, clock, at, true, out, err);
     return rc == TSP_OK ? print_side(m, clock, at, false, out, err) : rc;
 }

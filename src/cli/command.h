@@ -19,4 +19,7 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
+/* Says on stderr what is wrong, in the command's name, and returns EXIT_FAILED. Names within it command no terminal. */
+int command_complain(const struct command_spec *command, const char *what);
+
 #endif

@@ -46,12 +46,6 @@ static const struct command_spec spec = {
     .operands = "file",
 };
 
-static int complain(const char *what)
-{
-    fprintf(stderr, "truespan fix: %s\n", what);
-    return EXIT_FAILED;
-}
-
 static int fix(const tspi_mend_options *wanted, tspi_mend *mend)
 {
     FILE *talk = !strcmp(output, "-") ? stderr : stdout;
@@ -59,17 +53,18 @@ static int fix(const tspi_mend_options *wanted, tspi_mend *mend)
     tsp_error err = {0};
 
     if (tspi_mend_open(mend, wanted, &err) != TSP_OK)
-        return complain(err.message);
+        return command_complain(&spec, err.message);
     mend_options_report(spec.name, mend);
     if (mend->answer.summary.contradictory && !mend_chosen.keep_going) {
-        complain("the stamps contradict each other: no clocks within the drift limit explain them. Nothing was "
-                 "written. A higher --max-drift may help; --keep-going sets the worst stamps aside.");
+        command_complain(&spec,
+                         "the stamps contradict each other: no clocks within the drift limit explain them. Nothing was "
+                         "written. A higher --max-drift may help; --keep-going sets the worst stamps aside.");
         clocks_print_conflict(mend, stderr);
         return EXIT_FAILED;
     }
     if (tspi_mend_correct(mend, !strcmp(late_stamps, "clamp"), &outcome, &err) != TSP_OK ||
         tspi_mend_write(mend, output, &err) != TSP_OK)
-        return complain(err.message);
+        return command_complain(&spec, err.message);
     if (json)
         fix_print_json(mend, &outcome, talk);
     else
@@ -90,7 +85,7 @@ static int run(int argc, char **argv)
             problem = "want -o OUT: where the corrected traces go";
         wanted.keep = true;
         wanted.annotate = annotate;
-        rc = problem ? complain(problem) : fix(&wanted, &mend);
+        rc = problem ? command_complain(&spec, problem) : fix(&wanted, &mend);
         tspi_mend_release(&mend);
     }
     free(operands);

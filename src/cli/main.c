@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mapped.h"
+#include "cli/terminal.h"
 #include "truespan/base.h"
 
 #define COMMAND(name) extern const struct command command_##name;
@@ -125,6 +126,14 @@ static int dispatch(int argc, char **argv)
         return completion(argc - 1, argv + 1);
     const struct command *command = find(word);
     return command ? command->run(argc - 1, argv + 1) : unknown(word);
+}
+
+int command_complain(const struct command_spec *command, const char *what)
+{
+    char text[1024];
+
+    fprintf(stderr, "truespan %s: %s\n", command->name, terminal_shown(what, text, sizeof text));
+    return EXIT_FAILED;
 }
 
 int main(int argc, char **argv)

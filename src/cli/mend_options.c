@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "cli/quorum.h"
+#include "cli/terminal.h"
 
 struct mend_choices mend_chosen = {.max_drift_ppm = 100};
 
@@ -30,8 +31,11 @@ const char *mend_options_fill(char **paths, int paths_n, tspi_mend_options *ret)
 
 void mend_options_report(const char *command, const tspi_mend *mend)
 {
+    char text[1024];
+
     if (mend->report.first_problem[0])
-        fprintf(stderr, "truespan %s: read past what is broken; first: %s\n", command, mend->report.first_problem);
+        fprintf(stderr, "truespan %s: read past what is broken; first: %s\n", command,
+                terminal_shown(mend->report.first_problem, text, sizeof text));
     if (mend->bounds_used < mend->bounds.n)
         fprintf(stderr, "truespan %s: %s: %" PRIu64 " of %zu bounds are of clocks that are not in the input\n", command,
                 mend->options.bounds, mend->bounds.n - mend->bounds_used, mend->bounds.n);

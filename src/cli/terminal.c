@@ -54,6 +54,18 @@ void terminal_clean(char *text)
     }
 }
 
+const char *terminal_shown(const char *text, char *ret, size_t size)
+{
+    size_t n = strnlen(text, size - 1);
+
+    while (n && text[n] && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n--;
+    memcpy(ret, text, n);
+    ret[n] = 0;
+    terminal_clean(ret);
+    return ret;
+}
+
 unsigned terminal_columns(void)
 {
     struct winsize size;

@@ -3,6 +3,7 @@
 #define TSPI_CLI_TERMINAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The locale says that more than ASCII can be shown. */
 bool terminal_speaks_utf8(void);
@@ -15,6 +16,10 @@ bool terminal_wants_colour(void);
 
 /* Replace, in place, what would command a terminal or turn the direction of its text: names in traces are anybody's. */
 void terminal_clean(char *text);
+
+/* A copy of text, cleaned, in ret; cut to its size between characters. Returns ret. */
+const char *terminal_shown(const char *text, char *ret, size_t size);
+enum { TERMINAL_NAME = 256 }; /* room for a name in a sentence */
 
 /* Columns of the terminal behind stdout; 100 where it does not say, never fewer than 40 nor more than 400. */
 unsigned terminal_columns(void);

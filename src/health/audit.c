@@ -121,13 +121,29 @@ const tspi_judge *tspi_audit_judge(const tspi_audit *a)
 
 uint32_t tspi_audit_reference(const tspi_audit *a, uint32_t clock)
 {
-    const tsp_clock_result *rows = tspi_audit_clock(a, 0);
+    return a->references ? a->references[clock] : clock;
+}
 
-    if (rows && !rows[clock].is_reference)
-        for (uint32_t c = 0; c < a->causal.clocks.clocks_n; c++)
-            if (rows[c].is_reference && rows[c].group == rows[clock].group)
-                return c;
-    return clock;
+/* Each clock's reference: that of its group. */
+static tsp_status find_references(tspi_audit *a, tsp_error *err)
+{
+    uint32_t n = a->causal.clocks.clocks_n;
+    const tsp_clock_result *rows = a->judge.mend.answer.clocks;
+    uint32_t *of_group = malloc(((size_t)n + 1) * sizeof *of_group);
+
+    a->references = malloc(((size_t)n + 1) * sizeof *a->references);
+    if (!of_group || !a->references) {
+        free(of_group);
+        return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by clocks");
+    }
+    memset(of_group, 0xff, (size_t)n * sizeof *of_group);
+    for (uint32_t c = n; c-- > 0;)
+        if (rows[c].is_reference)
+            of_group[rows[c].group] = c;
+    for (uint32_t c = 0; c < n; c++)
+        a->references[c] = rows[c].is_reference || of_group[rows[c].group] == TSPI_NONE ? c : of_group[rows[c].group];
+    free(of_group);
+    return TSP_OK;
 }
 
 static bool set_clock(tspi_audit *a, uint32_t clock, tsp_check_clock *ret)
@@ -286,6 +302,8 @@ static tsp_status analyse(tspi_audit *a, const tspi_mend *solved, tsp_error *err
                     : tspi_mend_judge_init(&a->judge, &a->set, &a->causal, reference, a->max_drift_ppm,
                                            a->options->threads, err);
         a->solved = rc == TSP_OK;
+        if (rc == TSP_OK)
+            rc = find_references(a, err);
     }
     return rc;
 }
@@ -316,6 +334,7 @@ static void audit_release(tspi_audit *a)
 {
     tspi_mend_judge_release(&a->judge);
     free(a->edge_causes);
+    free(a->references);
     tspi_evidence_release(&a->evidence);
     tspi_windows_free(a->windows);
     if (a->borrowed)

@@ -38,6 +38,7 @@ typedef struct {
     tspi_mend_judge judge;                 /* the solver's opinion of clocks and causes */
     bool solved;                           /* there is one */
     bool borrowed;                         /* set, report and causal are a mend's */
+    uint32_t *references;                  /* owned; solved: a clock each, against which it is judged */
     double max_drift_ppm;
     uint64_t hop_index;
 } tspi_audit;

@@ -1,65 +1,49 @@
-/* Three ways in which people have such bounds, told apart line by line:
+/* Lines of bounds, each in its own way:
  *
  *     clock,at,offset_ns,error_ns          CSV by its heading; or lo_ns,hi_ns (offset) or earliest,latest (UTC itself,
  *     host-b,1700000000123456789,-200,900  as ClockBound says it)
  *
- *     host-b,1700000000123456789,A29FC87B,162.159.200.123,4,...  `chronyc -c tracking` behind clock and time
- *
- *     clock host-b at 1700000000123456789                        `chronyc tracking` below clock and time
- *     Reference ID    : A29FC87B (162.159.200.123)
- *     ...
- *
- * chrony's own bound, chronyc(1): the clock is off by no more than its system time offset, root dispersion and half of
- * the root delay. In `tracking`, "slow" says that the clock is behind; with -c that is a positive number. */
+ * and chrony's, of which utc_chrony.c knows. */
 #include "mend/utc_bounds.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "mend/utc_reader.h"
 #include "truespan/clocks.h"
 
 #define FILE_MOST_BYTES (UINT64_C(1) << 30)
 
-enum { FIELDS_MOST = 64, CHRONY_FIELDS = 14 };
-
-/* Of `chronyc -c tracking`, counted from 0. */
-enum { CHRONY_ID = 0, CHRONY_SYSTEM = 4, CHRONY_ROOT_DELAY = 10, CHRONY_ROOT_DISPERSION = 11, CHRONY_LEAP = 13 };
+enum { FIELDS_MOST = 64 };
 
 enum column { CLOCK, AT, OFFSET, ERROR, LO, HI, EARLIEST, LATEST, COLUMNS_N };
 static const char *const column_names[COLUMNS_N] = {"clock", "at",    "offset_ns", "error_ns",
                                                     "lo_ns", "hi_ns", "earliest",  "latest"};
 
-/* A report of `chronyc tracking` being read: what it has said so far, in ns; NAN: nothing yet. */
 typedef struct {
-    bool open;
-    uint32_t line;
-    double system, root_delay, root_dispersion;
-    bool unsynchronised;
-} report;
-
-typedef struct {
-    const char *path;
-    tspi_utc_bounds *bounds;
-    uint32_t line;
+    tspi_utc_reader shared;
     int column_of[COLUMNS_N]; /* -1: not there */
     bool has_columns;
-    const char *clock; /* of the last "clock NAME at TIME" */
-    int64_t at_ns;
-    report report;
-    tsp_error *err;
 } reader;
 
-static tsp_status wrong(const reader *r, const char *field, const char *text, const char *want)
+tsp_status tspi_utc_wrong(const tspi_utc_reader *r, const char *field, const char *text, const char *want)
 {
-    return tsp_error_set(r->err, TSP_EPARSE, "%s: line %u: %s: want %s, got '%.60s'", r->path, r->line, field, want,
-                         text);
+    bool within = text >= r->line_start && text <= r->line_start + r->line_len;
+    size_t column = (within ? (size_t)(text - r->line_start) : r->line_len) + 1;
+
+    return tsp_error_set(r->err, TSP_EPARSE, "%s: line %u, column %zu: %s: want %s, got '%.60s'", r->path, r->line,
+                         column, field, want, text);
 }
 
-static char *trim(char *text)
+tsp_status tspi_utc_wrong_line(const tspi_utc_reader *r, uint32_t line, const char *what)
+{
+    return tsp_error_set(r->err, TSP_EPARSE, "%s: line %u: %s", r->path, line, what);
+}
+
+char *tspi_utc_trim(char *text)
 {
     text += strspn(text, " \t\r\"");
     for (size_t n = strlen(text); n && strchr(" \t\r\"", text[n - 1]);)
@@ -78,8 +62,7 @@ static bool whole(const char *text, int64_t *ret)
     return !*end && !errno;
 }
 
-/* Unix time: whole ns, or seconds with a point. */
-static bool moment(const char *text, int64_t *ret)
+bool tspi_utc_moment(const char *text, int64_t *ret)
 {
     const char *point = strchr(text, '.');
     char digits[32];
@@ -101,16 +84,8 @@ static bool moment(const char *text, int64_t *ret)
     return true;
 }
 
-/* Seconds as chrony prints them, to ns. */
-static bool seconds(const char *text, double *ret_ns)
-{
-    char *end;
-
-    *ret_ns = strtod(text, &end) * 1e9;
-    return end != text && (!*end || *end == ' ') && fabs(*ret_ns) < (double)TSP_STAMP_MAX;
-}
-
-static tsp_status add(reader *r, const char *clock, int64_t at_ns, int64_t lo_ns, int64_t hi_ns, uint32_t line)
+tsp_status tspi_utc_add(tspi_utc_reader *r, const char *clock, int64_t at_ns, int64_t lo_ns, int64_t hi_ns,
+                        uint32_t line)
 {
     tspi_utc_bounds *b = r->bounds;
     int64_t first, last;
@@ -137,18 +112,6 @@ static tsp_status add(reader *r, const char *clock, int64_t at_ns, int64_t lo_ns
     return TSP_OK;
 }
 
-/* chrony's words, whole ns outward. system_ns > 0: the clock is behind. */
-static tsp_status add_chrony(reader *r, const char *clock, int64_t at_ns, double system_ns, double delay_ns,
-                             double dispersion_ns, uint32_t line)
-{
-    double error = delay_ns / 2 + dispersion_ns;
-
-    if (!(delay_ns >= 0 && dispersion_ns >= 0))
-        return tsp_error_set(r->err, TSP_EPARSE, "%s: line %u: root delay and dispersion cannot be negative", r->path,
-                             line);
-    return add(r, clock, at_ns, (int64_t)floor(-system_ns - error) - 1, (int64_t)ceil(-system_ns + error) + 1, line);
-}
-
 static size_t split(char *line, char **fields)
 {
     size_t n = 0;
@@ -157,7 +120,7 @@ static size_t split(char *line, char **fields)
         char *comma = strchr(at, ',');
         if (comma)
             *comma = 0;
-        fields[n++] = trim(at);
+        fields[n++] = tspi_utc_trim(at);
         if (!comma)
             break;
         at = comma + 1;
@@ -188,10 +151,9 @@ static tsp_status read_heading(reader *r, char **fields, size_t n)
     for (int c = OFFSET; c < COLUMNS_N; c += 2)
         if (r->column_of[c] >= 0 && r->column_of[c + 1] >= 0)
             return TSP_OK;
-    return tsp_error_set(r->err, TSP_EPARSE,
-                         "%s: line %u: the heading wants offset_ns and error_ns, lo_ns and hi_ns, or earliest and "
-                         "latest beside clock and at",
-                         r->path, r->line);
+    return tspi_utc_wrong_line(&r->shared, r->shared.line,
+                               "the heading wants offset_ns and error_ns, lo_ns and hi_ns, or earliest and latest "
+                               "beside clock and at");
 }
 
 static tsp_status get(const reader *r, char **fields, size_t n, enum column column, int64_t *ret)
@@ -200,10 +162,10 @@ static tsp_status get(const reader *r, char **fields, size_t n, enum column colu
     const char *text = k < n ? fields[k] : "";
     bool is_moment = column == AT || column == EARLIEST || column == LATEST;
 
-    if (is_moment ? moment(text, ret) : whole(text, ret))
+    if (is_moment ? tspi_utc_moment(text, ret) : whole(text, ret))
         return TSP_OK;
-    return wrong(r, column_names[column], text,
-                 is_moment ? "Unix ns, or seconds with a point" : "a whole number of ns");
+    return tspi_utc_wrong(&r->shared, column_names[column], text,
+                          is_moment ? "Unix ns, or seconds with a point" : "a whole number of ns");
 }
 
 static tsp_status read_row(reader *r, char **fields, size_t n)
@@ -223,7 +185,7 @@ static tsp_status read_row(reader *r, char **fields, size_t n)
         return rc;
     if (first == OFFSET) {
         if (b < 0)
-            return wrong(r, "error_ns", fields[r->column_of[ERROR]], "0 or more");
+            return tspi_utc_wrong(&r->shared, "error_ns", fields[r->column_of[ERROR]], "0 or more");
         over = __builtin_sub_overflow(a, b, &lo) || __builtin_add_overflow(a, b, &hi);
     } else if (first == LO) {
         lo = a;
@@ -232,159 +194,81 @@ static tsp_status read_row(reader *r, char **fields, size_t n)
     } else
         over = __builtin_sub_overflow(at, b, &lo) || __builtin_sub_overflow(at, a, &hi);
     if (over)
-        return tsp_error_set(r->err, TSP_ERANGE, "%s: line %u: no clock is that far off", r->path, r->line);
-    return add(r, (size_t)r->column_of[CLOCK] < n ? fields[r->column_of[CLOCK]] : "", at, lo, hi, r->line);
-}
-
-static bool is_reference_id(const char *text)
-{
-    return strlen(text) == 8 && strspn(text, "0123456789ABCDEFabcdef") == 8;
-}
-
-static tsp_status no_clock(const reader *r)
-{
-    return tsp_error_set(r->err, TSP_EPARSE,
-                         "%s: line %u: chrony says neither which clock nor when: put 'clock NAME at NS' before it",
-                         r->path, r->line);
-}
-
-static tsp_status read_chrony_fields(reader *r, const char *clock, int64_t at_ns, char **fields)
-{
-    double system, delay, dispersion;
-
-    if (!clock)
-        return no_clock(r);
-    if (strcmp(fields[CHRONY_LEAP], "Not synchronised") == 0) {
-        r->bounds->unsynchronised++;
-        return TSP_OK;
-    }
-    if (!seconds(fields[CHRONY_SYSTEM], &system))
-        return wrong(r, "system time", fields[CHRONY_SYSTEM], "seconds");
-    if (!seconds(fields[CHRONY_ROOT_DELAY], &delay))
-        return wrong(r, "root delay", fields[CHRONY_ROOT_DELAY], "seconds");
-    if (!seconds(fields[CHRONY_ROOT_DISPERSION], &dispersion))
-        return wrong(r, "root dispersion", fields[CHRONY_ROOT_DISPERSION], "seconds");
-    return add_chrony(r, clock, at_ns, system, delay, dispersion, r->line);
+        return tsp_error_set(r->shared.err, TSP_ERANGE, "%s: line %u: no clock is that far off", r->shared.path,
+                             r->shared.line);
+    return tspi_utc_add(&r->shared, (size_t)r->column_of[CLOCK] < n ? fields[r->column_of[CLOCK]] : "", at, lo, hi,
+                        r->shared.line);
 }
 
 static tsp_status read_fields(reader *r, char *line)
 {
     char *fields[FIELDS_MOST];
     size_t n = split(line, fields);
-    int64_t at;
+    bool is_chrony;
 
     if (is_heading(fields, n))
         return read_heading(r, fields, n);
-    if (n == CHRONY_FIELDS && is_reference_id(fields[CHRONY_ID]))
-        return read_chrony_fields(r, r->clock, r->at_ns, fields);
-    if (n == CHRONY_FIELDS + 2 && is_reference_id(fields[2 + CHRONY_ID])) {
-        if (!moment(fields[1], &at))
-            return wrong(r, "at", fields[1], "Unix ns, or seconds with a point");
-        return read_chrony_fields(r, fields[0], at, fields + 2);
-    }
+    tsp_status rc = tspi_chrony_fields(&r->shared, fields, n, &is_chrony);
+    if (is_chrony)
+        return rc;
     if (r->has_columns)
         return read_row(r, fields, n);
-    return tsp_error_set(r->err, TSP_EPARSE,
-                         "%s: line %u: want a heading such as clock,at,offset_ns,error_ns, or what chronyc prints",
-                         r->path, r->line);
+    return tspi_utc_wrong_line(&r->shared, r->shared.line,
+                               "want a heading such as clock,at,offset_ns,error_ns, or what chronyc prints");
 }
 
-static tsp_status end_report(reader *r)
+/* "clock NAME ...", which is chrony's, and no heading of CSV. */
+static bool names_a_clock(const char *text)
 {
-    report done = r->report;
-
-    r->report = (report){.system = NAN, .root_delay = NAN, .root_dispersion = NAN};
-    if (!done.open)
-        return TSP_OK;
-    if (done.unsynchronised) {
-        r->bounds->unsynchronised++;
-        return TSP_OK;
-    }
-    if (isnan(done.system) || isnan(done.root_delay) || isnan(done.root_dispersion))
-        return tsp_error_set(r->err, TSP_EPARSE, "%s: line %u: the report lacks %s", r->path, done.line,
-                             isnan(done.system)       ? "System time"
-                             : isnan(done.root_delay) ? "Root delay"
-                                                      : "Root dispersion");
-    return add_chrony(r, r->clock, r->at_ns, done.system, done.root_delay, done.root_dispersion, done.line);
-}
-
-/* "clock NAME at TIME" */
-static tsp_status read_clock(reader *r, char *line)
-{
-    char *name = trim(line + strlen("clock ")), *at = strstr(name, " at ");
-    tsp_status rc = end_report(r);
-
-    if (rc != TSP_OK)
-        return rc;
-    if (!at)
-        return wrong(r, "clock", name, "clock NAME at NS");
-    *at = 0;
-    at = trim(at + 4);
-    if (!moment(at, &r->at_ns))
-        return wrong(r, "at", at, "Unix ns, or seconds with a point");
-    name = trim(name);
-    r->clock = tspi_arena_strndup(&r->bounds->arena, name, strlen(name));
-    return r->clock ? TSP_OK : tsp_error_set(r->err, TSP_ENOMEM, "out of memory");
-}
-
-/* "Key : value" */
-static tsp_status read_report_line(reader *r, char *line, char *colon)
-{
-    *colon = 0;
-    const char *key = trim(line), *value = trim(colon + 1);
-    report *now = &r->report;
-
-    if (!strcmp(key, "Reference ID")) {
-        tsp_status rc = end_report(r);
-        if (rc != TSP_OK)
-            return rc;
-    }
-    if (!r->clock)
-        return no_clock(r);
-    if (!now->open) {
-        now->open = true;
-        now->line = r->line;
-    }
-    if (!strcmp(key, "System time")) {
-        if (!seconds(value, &now->system) || (!strstr(value, " slow") && !strstr(value, " fast")))
-            return wrong(r, "System time", value, "seconds slow or fast");
-        if (strstr(value, " fast"))
-            now->system = -now->system;
-    } else if (!strcmp(key, "Root delay")) {
-        if (!seconds(value, &now->root_delay))
-            return wrong(r, "Root delay", value, "seconds");
-    } else if (!strcmp(key, "Root dispersion")) {
-        if (!seconds(value, &now->root_dispersion))
-            return wrong(r, "Root dispersion", value, "seconds");
-    } else if (!strcmp(key, "Leap status"))
-        now->unsynchronised = !strcmp(value, "Not synchronised");
-    return TSP_OK;
+    return !strncmp(text, "clock ", 6) && text[6 + strspn(text + 6, " ")] != ',';
 }
 
 static tsp_status read_line(reader *r, char *line)
 {
-    char *text = trim(line), *colon;
+    char *text = tspi_utc_trim(line), *colon;
+    bool is_log = false;
 
     if (!*text || *text == '#')
         return TSP_OK;
-    if (!strncmp(text, "clock ", 6))
-        return read_clock(r, text);
+    if (names_a_clock(text))
+        return tspi_chrony_clock(&r->shared, text);
     if (strchr(text, ','))
         return read_fields(r, text);
+    tsp_status rc = tspi_chrony_log(&r->shared, text, &is_log);
+    if (is_log)
+        return rc;
     colon = strchr(text, ':');
     if (colon)
-        return read_report_line(r, text, colon);
-    return tsp_error_set(r->err, TSP_EPARSE, "%s: line %u: neither CSV nor what chronyc prints: '%.60s'", r->path,
-                         r->line, text);
+        return tspi_chrony_report_line(&r->shared, text, colon);
+    return tspi_utc_wrong(&r->shared, "line", text, "CSV, or what chrony prints");
+}
+
+/* Each line of a text that is cut to pieces. */
+static tsp_status read_text(reader *r, char *text)
+{
+    tsp_status rc = TSP_OK;
+
+    if (!strncmp(text, "\xef\xbb\xbf", 3)) /* as spreadsheets begin UTF-8 */
+        text += 3;
+    for (char *at = text, *end; rc == TSP_OK && at; at = end) {
+        end = strchr(at, '\n');
+        if (end)
+            *end++ = 0;
+        r->shared.line++;
+        r->shared.line_start = at;
+        r->shared.line_len = strlen(at);
+        rc = read_line(r, at);
+    }
+    return rc == TSP_OK ? tspi_chrony_report_end(&r->shared) : rc;
 }
 
 tsp_status tspi_utc_bounds_read(const char *path, tspi_utc_bounds *ret, tsp_error *err)
 {
-    reader r = {.path = path, .bounds = ret, .err = err, .report = {.system = NAN, .root_delay = NAN}};
+    reader r = {.shared = {.path = path, .bounds = ret, .err = err}};
     tspi_buf buf = {0};
     tsp_status rc = tspi_buf_read_file(&buf, path, FILE_MOST_BYTES, err);
 
-    r.report.root_dispersion = NAN;
+    r.shared.report = (tspi_utc_report){.system = NAN, .root_delay = NAN, .root_dispersion = NAN};
     if (rc == TSP_OK) {
         tspi_buf_putc(&buf, 0);
         if (!tspi_buf_ok(&buf))
@@ -392,15 +276,8 @@ tsp_status tspi_utc_bounds_read(const char *path, tspi_utc_bounds *ret, tsp_erro
     }
     if (rc == TSP_OK && memchr(buf.data, 0, buf.len - 1))
         rc = tsp_error_set(err, TSP_EPARSE, "%s: this is no text", path);
-    for (char *at = (char *)buf.data, *end; rc == TSP_OK && at; at = end) {
-        end = strchr(at, '\n');
-        if (end)
-            *end++ = 0;
-        r.line++;
-        rc = read_line(&r, at);
-    }
     if (rc == TSP_OK)
-        rc = end_report(&r);
+        rc = read_text(&r, (char *)buf.data);
     if (rc == TSP_OK && !ret->n && !ret->unsynchronised)
         rc = tsp_error_set(err, TSP_EPARSE, "%s: there is no bound in it", path);
     tspi_buf_release(&buf);

@@ -75,6 +75,24 @@ static void add_knot(const tsp_solver *solver, uint32_t clock, uint32_t piece, i
     knots[(*n)++] = knot;
 }
 
+/* Of a clock's points, the first from k on that is marked, by whole words at first: stamps of two ages leave a desert
+ * between them. */
+static size_t next_marked(const grid *g, uint32_t clock, size_t k, size_t points)
+{
+    const uint8_t *bits = g->bits + g->first[clock];
+    uint64_t word;
+
+    for (; k % 8 && !(bits[k / 8] >> k % 8 & 1); k++)
+        ;
+    if (k % 8)
+        return k;
+    for (; k + 64 <= points && (memcpy(&word, bits + k / 8, sizeof word), !word); k += 64)
+        ;
+    while (k < points && !(bits[k / 8] >> k % 8 & 1))
+        k++;
+    return k;
+}
+
 /* The grid's points, ascending, with both sides of every cut between them. */
 static size_t fill_knots(const tsp_solver *solver, const grid *g, uint32_t clock, tsp_knot *knots)
 {
@@ -85,6 +103,7 @@ static size_t fill_knots(const tsp_solver *solver, const grid *g, uint32_t clock
     bool before = false;
 
     for (size_t k = 0; k <= points; k++) {
+        k = before ? k : next_marked(g, clock, k, points);
         bool here = k < points && g->bits[g->first[clock] + k / 8] >> k % 8 & 1;
         int64_t at = row->first + (int64_t)k * g->step;
         if (at > row->last)

@@ -1,6 +1,7 @@
 #include "wire/wire_content.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "wire/wire_pack.h"
@@ -20,9 +21,11 @@ const char *tspi_content_name(const char *path)
 bool tspi_content_map(const char *path, tspi_content *content)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
 
     if (fd < 0)
         return false;
+    content->sparse = fstat(fd, &st) == 0 && st.st_blocks < st.st_size / 512;
     if (tspi_file_mark_of(fd, &content->mark) && tspi_mapped_open(&content->map, fd, (size_t)content->mark.bytes)) {
         content->stored = content->map.bytes;
         content->stored_n = content->map.len;

@@ -16,7 +16,8 @@ typedef struct {
     const uint8_t *plain;
     size_t plain_n;
     tspi_buf unpacked;
-    bool cut; /* keep_going: the packed end was missing */
+    bool cut;    /* keep_going: the packed end was missing */
+    bool sparse; /* it has fewer blocks than bytes: holes, as a rule */
 } tspi_content;
 
 void tspi_content_release(tspi_content *content);

@@ -59,7 +59,8 @@ static tsp_status read_content(const char *path, tspi_content *content, const ts
     return TSP_OK;
 }
 
-/* Packed files, and plain ones when somebody wants to see the rows between pieces. */
+/* Packed files, plain ones when somebody wants to see the rows between pieces, and those with holes, which are found in
+ * pieces without reading all of them. */
 static tsp_status feed_mapped(const char *path, const tspi_content *content, const tspi_wire_options *options,
                               tspi_span_set *set, tspi_read_report *report, tsp_error *err)
 {
@@ -96,7 +97,7 @@ static tsp_status read_file(const char *path, const tspi_wire_options *options, 
             rc = read_content(path, &content, options, set, report, err);
     } else if (!mapped)
         rc = feed_descriptor(path, options, set, report, err);
-    else if (options->between || tspi_pack_sniff(content.stored, content.stored_n) != TSPI_PLAIN) {
+    else if (options->between || content.sparse || tspi_pack_sniff(content.stored, content.stored_n) != TSPI_PLAIN) {
         rc = feed_mapped(path, &content, options, set, report, err);
         rc = confirm(path, &content, rc, err);
         if (rc == TSP_OK)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fix_traces import EPOCH, MS, WRITERS, Clock, calls, read
@@ -111,6 +112,35 @@ def absolute(tap, folder, way, rng):
             tap.equal(now[s.id], was[s.id], "a clock that was right")
 
 
+LOG_BANNER = ("=" * 120 + "\n   Date (UTC) Time     IP Address   St   Freq ppm   Skew ppm     Offset L Co  Offset sd "
+              "Rem. corr. Root delay Root disp. Max. error\n" + "=" * 120 + "\n")
+
+
+def tracking_log(tap, folder, rng):
+    """chrony's logs of two clocks that it keeps within 50 us: the others' offsets are proven from there."""
+    hosts = ["host-%c" % c for c in "abcde"]
+    truth = {h: Clock(rng.choice((-1, 1)) * rng.randrange(6 * MS, 40 * MS), rng.uniform(-30, 30)) for h in hosts}
+    kept = rng.sample(hosts, 2)
+    text = ""
+    for h in kept:
+        truth[h] = Clock(rng.randrange(-50_000, 50_000))
+        text += f"clock {h}\n{LOG_BANNER}"
+        for k in range(0, SECONDS, 4):
+            at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(EPOCH // 10**9 + k))
+            text += (f"{at} 203.0.113.15     2     -3.541      0.075 -8.621e-06 N  2  2.940e-03 -2.084e-04  1.534e-02  "
+                     f"3.472e-04  {abs(truth[h].offset) / 1e9 + rng.uniform(1e-5, 1e-3):.3e}\n")
+    path = write(folder, "trace.json", WRITERS["otlp.json"](calls(rng, hosts, 500, SECONDS), truth))
+    rc, out, err = run("clocks", "--json", "--bounds", write(folder, "chrony.txt", text), path)
+    if not tap.equal((rc, err), (1, ""), "clocks"):
+        return
+    for c in json.loads(out)["clocks"]:
+        clock = truth[c["clock"]]
+        tap.equal(c["verdict"], "ok" if c["clock"] in kept else "proven", c["clock"])
+        for knot in c["knots"]:
+            x = offset(clock, int(knot["at"]))
+            tap.check(knot["lo_ns"] - 2 <= x <= knot["hi_ns"] + 2, f"{c['clock']}: {x} is not in {knot}")
+
+
 def all_alike(tap, folder, rng):
     """Every clock 7 ms ahead: without help nothing can be seen, with help all is."""
     truth = {"host-%c" % c: Clock(7 * MS) for c in "abc"}
@@ -180,7 +210,7 @@ def refusals(tap, folder):
     good = write(folder, "good.csv", "clock,at,offset_ns,error_ns\nhost-a,1700000001000000000,0,5\nhost-z,1,0,5\n")
     bad = write(folder, "bad.csv", "clock,at,offset_ns,error_ns\nhost-a,1700000001000000000,0,many\n")
     other = write(folder, "other.csv", "clock,at,offset_ns,error_ns\nhost-x,1700000001000000000,0,5\n")
-    for args, words in ((["--bounds", bad], "bad.csv: line 2: error_ns"), (["--bounds", other], "host-x"),
+    for args, words in ((["--bounds", bad], "bad.csv: line 2, column 30: error_ns"), (["--bounds", other], "host-x"),
                         (["--bounds", good, "--reference", "host-a"], "--reference"), (["--bounds", "/nowhere"], "/nowhere")):
         for command in (["clocks", path], ["fix", path, "-o", path + ".fixed"]):
             rc, out, err = run(*command, *args)
@@ -194,6 +224,7 @@ def main():
     rng = random.Random(SEED)
     tap = Tap()
     for name, test, *args in [*((f"absolute time {way.__name__}", absolute, way, rng) for way in WAYS),
+                              ("chrony's tracking.log", tracking_log, rng),
                               ("all clocks off alike", all_alike, rng), ("contradictory bounds", contradictions, rng),
                               ("--why adds up from UTC", why, rng), ("refusals", refusals)]:
         with tempfile.TemporaryDirectory() as folder:

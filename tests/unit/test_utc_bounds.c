@@ -114,8 +114,50 @@ TEST(utc_bounds, chrony_tracking_as_csv)
     tspi_utc_bounds_release(&b);
 }
 
+/* The example line of chrony.conf(5), log tracking, with the banner that chronyd repeats; more clocks; and a line of a
+ * clock that knows no time. The bound is the last column, either way, with half a unit of its fourth digit, a ns
+ * outward. */
+TEST(utc_bounds, chrony_tracking_log)
+{
+    static const char banner[] =
+        "====================================================================================================\n"
+        "   Date (UTC) Time     IP Address   St   Freq ppm   Skew ppm     Offset L Co  Offset sd Rem. corr. Root delay "
+        "Root disp. Max. error\n"
+        "====================================================================================================\n";
+    static const char line[] =
+        "2017-08-22 13:22:36 203.0.113.15     2     -3.541      0.075 -8.621e-06 N  2  2.940e-03 "
+        "-2.084e-04  1.534e-02  3.472e-04  8.304e-03\n";
+    char text[4 * sizeof banner + 4 * sizeof line];
+    tspi_utc_bounds b;
+
+    snprintf(text, sizeof text, "clock host-a\n%s%sclock host-b\r\n%s%s", banner, line, banner, line);
+    memcpy(strstr(strstr(text, "host-b"), "2017-08-22 13"), "2024-02-29 00", 13);
+    strcat(text, "2024-02-29 00:22:37 0.0.0.0     0     -3.541      0.075 -8.621e-06 ?  0  2.940e-03 -2.084e-04  "
+                 "1.534e-02  3.472e-04  8.304e-03\n");
+    good(text, 2, &b);
+    check_row(&b, 0, "host-a", 1503408156000000000, -8308154, 8308154, 5);
+    check_row(&b, 1, "host-b", 1709166156000000000, -8308154, 8308154, 10);
+    CHECK_INT(b.unsynchronised, 1);
+    tspi_utc_bounds_release(&b);
+}
+
+/* As spreadsheets write it, and with blanks about the heading. */
+TEST(utc_bounds, csv_of_a_spreadsheet)
+{
+    tspi_utc_bounds b;
+
+    good("\xef\xbb\xbf\"clock\",\"at\",\"offset_ns\",\"error_ns\"\r\n\"h\",\"1000\",\"-7\",\"5\"\r\n", 1, &b);
+    check_row(&b, 0, "h", 1000, -12, -2, 2);
+    tspi_utc_bounds_release(&b);
+    good("clock , at , lo_ns , hi_ns\nh , 1000 , 1 , 2\n", 1, &b);
+    check_row(&b, 0, "h", 1000, 1, 2, 2);
+    tspi_utc_bounds_release(&b);
+}
+
 TEST(utc_bounds, what_is_wrong_is_said_with_its_line)
 {
+#define LOG_REST " 13:22:36 10.0.0.1 2 -3.5 0.1 -8e-06 N 2 1 1 1 1 "
+#define LOG_LINE "2017-08-22" LOG_REST "8e-3\n"
     static const struct {
         const char *text, *line, *says;
         tsp_status status;
@@ -124,10 +166,10 @@ TEST(utc_bounds, what_is_wrong_is_said_with_its_line)
         {"clock,at,offset_ns,error_ns\n", "", "no bound", TSP_EPARSE},
         {"host,1,2,3\n", "line 1", "heading", TSP_EPARSE},
         {"clock,at,offset_ns\nh,1,2\n", "line 1", "error_ns", TSP_EPARSE},
-        {"clock,at,offset_ns,error_ns\nh,1,2,x\n", "line 2", "error_ns", TSP_EPARSE},
+        {"clock,at,offset_ns,error_ns\nh,1,2, x\n", "line 2, column 8", "error_ns", TSP_EPARSE},
         {"clock,at,offset_ns,error_ns\nh,1,2,-1\n", "line 2", "0 or more", TSP_EPARSE},
-        {"clock,at,offset_ns,error_ns\nh,1,2\n", "line 2", "error_ns", TSP_EPARSE},
-        {"clock,at,offset_ns,error_ns\nh,noon,2,3\n", "line 2: at", "Unix ns", TSP_EPARSE},
+        {"clock,at,offset_ns,error_ns\nh,1,2\n", "line 2, column 6", "error_ns", TSP_EPARSE},
+        {"clock,at,offset_ns,error_ns\nh,noon,2,3\n", "line 2, column 3: at", "Unix ns", TSP_EPARSE},
         {"clock,at,offset_ns,error_ns\n,1,2,3\n", "line 2", "clock", TSP_EPARSE},
         {"clock,at,offset_ns,error_ns\nh,1.5e3,2,3\n", "line 2", "at", TSP_EPARSE},
         {"clock,at,lo_ns,hi_ns\nh,1,3,2\n", "line 2", "ends before", TSP_EPARSE},
@@ -137,12 +179,19 @@ TEST(utc_bounds, what_is_wrong_is_said_with_its_line)
         {"clock,at,lo_ns,hi_ns\nh,1,-9223372036854775808,0\n", "line 2", "no clock shows", TSP_ERANGE},
         {"clock,at,earliest,latest\nh,1,-5,x\n", "line 2", "latest", TSP_EPARSE},
         {"Reference ID    : 1\n", "line 1", "clock NAME at NS", TSP_EPARSE},
-        {"clock h\nReference ID    : 1\n", "line 1", "NAME at NS", TSP_EPARSE},
-        {"clock h at noon\n", "line 1", "Unix ns", TSP_EPARSE},
+        {"clock h\nReference ID    : 1\n", "line 2", "NAME at NS", TSP_EPARSE},
+        {"clock h at noon\n", "line 1, column 12", "Unix ns", TSP_EPARSE},
         {"clock h at 1\nReference ID : 1\nSystem time : 1 s\n", "line 3", "slow or fast", TSP_EPARSE},
         {"clock h at 1\nReference ID : 1\nRoot delay : x\n", "line 3", "seconds", TSP_EPARSE},
         {"clock h at 1\nReference ID : 1\nRoot delay : 1 seconds\n", "line 2", "System time", TSP_EPARSE},
-        {"hello\n", "line 1", "neither", TSP_EPARSE},
+        {"hello\n", "line 1, column 1", "CSV, or what chrony prints", TSP_EPARSE},
+        {"clock h at 1\nReference ID : 1\nSystem time : x slow\n", "line 3, column 15", "System time", TSP_EPARSE},
+        {"h,1,CB00710F,a,3,1,0.1,0,0,0,0,0,x,0,64,Normal\n", "line 1, column 34", "root delay", TSP_EPARSE},
+        {LOG_LINE, "line 1", "clock NAME", TSP_EPARSE},
+        {"clock h\n2017-08-22 13:22:36 203.0.113.15 2\n", "line 2", "14 columns", TSP_EPARSE},
+        {"clock h\n2017-02-30" LOG_REST "8e-3\n", "line 2, column 1: Date", "a date", TSP_EPARSE},
+        {"clock h\n2017-08-22" LOG_REST "-8e-3\n", "line 2, column 60", "Max. error", TSP_EPARSE},
+        {"clock h\n2017-08-22" LOG_REST "nan\n", "line 2", "Max. error", TSP_EPARSE},
     };
     tspi_utc_bounds b;
 
@@ -184,6 +233,8 @@ TEST(utc_bounds, hostile_text)
                                         "\xff",
                                         "earliest",
                                         "latest",
+                                        "2017-08-22 13:22:36 ",
+                                        "clock h\n",
                                         "slow"};
     tspi_random random;
 
