@@ -1,24 +1,38 @@
 #include "base/same_math.h"
 
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 /* ln 2 in two parts: the first has 32 low bits of zeros, so that its product with an exponent is exact. */
 static const double ln2_hi = 0x1.62e42feep-1, ln2_lo = 0x1.a39ef35793c76p-33;
 
 /* x = 2^k m with m in [sqrt(1/2), sqrt(2)); ln m = 2 atanh(s), s = (m - 1) / (m + 1), |s| < 0.172: ten terms of the
- * series leave less than 2^-56. frexp and ldexp are exact. */
+ * series leave less than 2^-56. Taking x's bits apart is exact. */
 double tspi_same_log(double x)
 {
-    int k;
-    double m = frexp(x, &k);
+    static const double odd_parts[] = {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13,
+                                       1.0 / 11, 1.0 / 9,  1.0 / 7,  1.0 / 5,  1.0 / 3};
+    uint64_t bits;
+    int k = 0;
 
+    memcpy(&bits, &x, sizeof bits);
+    if (!(bits >> 52)) { /* subnormal */
+        x *= 0x1p54;
+        k = -54;
+        memcpy(&bits, &x, sizeof bits);
+    }
+    k += (int)(bits >> 52) - 1022;
+    bits = (bits & (UINT64_MAX >> 12)) | UINT64_C(1022) << 52;
+    double m;
+    memcpy(&m, &bits, sizeof m);
     if (m < 0.7071067811865476) {
         m *= 2;
         k--;
     }
     double f = m - 1, s = f / (2 + f), s2 = s * s, sum = 0;
-    for (int n = 21; n >= 3; n -= 2)
-        sum = (sum + 1.0 / n) * s2;
+    for (int n = 0; n < 10; n++)
+        sum = (sum + odd_parts[n]) * s2;
     return k * ln2_hi + (2 * s + (2 * s * sum + k * ln2_lo));
 }
 

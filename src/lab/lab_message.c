@@ -1,11 +1,14 @@
 #include "lab/lab_message.h"
 
+#include <endian.h>
+#include <string.h>
+
 enum { MAGIC = 0x7c, VERSION = 1 };
 
 static void put(uint8_t *at, uint32_t value)
 {
-    for (int k = 0; k < 4; k++)
-        at[k] = (uint8_t)(value >> 8 * k);
+    value = htole32(value);
+    memcpy(at, &value, sizeof value);
 }
 
 static uint32_t get(const uint8_t *at)

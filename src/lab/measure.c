@@ -14,6 +14,7 @@
 #include "causal/causal.h"
 #include "lab/node.h"
 #include "lab/timeline.h"
+#include "lab/traceparent.h"
 #include "wire/wire.h"
 
 /* ------------------------------------------------------------------ traces */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "lab/traceparent.h"
 
 static const struct tspi_stage_ops *const roles[TSPI_ROLES_N] = {
     [TSPI_ROLE_GATEWAY] = &tspi_stage_gateway,     [TSPI_ROLE_PREPROCESS] = &tspi_stage_preprocess,
@@ -67,17 +68,41 @@ static tsp_status open_writer(tspi_node *node, tsp_error *err)
     return tspi_span_writer_init(&node->spans, resource, sizeof resource / sizeof *resource, err);
 }
 
-/* The names of the spans that a node makes all the time. */
-static bool make_names(tspi_node *node)
+static bool make_sort(const tspi_node *node, const char *name, enum tspi_span_kind kind, const char *destination,
+                      const char *operation, tspi_span_sort *ret_sort)
+{
+    tspi_lab_span span;
+
+    tspi_lab_span_init(&span, name, kind);
+    if (kind == TSPI_KIND_SERVER) {
+        tspi_lab_span_text(&span, "rpc.system.name", node->world->messaging_system);
+        tspi_lab_span_text(&span, "rpc.method", destination);
+    } else {
+        tspi_lab_span_text(&span, "messaging.system", node->world->messaging_system);
+        tspi_lab_span_text(&span, "messaging.destination.name", destination);
+        tspi_lab_span_text(&span, "messaging.operation.type", operation);
+        tspi_lab_span_text(&span, "messaging.operation.name", operation);
+    }
+    return tspi_span_sort_make(ret_sort, &span);
+}
+
+static bool make_sorts(tspi_node *node)
 {
     const tspi_stage_spec *stage = node->stage;
 
-    snprintf(node->process_name, sizeof node->process_name, "%s %s",
-             stage->role == TSPI_ROLE_SERVICE ? "answer" : "process", stage->name);
-    node->send_names = calloc(stage->to_n + 1, sizeof *node->send_names);
-    for (uint32_t e = 0; node->send_names && e < stage->to_n; e++)
-        snprintf(node->send_names[e], sizeof *node->send_names, "send %s", node->spec->stages[stage->to[e]].name);
-    return node->send_names != NULL;
+    bool is_service = stage->role == TSPI_ROLE_SERVICE;
+
+    snprintf(node->process_name, sizeof node->process_name, "%s %s", is_service ? "answer" : "process", stage->name);
+    bool ok = make_sort(node, node->process_name, is_service ? TSPI_KIND_SERVER : TSPI_KIND_CONSUMER, stage->name,
+                        "process", &node->process_sort);
+    node->send_sorts = calloc(stage->to_n + 1, sizeof *node->send_sorts);
+    for (uint32_t e = 0; node->send_sorts && e < stage->to_n && ok; e++) {
+        struct tspi_send_sort *send = &node->send_sorts[e];
+        const char *to = node->spec->stages[stage->to[e]].name;
+        snprintf(send->name, sizeof send->name, "send %s", to);
+        ok = make_sort(node, send->name, TSPI_KIND_PRODUCER, to, "send", &send->sort);
+    }
+    return ok && node->send_sorts;
 }
 
 tsp_status tspi_node_init(tspi_node *node, const tspi_spec *spec, uint32_t stage, uint32_t worker, tspi_world *world,
@@ -96,7 +121,7 @@ tsp_status tspi_node_init(tspi_node *node, const tspi_spec *spec, uint32_t stage
     if (node->state && node->stage->calls >= 0)
         node->calls = tspi_calls_new(node);
     bool has_calls = node->calls || node->stage->calls < 0;
-    tsp_status rc = node->state && has_calls && make_names(node)
+    tsp_status rc = node->state && has_calls && make_sorts(node)
                         ? TSP_OK
                         : tsp_error_set(err, TSP_ENOMEM, "out of memory for a node");
     if (rc == TSP_OK)
@@ -117,11 +142,14 @@ void tspi_node_release(tspi_node *node)
     if (node->state && node->ops->release)
         node->ops->release(node);
     free(node->state);
-    free(node->send_names);
+    for (uint32_t e = 0; node->send_sorts && e < node->stage->to_n; e++)
+        tspi_span_sort_release(&node->send_sorts[e].sort);
+    free(node->send_sorts);
+    tspi_span_sort_release(&node->process_sort);
     tspi_calls_free(node->calls);
     node->calls = NULL;
     node->state = NULL;
-    node->send_names = NULL;
+    node->send_sorts = NULL;
     tspi_engine_close(node->engine);
     node->engine = NULL;
     tspi_span_writer_release(&node->spans);
@@ -143,7 +171,7 @@ tsp_status tspi_node_begin(tspi_node *node, const tspi_block *block, tsp_error *
         model.seed += node->worker;
     }
     tspi_model_clock_init(&node->clock, &model, node->world->wall_ns(node->world));
-    node->spans.opens_late = node->world->many_nodes;
+    node->spans.behind = node->world->behind;
     tsp_status rc = tspi_span_writer_open(&node->spans, block->folder, node->name, err);
     if (rc == TSP_OK && node->ops->begin)
         rc = node->ops->begin(node, err);
@@ -173,13 +201,8 @@ bool tspi_node_is_stream(uint8_t kind)
     return kind == TSPI_LAB_TOKENS || kind == TSPI_LAB_TEXT;
 }
 
-static void messaging_attributes(tspi_node *node, tspi_lab_span *span, const char *destination, const char *operation,
-                                 const tspi_lab_head *head)
+static void show_sequence(tspi_lab_span *span, const tspi_lab_head *head)
 {
-    tspi_lab_span_text(span, "messaging.system", node->world->messaging_system);
-    tspi_lab_span_text(span, "messaging.destination.name", destination);
-    tspi_lab_span_text(span, "messaging.operation.type", operation);
-    tspi_lab_span_text(span, "messaging.operation.name", operation);
     if (tspi_node_is_stream(head->kind))
         tspi_lab_span_integer(span, "truespan.stream.sequence", head->number);
 }
@@ -194,7 +217,7 @@ void tspi_node_drop_foreign(tspi_node *node, const tsp_error *why)
 tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err)
 {
     tspi_stamp received = tspi_node_stamp(node);
-    tspi_incoming incoming = {.span = {.kind = TSPI_KIND_CONSUMER, .start = received}};
+    tspi_incoming incoming;
     tspi_trace_context context;
     size_t len, header_len;
     const uint8_t *payload = tspi_msg_payload(take_msg, &len);
@@ -211,19 +234,19 @@ tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err
         rc = TSP_OK;
         goto out;
     }
+    tspi_lab_span_init(&incoming.span, node->process_name,
+                       incoming.head.kind == TSPI_LAB_CALL ? TSPI_KIND_SERVER : TSPI_KIND_CONSUMER);
+    incoming.span.sort = &node->process_sort;
+    incoming.span.start = received;
+    incoming.answers = NULL;
+    incoming.answers_n = 0;
     memcpy(incoming.span.trace_id, context.trace_id, sizeof context.trace_id);
     incoming.span.parent_id = context.span_id;
     incoming.span.parent_is_remote = true;
     incoming.span.span_id = tspi_random_u64(&node->random) | 1;
-    incoming.span.name = node->process_name;
     incoming.body = payload + TSPI_LAB_HEAD_BYTES;
     incoming.len = len - TSPI_LAB_HEAD_BYTES;
-    if (incoming.head.kind == TSPI_LAB_CALL) {
-        incoming.span.kind = TSPI_KIND_SERVER;
-        tspi_lab_span_text(&incoming.span, "rpc.system.name", node->world->messaging_system);
-        tspi_lab_span_text(&incoming.span, "rpc.method", node->stage->name);
-    } else
-        messaging_attributes(node, &incoming.span, node->stage->name, "process", &incoming.head);
+    show_sequence(&incoming.span, &incoming.head);
     if (incoming.head.kind == TSPI_LAB_ANSWER)
         rc = tspi_calls_answered(node, &incoming, err);
     else if (tspi_calls_wanted(node, &incoming))
@@ -267,7 +290,7 @@ tspi_stamp tspi_node_stamp(tspi_node *node)
 void tspi_node_span_begin(tspi_node *node, const tspi_lab_span *parent, const char *name, enum tspi_span_kind kind,
                           tspi_lab_span *ret_span)
 {
-    *ret_span = (tspi_lab_span){.name = name, .kind = kind};
+    tspi_lab_span_init(ret_span, name, kind);
     if (parent) {
         memcpy(ret_span->trace_id, parent->trace_id, sizeof parent->trace_id);
         ret_span->parent_id = parent->span_id;
@@ -362,8 +385,9 @@ static tsp_status send_to(tspi_node *node, const tspi_lab_span *parent, uint32_t
     uint32_t worker =
         to->role == TSPI_ROLE_GATEWAY ? head->origin : (uint32_t)(tspi_hash_mix(tspi_lab_key(head)) % to->workers);
 
-    tspi_node_span_begin(node, parent, node->send_names[edge], TSPI_KIND_PRODUCER, &span);
-    messaging_attributes(node, &span, to->name, "send", head);
+    tspi_node_span_begin(node, parent, node->send_sorts[edge].name, TSPI_KIND_PRODUCER, &span);
+    span.sort = &node->send_sorts[edge].sort;
+    show_sequence(&span, head);
     tsp_status rc = tspi_node_send_span(node, &span, stage, worker, head, body, len, err);
     return rc == TSP_OK ? tspi_node_span_end(node, &span, err) : rc;
 }

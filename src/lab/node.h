@@ -19,7 +19,7 @@ typedef struct tspi_world {
     /* Deliver msg to a worker of a stage; takes msg whatever happens, and queues it if need be. */
     tsp_status (*send)(struct tspi_world *world, uint32_t stage, uint32_t worker, tspi_msg *take_msg, tsp_error *err);
     const char *messaging_system; /* messaging.system of the spans */
-    bool many_nodes;              /* one process holds many: files are open only while they are written */
+    tspi_write_behind *behind;    /* writes the nodes' files, where one process holds many; NULL = each its own */
     /* NULL = tspi_engine_open. */
     tsp_status (*open_engine)(struct tspi_world *world, const tspi_engine_config *config, tspi_engine **ret_engine,
                               tsp_error *err);
@@ -94,8 +94,14 @@ struct tspi_node {
     tspi_random random;
     tspi_model_clock clock;
     tspi_span_writer spans;
-    char process_name[56];  /* "process inference" */
-    char (*send_names)[56]; /* owned; "send sink", a row of stage->to */
+    /* What the spans have in common that a node makes all the time: "process inference", or "answer level1" of a
+     * service; "send sink", a row of stage->to. */
+    char process_name[56];
+    tspi_span_sort process_sort;
+    struct tspi_send_sort {
+        char name[56];
+        tspi_span_sort sort;
+    } * send_sorts; /* owned */
     tspi_block block;
     bool in_block;
     bool done; /* the gateway: everything of this block is answered, result is set */

@@ -11,6 +11,7 @@
 
 #include "lab/key_memory.h"
 #include "lab/node.h"
+#include "lab/traceparent.h"
 
 struct job {
     struct job *next; /* in the line */

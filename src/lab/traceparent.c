@@ -12,25 +12,25 @@ void tspi_hex_write(const uint8_t *bytes, size_t n, char *ret_text)
     }
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* 1 + the value of a lower-case hex digit; 0 = it is none. */
+static const uint8_t hex_values[256] = {
+    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 /* Returns false on a digit that is not lower-case hex. *ret_any: some byte is not zero. */
 static bool hex_read(const char *text, size_t n, uint8_t *ret_bytes, bool *ret_any)
 {
-    *ret_any = false;
+    unsigned any = 0, bad = 0;
+
     for (size_t k = 0; k < n; k++) {
-        int high = hex_digit(text[2 * k]), low = hex_digit(text[2 * k + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        ret_bytes[k] = (uint8_t)(high << 4 | low);
-        *ret_any |= ret_bytes[k] != 0;
+        unsigned high = hex_values[(uint8_t)text[2 * k]], low = hex_values[(uint8_t)text[2 * k + 1]];
+        bad |= !high | !low;
+        ret_bytes[k] = (uint8_t)((high - 1) << 4 | (low - 1));
+        any |= ret_bytes[k];
     }
-    return true;
+    *ret_any = any != 0;
+    return !bad;
 }
 
 void tspi_traceparent_write(const tspi_trace_context *context, char ret_text[TSPI_TRACEPARENT_LEN + 1])

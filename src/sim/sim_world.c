@@ -33,6 +33,7 @@ struct tspi_sim_world {
     tspi_virtual_net *net;
     tspi_sim_delay *delay;
     tspi_answers *answers;
+    tspi_write_behind *behind;
     tspi_due_queue turns; /* planned; to = row of nodes; one that is no longer its node's turn_ns counts for nothing */
     int64_t now_ns, block_ns;
     bool saturated;
@@ -134,7 +135,7 @@ static tsp_status make_node(tspi_sim_world *world, uint32_t stage, uint32_t work
                  .monotonic_ns = world_monotonic_ns,
                  .send = world_send,
                  .messaging_system = "virtual",
-                 .many_nodes = true,
+                 .behind = world->behind,
                  .open_engine = world_open_engine,
                  .serve = world_serve,
                  .late_ns = world->spec->sim.late_stamps > 0 ? world_late_ns : NULL},
@@ -179,8 +180,10 @@ tsp_status tspi_sim_world_new(const tspi_spec *spec, tspi_sim_world **ret_world,
     if (!world)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a world");
     world->spec = spec;
+    world->behind = tspi_write_behind_new();
     world->net = tspi_virtual_net_new(&(tspi_virtual_config){.ctx = world, .delay_ns = delay_of});
-    tsp_status rc = world->net ? make_nodes(world, err) : tsp_error_set(err, TSP_ENOMEM, "out of memory for a network");
+    tsp_status rc = world->net && world->behind ? make_nodes(world, err)
+                                                : tsp_error_set(err, TSP_ENOMEM, "out of memory for a network");
     if (rc != TSP_OK) {
         tspi_sim_world_free(world);
         return rc;
@@ -212,6 +215,7 @@ void tspi_sim_world_free(tspi_sim_world *world)
     tspi_virtual_net_free(world->net);
     tspi_sim_delay_free(world->delay);
     tspi_answers_free(world->answers);
+    tspi_write_behind_free(world->behind);
     free(world);
 }
 
@@ -438,6 +442,8 @@ tsp_status tspi_sim_world_block(tspi_sim_world *world, const tspi_block *block, 
         tsp_status ended = tspi_node_end(&world->nodes[k].node, rc == TSP_OK ? err : NULL);
         rc = rc == TSP_OK ? ended : rc;
     }
+    tsp_status written = tspi_write_behind_drain(world->behind, rc == TSP_OK ? err : NULL);
+    rc = rc == TSP_OK ? written : rc;
     drop_everything(world);
     return rc;
 }

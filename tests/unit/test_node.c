@@ -6,6 +6,7 @@
 #include "base/due_queue.h"
 #include "lab/node.h"
 #include "lab/reference.h"
+#include "lab/traceparent.h"
 
 enum { NODES_MAX = 12 };
 

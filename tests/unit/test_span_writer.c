@@ -249,3 +249,137 @@ TEST(span_writer, a_full_disk_is_an_error)
     tspi_span_writer_close(&writer, NULL);
     tspi_span_writer_release(&writer);
 }
+
+TEST(span_json, numbers_are_those_of_printf)
+{
+    tspi_random random;
+    tspi_buf got = {0};
+
+    tspi_random_seed(&random, seed);
+    for (int k = 0; k < 200000; k++) {
+        uint64_t bits = tspi_random_u64(&random) >> tspi_random_below(&random, 64);
+        int64_t value = k == 0 ? INT64_MIN : k == 1 ? INT64_MAX : k == 2 ? 0 : (int64_t)bits;
+        char want[80];
+        tspi_lab_span span;
+        tspi_lab_span_init(&span, "", TSPI_KIND_INTERNAL);
+        tspi_lab_span_integer(&span, "n", value);
+        tspi_buf_clear(&got);
+        tspi_span_json_attributes(&got, span.attributes, 1);
+        snprintf(want, sizeof want, "{\"key\":\"n\",\"value\":{\"intValue\":\"%" PRId64 "\"}}", value);
+        if (got.len != strlen(want) || memcmp(got.data, want, got.len) != 0)
+            TEST_FAIL("%.*s for %s", (int)got.len, (char *)got.data, want);
+    }
+    tspi_buf_release(&got);
+}
+
+TEST(span_json, what_a_sort_has_in_common_changes_no_byte)
+{
+    tspi_random random;
+    tspi_buf plain = {0}, sorted = {0};
+
+    tspi_random_seed(&random, seed);
+    for (int k = 0; k < SPANS; k++) {
+        tspi_lab_span span = draw_span(&random), common = span;
+        tspi_span_sort sort;
+        common.attributes_n = (uint32_t)tspi_random_below(&random, span.attributes_n + 1);
+        REQUIRE(tspi_span_sort_make(&sort, &common));
+        tspi_span_json(&plain, &span);
+        span.sort = &sort;
+        span.attributes_n -= common.attributes_n;
+        memmove(span.attributes, span.attributes + common.attributes_n, span.attributes_n * sizeof *span.attributes);
+        tspi_span_json(&sorted, &span);
+        tspi_span_sort_release(&sort);
+    }
+    CHECK(tspi_buf_ok(&plain) && tspi_buf_ok(&sorted));
+    CHECK(plain.len == sorted.len && !memcmp(plain.data, sorted.data, plain.len));
+    tspi_buf_release(&plain);
+    tspi_buf_release(&sorted);
+}
+
+/* ------------------------------------------------------------------ behind */
+
+enum { NODES = 5 };
+
+static void write_nodes(tspi_span_writer writers[NODES], tspi_write_behind *behind, tsp_error *err)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int k = 0; k < NODES; k++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%d", k);
+        CHECK_STATUS(tspi_span_writer_init(&writers[k], NULL, 0, err), TSP_OK, err);
+        writers[k].behind = behind;
+        CHECK_STATUS(tspi_span_writer_open(&writers[k], folder, name, err), TSP_OK, err);
+    }
+    for (int k = 0; k < 4 * SPANS; k++) {
+        tspi_lab_span span = draw_span(&random);
+        tspi_span_writer *writer = &writers[tspi_random_below(&random, NODES)];
+        CHECK_STATUS(tspi_span_writer_add(writer, &span, err), TSP_OK, err);
+    }
+    for (int k = 0; k < NODES; k++)
+        CHECK_STATUS(tspi_span_writer_close(&writers[k], err), TSP_OK, err);
+    if (behind)
+        CHECK_STATUS(tspi_write_behind_drain(behind, err), TSP_OK, err);
+    for (int k = 0; k < NODES; k++)
+        tspi_span_writer_release(&writers[k]);
+}
+
+static void read_nodes(tspi_buf *text)
+{
+    static const char *const kinds[] = {"otlp", "truth"};
+    char path[128];
+
+    for (int k = 0; k < 2 * NODES; k++) {
+        snprintf(path, sizeof path, "%s/%s/n%d.jsonl", folder, kinds[k % 2], k / 2);
+        CHECK_INT(tspi_buf_read_file(text, path, 0, NULL), TSP_OK);
+        unlink(path);
+    }
+    remove_folders("n0");
+}
+
+TEST(write_behind, leaves_the_same_files)
+{
+    static tspi_span_writer writers[NODES];
+    tspi_write_behind *behind = tspi_write_behind_new();
+    tspi_buf at_once = {0}, later = {0};
+    tsp_error err = {0};
+
+    REQUIRE(behind);
+    make_folders();
+    write_nodes(writers, NULL, &err);
+    read_nodes(&at_once);
+    make_folders();
+    write_nodes(writers, behind, &err);
+    read_nodes(&later);
+    CHECK(at_once.len > 1000000 && at_once.len == later.len && !memcmp(at_once.data, later.data, later.len));
+    tspi_buf_release(&at_once);
+    tspi_buf_release(&later);
+    tspi_write_behind_free(behind);
+}
+
+TEST(write_behind, says_what_failed_and_goes_on_after_that)
+{
+    tspi_write_behind *behind = tspi_write_behind_new();
+    tspi_buf buf = {0};
+    tsp_error err = {0};
+
+    REQUIRE(behind);
+    tspi_buf_puts(&buf, "lost");
+    CHECK_STATUS(tspi_write_behind_put(behind, "there/is/no/such", &buf, &err), TSP_OK, &err);
+    CHECK_INT(buf.len, 0);
+    CHECK_STATUS(tspi_write_behind_drain(behind, &err), TSP_EIO, &err);
+    CHECK_CONTAINS(err.message, "there/is/no/such");
+    CHECK_STATUS(tspi_write_behind_drain(behind, &err), TSP_OK, &err);
+    make_folders();
+    char path[128];
+    snprintf(path, sizeof path, "%s/otlp/n.jsonl", folder);
+    tspi_buf_puts(&buf, "kept");
+    CHECK_STATUS(tspi_write_behind_put(behind, path, &buf, &err), TSP_OK, &err);
+    tspi_write_behind_free(behind); /* waits */
+    tspi_buf_clear(&buf);
+    CHECK_STATUS(tspi_buf_read_file(&buf, path, 0, &err), TSP_OK, &err);
+    CHECK(buf.len == 4 && !memcmp(buf.data, "kept", 4));
+    tspi_buf_release(&buf);
+    remove_folders("n");
+}
