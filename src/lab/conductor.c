@@ -16,6 +16,7 @@
 #include "lab/priority.h"
 
 static const int64_t start_timeout_ns = 60 * TSP_NS_PER_S; /* a large model takes its time to load */
+static const int64_t answer_timeout_ns = 15 * TSP_NS_PER_S; /* ssh's own patience is 10 s */
 static const int64_t begin_timeout_ns = 20 * TSP_NS_PER_S;
 static const int64_t quit_timeout_ns = 3 * TSP_NS_PER_S;
 
@@ -86,6 +87,19 @@ static tsp_status start_media(tspi_conductor *conductor, tsp_error *err)
     return tspi_media_driver_start(&conductor->media, &config, err);
 }
 
+/* First that something answers on other machines, and that it is truespan: soon or never. */
+static tsp_status await_ready(tspi_conductor *conductor, tsp_error *err)
+{
+    for (uint32_t k = 0; k < conductor->members_n; k++)
+        if (!tspi_host_of(conductor, &conductor->members[k]))
+            conductor->members[k].awaited = NULL;
+    tsp_status rc = tspi_await_all(conductor, "version", answer_timeout_ns, err);
+    for (uint32_t k = 0; k < conductor->members_n; k++)
+        if (!conductor->members[k].address[0])
+            conductor->members[k].awaited = "ready";
+    return rc == TSP_OK ? tspi_await_all(conductor, "ready", start_timeout_ns, err) : rc;
+}
+
 static tsp_status start_all(tspi_conductor *conductor, const char *folder, tsp_error *err)
 {
     int tun_fds[TSPI_LINK_NODES_MAX];
@@ -109,7 +123,7 @@ static tsp_status start_all(tspi_conductor *conductor, const char *folder, tsp_e
     if (tun_fds[n] >= 0)
         close(tun_fds[n]);
     if (rc == TSP_OK)
-        rc = tspi_await_all(conductor, "ready", start_timeout_ns, err);
+        rc = await_ready(conductor, err);
     return rc == TSP_OK ? introduce(conductor, err) : rc;
 }
 

@@ -87,6 +87,12 @@ static tsp_status on_remote_line(tspi_conductor *conductor, tspi_member *member,
 {
     tsp_status rc = TSP_OK;
 
+    if (member->awaited && !strcmp(member->awaited, "version") && strncmp(line, "version ", 8) != 0 &&
+        strncmp(line, "error ", 6) != 0) {
+        /* A shell that greets; whatever else it is, it will be the last line of the log. */
+        dprintf(conductor->log_fd, "%s: %s\n", tspi_host_of(conductor, member)->name, line);
+        return TSP_OK;
+    }
     if (!strncmp(line, "version ", 8) && strcmp(line + 8, tsp_version()) != 0)
         return tsp_error_set(err, TSP_EUNSUPPORTED, "host %s has truespan %s, and this is %s",
                              tspi_host_of(conductor, member)->name, line + 8, tsp_version());
@@ -230,12 +236,13 @@ tsp_status tspi_await_all(tspi_conductor *conductor, const char *word, int64_t t
 {
     int64_t deadline_ns = tspi_monotonic_ns() + timeout_ns;
     const tspi_member *owes;
+    char name[160];
 
     while ((owes = who_owes(conductor)) != NULL) {
         if (tspi_monotonic_ns() > deadline_ns)
-            return tsp_error_set(err, TSP_ECLOSED, "node %s did not get '%s' within %d s", owes->name, word,
-                                 (int)(timeout_ns / TSP_NS_PER_S));
-        if (tspi_is_interrupted(conductor) && !strcmp(word, "ready"))
+            return tsp_error_set(err, TSP_ECLOSED, "%s did not say '%s' within %d s",
+                                 name_of(conductor, owes, name, sizeof name), word, (int)(timeout_ns / TSP_NS_PER_S));
+        if (tspi_is_interrupted(conductor) && (!strcmp(word, "ready") || !strcmp(word, "version")))
             return tsp_error_set(err, TSP_EINTERRUPTED, "interrupted");
         tsp_status rc = tspi_conductor_listen(conductor, deadline_ns, err);
         if (rc != TSP_OK)

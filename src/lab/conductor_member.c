@@ -118,7 +118,7 @@ tsp_status tspi_member_start(tspi_conductor *conductor, uint32_t index, const ch
             *err = why;
     }
     close(pass[0]);
-    member->awaited = "ready";
+    member->awaited = tspi_host_of(conductor, member) ? "version" : "ready";
     if (rc == TSP_OK && tspi_host_of(conductor, member)) {
         char spec_path[4200];
         snprintf(spec_path, sizeof spec_path, "%s/spec.yaml", folder);

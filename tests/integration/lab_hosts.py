@@ -5,6 +5,7 @@ usage: lab_hosts.py TRUESPAN"""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ class Machines:
         self.place = place
         self.names = {host: f"tsp{os.getpid()}{host}" for host in "ab"}
         self.servers = []
+        self.devices, self.routes = {"here": [], "a": [], "b": []}, []
         self.keys = os.path.join(place.base, "ssh")
         os.mkdir(self.keys, 0o700)
         for name in ("user", "host"):
@@ -45,6 +47,8 @@ class Machines:
             if host != "here":
                 run("ip", "link", "set", end, "netns", self.names[host])
         for host, end, peer in ((one, ends[0], other), (other, ends[1], one)):
+            self.devices[host].append(end)
+            self.routes.append((host, peer, end))
             run(*self.inside(host), "ip", "link", "set", end, "up")
             run(*self.inside(host), "ip", "route", "add", ADDRESSES[peer] + "/32", "dev", end, "src", ADDRESSES[host])
 
@@ -91,7 +95,16 @@ class Machines:
         subprocess.run(["ip", "address", "del", ADDRESSES["here"] + "/32", "dev", "lo"], capture_output=True,
                        check=False)
 
-    def spec(self, lab, stages_of, truespan=None, ssh_to_b=None):
+    def cable(self, host, up):
+        """Plug the cables of a host in, or pull them: nobody is told, and nothing is answered."""
+        for device in self.devices[host]:
+            run(*self.inside(host), "ip", "link", "set", device, "up" if up else "down")
+        if up:
+            for one, other, device in self.routes:
+                run(*self.inside(one), "ip", "route", "replace", ADDRESSES[other] + "/32", "dev", device, "src",
+                    ADDRESSES[one])
+
+    def spec(self, lab, stages_of, truespan=None, ssh_to_b=None, more=None):
         program = os.path.join(self.place.base, "truespan")
         if not os.path.exists(program):
             os.symlink(lab.truespan, program)
@@ -103,34 +116,43 @@ class Machines:
             hosts[2]["ssh"] = ssh_to_b
         return self.place.write("hosts.yaml", json.dumps({
             "engine": {"max_tokens": 8}, "link": {"delay": "2ms", "jitter": "0ms"}, "load": {"prompts": self.prompts()},
-            "hosts": hosts}))
+            "hosts": hosts, **(more or {})}))
 
     def prompts(self):
         return self.place.write("prompts.txt", "In the beginning\nAnd the king said\nBlessed are they\n")
 
 
 SPREAD = {"here": ["gateway", "sink"], "a": ["preprocess", "postprocess"], "b": ["inference"]}
-QUICK = ["--quick", "--sweep", "0ms,5ms", "--duration", "3s"]
+SKEW = "60ms"  # more than any hop takes, whatever the transport
+QUICK = ["--quick", "--sweep", f"0ms,{SKEW}", "--duration", "3s"]
+MORE = {"kafka": {"warm_up": "1s"}}
 
 
 def remote_folders():
-    return [name for name in os.listdir("/tmp") if name.startswith("truespan-node-")]
+    """What nodes far from their conductor, and media drivers, have made and not removed."""
+    return sorted(name for base in ("/tmp", "/dev/shm") for name in os.listdir(base) if
+                  re.fullmatch(r"truespan-(node-)?[A-Za-z0-9]{6}", name))
 
 
-def spread_run(tap, lab, machines):
+def spread_run(tap, lab, machines, transport):
     """Stages on three machines: every span comes home, the truth with it, and answers are the reference's."""
     place = machines.place
     before = remote_folders()
-    code, out, err = lab.run(place, machines.spec(lab, SPREAD), *QUICK, "--json", timeout=120)
+    subprocess.run(["rm", "-rf", place.out], check=True)
+    code, out, err = lab.run(place, machines.spec(lab, SPREAD, more=MORE), *QUICK, "--transport", transport, "--json",
+                             timeout=120)
+    for lack in ("no Apache Kafka", "no Java", "no transport"):
+        if code == 2 and lack in err:
+            return err.strip().splitlines()[-1]
     if not tap.equal(code, 1, f"exit code ({err})"):
-        return
+        return None
     runs = json.loads(out)["runs"]
     for row in runs:
         tap.check(row["outputs_match"], "answers differ from the reference's at", row["skew_ns"])
         tap.check(row["requests"] > 20, "requests:", row["requests"])
     tap.equal(runs[0]["negative_spans"], 0, "negative spans without skew")
-    tap.check(runs[1]["negative_spans"] > 0, "5 ms of skew over 2 ms of delay show nothing")
-    for name in ("zmq-0ms", "zmq-5ms"):
+    tap.check(runs[1]["negative_spans"] > 0, f"{SKEW} of skew over 2 ms of delay shows nothing")
+    for name in (f"{transport}-0ms", f"{transport}-{SKEW}"):
         folder = os.path.join(place.out, name)
         tap.equal(sorted(os.listdir(os.path.join(folder, "otlp"))), sorted(s + "-0.jsonl" for s in STAGES), "files")
         spans = Spans(folder)
@@ -138,9 +160,10 @@ def spread_run(tap, lab, machines):
         tap.equal(len(truth), len(spans.rows), f"truth beside every span of {name}")
         tap.equal({row["host"] for row in spans.rows}, {s + "-0" for s in STAGES}, "nodes that wrote")
         late = [child["start"] - parent["start"] for parent, child in spans.hops()]
-        tap.check(name != "zmq-0ms" or min(late) >= 2_000_000, "a hop faster than the link's delay:", min(late))
+        tap.check(SKEW in name or min(late) >= 2_000_000, "a hop faster than the link's delay:", min(late))
     tap.check(place.wait_for_nobody(), "left running:", place.processes())
     tap.equal(remote_folders(), before, "folders left on the machines")
+    return None
 
 
 def node_killed(tap, lab, machines):
@@ -207,6 +230,103 @@ def out_of_reach(tap, lab, machines):
         tap.check(place.wait_for_nobody(), "left running:", place.processes())
 
 
+def started(tap, lab, machines, transport, **change):
+    """A run over the machines amid its first block: its process, and the remote nodes."""
+    place = machines.place
+    subprocess.run(["rm", "-rf", place.out], check=True)
+    process = lab.start(place, machines.spec(lab, SPREAD, more=MORE, **change), "--quick", "--sweep", "0ms",
+                        "--duration", "100s", "--transport", transport)
+    log = os.path.join(place.out, f"{transport}-0ms", "requests.jsonl")
+    deadline = time.monotonic() + 60
+    while not os.path.exists(log) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    tap.check(os.path.exists(log), "the run did not get going")
+    return process, {pid: words for pid, words in place.processes().items() if "--remote" in words and
+                     words[0].endswith("truespan")}
+
+
+def ended(tap, machines, process, *words, seconds=30):
+    began = time.monotonic()
+    try:
+        out, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+    tap.check(time.monotonic() - began < seconds, "it took", time.monotonic() - began, "s to end")
+    tap.equal((process.returncode, out), (2, ""), "exit code, output")
+    tap.equal(len(err.splitlines()), 1, f"lines: {err}")
+    for word in words:
+        tap.check(word in err, f"'{word}' is not in:", err)
+    tap.check(not os.path.exists(os.path.join(machines.place.out, "summary.json")), "a summary is left")
+
+
+def host_goes_away(tap, lab, machines, transport):
+    """The cables of a machine are pulled: here one line within seconds; there the nodes give up by themselves."""
+    before = remote_folders()
+    process, nodes = started(tap, lab, machines, transport)
+    machines.cable("b", False)
+    try:
+        if transport == "zmq":
+            ended(tap, machines, process, "inference-0", "machine-b")
+        else:  # Aeron, too, notices that a peer is gone, or Kafka that it cannot deliver
+            ended(tap, machines, process)
+        tap.check(machines.place.wait_for_nobody(30), "left running:", machines.place.processes(), "of", nodes)
+    finally:
+        machines.cable("b", True)
+    tap.equal(remote_folders(), before, "folders left on the machines")
+
+
+def driver_killed(tap, lab, machines):
+    """Aeron's media driver of a node far away: the line names the node and its machine."""
+    before = remote_folders()
+    process, nodes = started(tap, lab, machines, "aeron")
+    node = next((pid for pid, words in nodes.items() if "inference" in words), None)
+    driver = None
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                text = file.read()
+        except OSError:
+            continue
+        if "(media-driver)" in text and int(text.rpartition(")")[2].split()[1]) == node:
+            driver = int(pid)
+    if not tap.check(driver, "no media driver of", node):
+        process.kill()
+        process.communicate()
+        return
+    os.kill(driver, signal.SIGKILL)
+    ended(tap, machines, process, "media driver", "killed", "inference-0", "machine-b")
+    tap.check(machines.place.wait_for_nobody(), "left running:", machines.place.processes())
+    tap.equal(remote_folders(), before, "folders left on the machines")
+
+
+def other_version(tap, lab, machines):
+    """What answers there is a truespan of another day, or speaks another language."""
+    place = machines.place
+    for text, *words in (("echo version 0.0.1; exec cat >/dev/null", "machine-", "0.0.1"),
+                         ("echo Welcome; sleep 1; exit 3", "machine-", "Welcome")):
+        path = place.write("other", "#!/bin/sh\n" + text + "\n")
+        os.chmod(path, 0o755)
+        subprocess.run(["rm", "-rf", place.out], check=True)
+        process = lab.start(place, machines.spec(lab, SPREAD, truespan=path), *QUICK)
+        ended(tap, machines, process, *words)
+        tap.check(place.wait_for_nobody(), "left running:", place.processes())
+
+
+def kafka_without_an_address(tap, lab, machines):
+    """All stages far away: at which address would they reach a broker here?"""
+    place = machines.place
+    subprocess.run(["rm", "-rf", place.out], check=True)
+    spec = machines.spec(lab, SPREAD, more=MORE)
+    with open(spec, encoding="utf-8") as file:
+        text = json.load(file)
+    text["hosts"][1]["stages"] += text["hosts"].pop(0)["stages"]
+    place.write("hosts.yaml", json.dumps(text))
+    code, out, err = lab.run(place, spec, *QUICK, "--transport", "kafka")
+    tap.equal((code, out, len(err.splitlines())), (2, "", 1), f"exit code, output, lines ({err})")
+    tap.check("broker" in err and "without 'ssh'" in err, err)
+
+
 def bad_hosts(tap, lab):
     place = Place()
     for text, *words in (
@@ -231,18 +351,25 @@ def main():
     for program in ("ssh", "sshd", "ssh-keygen", "ip", "nsenter"):
         missing = missing or (None if shutil.which(program) or os.path.exists("/usr/sbin/" + program) else
                               f"{program} is not installed")
-    tests = [("stages on three machines", spread_run), ("a node on another machine is killed", node_killed),
-             ("the conductor is killed", conductor_killed), ("machines out of reach", out_of_reach)]
+    tests = [("stages on three machines, ZeroMQ", spread_run, "zmq"),
+             ("stages on three machines, Apache Kafka", spread_run, "kafka"),
+             ("stages on three machines, Aeron", spread_run, "aeron"),
+             ("a node on another machine is killed", node_killed),
+             ("a media driver on another machine is killed", driver_killed),
+             ("a machine's cables are pulled", host_goes_away, "zmq"),
+             ("the conductor is killed", conductor_killed), ("machines out of reach", out_of_reach),
+             ("another version there", other_version),
+             ("Kafka with no host here", kafka_without_an_address)]
     if missing:
-        for name, _ in tests:
+        for name, *_ in tests:
             tap.run(name, lambda _: missing)
         tap.done()
     place = Place()
     machines = Machines(place)
     try:
         machines.start()
-        for name, test in tests:
-            tap.run(name, test, lab, machines)
+        for name, test, *options in tests:
+            tap.run(name, test, lab, machines, *options)
     finally:
         machines.stop()
         place.remove()

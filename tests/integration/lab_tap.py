@@ -28,6 +28,9 @@ class Tap:
         return self.check(got == want, f"{what}: got {got!r}, want {want!r}")
 
     def run(self, name, test, *args):
+        """One test. TAP_ONLY: a part of the name of those that are wanted; the others do not even count."""
+        if os.environ.get("TAP_ONLY", "") not in name:
+            return
         self.number += 1
         self.problems = []
         skip = None
