@@ -347,6 +347,7 @@ tsp_status tspi_broker_start(tspi_broker *broker, const tspi_broker_config *conf
 static void last_words(const tspi_broker *broker, char *ret_words, size_t size)
 {
     static const char *const marks[] = {" ERROR ", "Exception", "Error"};
+    static const char cause[] = "No space left on device"; /* of whatever comes after it */
     char text[WORDS_BYTES + 1];
     int fd = open(broker->log_path, O_RDONLY | O_CLOEXEC);
     off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
@@ -356,6 +357,10 @@ static void last_words(const tspi_broker *broker, char *ret_words, size_t size)
         close(fd);
     text[n > 0 ? n : 0] = '\0';
     snprintf(ret_words, size, "it left no words");
+    if (strstr(text, cause)) {
+        snprintf(ret_words, size, "%s", cause);
+        return;
+    }
     for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
         for (size_t k = 0; k < sizeof marks / sizeof *marks; k++)
             if (strstr(line, marks[k]) && strncmp(line, "\tat ", 4) != 0) {

@@ -4,6 +4,7 @@ the address is not what it should be. Prints TAP; skipped, and said so, where th
 
 usage: lab_kafka.py TRUESPAN"""
 
+import ctypes
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import time
 
 sys.dont_write_bytecode = True
 from lab_tap import Lab, Place, Spans, Tap, root_with_namespaces  # noqa: E402
+from lab_trouble import finish as finish_trouble, wait_for  # noqa: E402
 
 SPEC = "kafka: {warm_up: 1s}\nlink: {delay: 2ms, jitter: 100us}\nexperiment: {rounds: 1}\n"
 QUICK = ["--transport", "kafka", "--quick", "--rate", "15"]
@@ -187,12 +189,127 @@ def somebodys_broker(tap, lab):
     while topics() != before and time.monotonic() < end:
         time.sleep(0.05)
     tap.equal(topics(), before, "topics after a failed run")
+    left_over_topics(tap, lab, address, topics)
     # The broker dies under a run that did not start it.
     place, process = running(tap, lab, ["--kafka", address, "--sweep", "0ms", "--duration", "60s"])
     for pid in brokers(host):
         os.kill(pid, signal.SIGKILL)
     finish(tap, place, process, "Kafka", seconds=30)
     finish(tap, host, serving, "broker", "killed")
+
+
+class Client:
+    """librdkafka by itself: makes topics on a broker, or is a member of a group."""
+
+    def __init__(self, address, group=None):
+        self.library = ctypes.CDLL("librdkafka.so.1")
+        for name in ("conf_new", "new", "queue_new", "queue_poll", "NewTopic_new", "topic_partition_list_new",
+                     "topic_partition_list_add", "consumer_poll", "memberid"):
+            getattr(self.library, "rd_kafka_" + name).restype = ctypes.c_void_p
+        conf = ctypes.c_void_p(self.library.rd_kafka_conf_new())
+        settings = {"bootstrap.servers": address, "log_level": "0"}
+        if group:
+            settings.update({"group.id": group, "heartbeat.interval.ms": "200"})
+        for name, value in settings.items():
+            self.library.rd_kafka_conf_set(conf, name.encode(), value.encode(), None, 0)
+        self.client = ctypes.c_void_p(self.library.rd_kafka_new(1 if group else 0, conf, None, 0))
+
+    def make(self, topics):
+        rows = [self.library.rd_kafka_NewTopic_new(name.encode(), 1, 1, None, 0) for name in topics]
+        queue = ctypes.c_void_p(self.library.rd_kafka_queue_new(self.client))
+        self.library.rd_kafka_CreateTopics(self.client, (ctypes.c_void_p * len(rows))(*rows), len(rows), None, queue)
+        self.library.rd_kafka_queue_poll(queue, 10000)
+
+    def join(self, topic):
+        """A member of its group from now on, as long as this object polls at times."""
+        wanted = ctypes.c_void_p(self.library.rd_kafka_topic_partition_list_new(1))
+        self.library.rd_kafka_topic_partition_list_add(wanted, topic.encode(), -1)
+        self.library.rd_kafka_subscribe(self.client, wanted)
+        end = time.monotonic() + 20
+        assigned = ctypes.c_void_p()
+        while time.monotonic() < end:
+            self.library.rd_kafka_consumer_poll(self.client, 50)
+            self.library.rd_kafka_assignment(self.client, ctypes.byref(assigned))
+            if ctypes.cast(assigned, ctypes.POINTER(ctypes.c_int))[0]:
+                return True
+        return False
+
+
+def left_over_topics(tap, lab, address, topics):
+    """Kill the lab itself: its topics stay on somebody's broker, and a run much later removes them; those of runs that
+    are young or live, and of other people, never."""
+    before = topics()
+    place, process = running(tap, lab, ["--kafka", address, "--sweep", "0ms", "--duration", "60s"])
+    process.kill()
+    process.communicate()
+    tap.check(all_gone(place), "processes left:", place.processes())
+    place.remove()
+    young = topics() - before
+    tap.check(len(young) >= 5, "the killed run left no topics:", young)
+    old = f"truespan-{int(time.time()) - 3600:08x}"
+    dead = {f"{old}0000000{k}.{edge}" for k in (1, 2) for edge in ("gateway.preprocess", "inference.postprocess")}
+    stay = {"truespan-notes", f"{old}00000003", f"{old}0000000g.a.b", f"prefix-{old}00000004.a.b",
+              f"{old}00000005.gateway.preprocess"}
+    Client(address).make(sorted(dead | stay))
+    alive = Client(address, f"{old}00000005.preprocess")
+    tap.check(alive.join(f"{old}00000005.gateway.preprocess"), "the live run's member has no place")
+    tap.check({name + "-0" for name in dead} <= topics(), "topics that were made:", topics())
+    place = Place()
+    code, _, err = lab.run(place, *QUICK, "--kafka", address, "--sweep", "0ms", "--requests", "10",
+                           place.write("spec.yaml", SPEC), timeout=60)
+    tap.equal(code, 0, f"exit code ({err})")
+    with open(os.path.join(place.out, "nodes.log"), encoding="utf-8") as log:
+        text = log.read()
+    tap.check("4 topics of 2 runs that had been killed" in text, "nodes.log:", text)
+    place.remove()
+    want = before | young | {name + "-0" for name in stay if name.startswith("truespan-")}
+    end = time.monotonic() + 10
+    while topics() != want and time.monotonic() < end:
+        time.sleep(0.05)
+    tap.equal(topics(), want, "topics after a run much later")
+    alive.library.rd_kafka_consumer_close(alive.client)
+
+
+def a_broker_is_killed_and_it_goes_on(tap, lab):
+    """on_failure: gap. A new broker, new topics, the block again, and the gap is told."""
+    place = Place()
+    spec = place.write("spec.yaml", SPEC.replace("rounds: 1", "rounds: 3, on_failure: gap"))
+    process = lab.start(place, *QUICK, "--nodes", "process", "--sweep", "0ms", "--duration", "6s", "--json", spec)
+    log = os.path.join(place.out, "kafka-0ms", "run.log")
+    tap.check(wait_for(lambda: os.path.exists(log) or process.poll() is not None, 60), "no block was done")
+    first = brokers(place)
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+    out, err = finish_trouble(tap, process, 90)
+    if tap.equal(process.returncode, 0, f"exit code ({err})"):
+        summary = json.loads(out)
+        tap.equal(len(summary["gaps"]), 1, "gaps")
+        tap.check("broker" in summary["gaps"][0]["why"] and "killed" in summary["gaps"][0]["why"], "why:",
+                  summary["gaps"])
+        run, = summary["runs"]
+        tap.check(run["outputs_match"], "outputs differ")
+        spans = Spans(os.path.join(place.out, "kafka-0ms"))
+        orphans = [row for row in spans.rows if row["parent"] and (row["trace"], row["parent"]) not in spans.by_id]
+        tap.equal(orphans, [], "spans of half a block")
+    tap.equal(len(first), 1, "brokers")
+    check_nothing_left(tap, place)
+    place.remove()
+
+
+def no_space(tap, lab):
+    """The broker keeps its log in the run's folder: a disk that is too small for it, at once or amid the run."""
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+        return "no right to mount"
+    for size in ("100k", "3m"):
+        place = Place()
+        mount = os.path.join(place.base, "tiny")
+        os.mkdir(mount)
+        place.out = os.path.join(mount, "run")
+        refused(tap, lab, place, [*QUICK, "--nodes", "process", "--sweep", "0ms", "--duration", "60s", "--rate", "100",
+                                  place.write("spec.yaml", SPEC)], "No space left", seconds=60, prefix=[
+                    "unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size={size} none {mount} && exec "$@"', "sh"])
+        place.remove()
+    return None
 
 
 def wrong_words(tap, lab):
@@ -233,6 +350,8 @@ def main():
     tap.run("a run on loopback", a_run, lab, "process")
     tap.run("a run in network namespaces", a_run, lab, "netns")
     tap.run("the broker is killed", the_broker_is_killed, lab)
+    tap.run("the broker is killed, and the run goes on", a_broker_is_killed_and_it_goes_on, lab)
+    tap.run("no space for the broker", no_space, lab)
     tap.run("the conductor is killed", the_conductor_is_killed, lab)
     tap.run("somebody's broker", somebodys_broker, lab)
     tap.run("wrong addresses, ports, settings, Java", wrong_words, lab)
