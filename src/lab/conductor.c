@@ -15,7 +15,7 @@
 #include "lab/link.h"
 #include "lab/priority.h"
 
-static const int64_t start_timeout_ns = 60 * TSP_NS_PER_S; /* a large model takes its time to load */
+static const int64_t start_timeout_ns = 60 * TSP_NS_PER_S;  /* a large model takes its time to load */
 static const int64_t answer_timeout_ns = 15 * TSP_NS_PER_S; /* ssh's own patience is 10 s */
 static const int64_t begin_timeout_ns = 20 * TSP_NS_PER_S;
 static const int64_t quit_timeout_ns = 3 * TSP_NS_PER_S;
@@ -104,6 +104,7 @@ static tsp_status start_all(tspi_conductor *conductor, const char *folder, tsp_e
 {
     int tun_fds[TSPI_LINK_NODES_MAX];
     uint32_t n = conductor->members_n, started = 0;
+    conductor->own_shm = conductor->netns && tspi_wants_own_shm(conductor->spec);
     tsp_status rc = start_media(conductor, err);
 
     /* First of all, since it takes longest; its device comes behind the nodes'. */

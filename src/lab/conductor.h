@@ -25,6 +25,7 @@ typedef struct {
 typedef struct {
     const tspi_spec *spec; /* borrowed */
     bool netns;
+    bool own_shm; /* each node has a /dev/shm of its own */
     tspi_member *members;
     uint32_t members_n;
     tspi_media_driver media; /* shared by all nodes; not running = there is none, or each node has its own */

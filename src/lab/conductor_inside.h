@@ -10,6 +10,9 @@ static inline bool tspi_is_interrupted(const tspi_conductor *conductor)
     return conductor->interrupted && *conductor->interrupted;
 }
 
+/* Whether nodes in namespaces, each with a media driver, need more shared memory than there is. */
+bool tspi_wants_own_shm(const tspi_spec *spec);
+
 /* The machine of a member's node; NULL = this one. */
 const tspi_host_spec *tspi_host_of(const tspi_conductor *conductor, const tspi_member *member);
 

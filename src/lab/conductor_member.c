@@ -14,6 +14,9 @@
 #include "lab/priority.h"
 #include "lab/remote.h"
 
+/* As much as a media driver with a few dozen streams could fill; only what is used is taken. */
+static const uint64_t own_shm_bytes = UINT64_C(1) << 30;
+
 static void exec_node(const tspi_conductor *conductor, const tspi_member *member, uint32_t index, const char *folder,
                       int control_fd)
 {
@@ -82,6 +85,8 @@ static void run_child(const tspi_conductor *conductor, const tspi_member *member
         if (rc == TSP_OK)
             rc = tspi_fd_send(pass_fd, tun_fd, &err);
     }
+    if (rc == TSP_OK && conductor->own_shm)
+        rc = tspi_own_shm_enter(own_shm_bytes, &err);
     if (rc == TSP_OK) {
         tspi_prefer_this_process(TSPI_PREFER_NODE);
         dup2(conductor->log_fd, STDERR_FILENO);

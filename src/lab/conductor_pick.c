@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lab/conductor.h"
+#include "lab/conductor_inside.h"
 #include "lab/netns.h"
 
 static const char process_mode[] = "processes on loopback, the link's delay made by the transport's wrapper";
@@ -39,9 +39,11 @@ static uint32_t count_nodes(const tspi_spec *spec)
 /* The parts that the transport needs beside its nodes. */
 static tsp_status check_parts(const tspi_spec *spec, bool own_drivers, tsp_error *err)
 {
-    if (!strcmp(spec->transport, "aeron") && !spec->hosts_n)
-        return tspi_media_drivers_fit(own_drivers ? count_nodes(spec) : 1, count_streams(spec), spec->aeron.term_bytes,
-                                      err);
+    if (!strcmp(spec->transport, "aeron") && !spec->hosts_n) {
+        tsp_status rc = tspi_media_drivers_fit(own_drivers ? count_nodes(spec) : 1, count_streams(spec),
+                                               spec->aeron.term_bytes, err);
+        return rc == TSP_OK || !own_drivers || !tspi_own_shm_available() ? rc : TSP_OK;
+    }
     if (strcmp(spec->transport, "kafka") != 0 || spec->kafka.broker)
         return TSP_OK;
     if (spec->hosts_n && !tspi_spec_own_address(spec))
@@ -99,6 +101,14 @@ static tsp_status pick(const tspi_spec *spec, bool *ret_netns, char *ret_why, si
         return TSP_OK;
     }
     return pick_netns(spec, ret_netns, ret_why, size, err);
+}
+
+bool tspi_wants_own_shm(const tspi_spec *spec)
+{
+    tsp_error why = {0};
+
+    return !strcmp(spec->transport, "aeron") &&
+           tspi_media_drivers_fit(count_nodes(spec), count_streams(spec), spec->aeron.term_bytes, &why) != TSP_OK;
 }
 
 tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret_why, size_t size, tsp_error *err)

@@ -3,12 +3,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,6 +100,27 @@ tsp_status tspi_netns_available(tsp_error *err)
     return tsp_error_set(err, TSP_EUNSUPPORTED, "%s",
                          n == (ssize_t)sizeof tried && tried.message[0] ? tried.message
                                                                         : "cannot make a network namespace");
+}
+
+tsp_status tspi_own_shm_enter(uint64_t bytes, tsp_error *err)
+{
+    char options[64];
+
+    snprintf(options, sizeof options, "mode=1777,size=%" PRIu64, bytes);
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("truespan", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
+        return tsp_error_sys(err, errno, "cannot mount shared memory of its own");
+    return TSP_OK;
+}
+
+bool tspi_own_shm_available(void)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(tspi_own_shm_enter(1 << 20, NULL) == TSP_OK ? 0 : 1);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 tsp_status tspi_fd_send(int socket_fd, int fd, tsp_error *err)

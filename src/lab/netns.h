@@ -3,7 +3,9 @@
 #ifndef TSPI_LAB_NETNS_H
 #define TSPI_LAB_NETNS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "truespan/base.h"
 
@@ -13,6 +15,12 @@ tsp_status tspi_netns_enter(size_t k, int *ret_tun_fd, tsp_error *err);
 
 /* Whether this process may do so: tried out in a child. The message in err says what is missing. */
 tsp_status tspi_netns_available(tsp_error *err);
+
+/* Give the calling process, and its children from now on, a /dev/shm of their own of so many bytes: for where the one
+ * of all is too small (64 MB in a container). It vanishes with its last process. */
+tsp_status tspi_own_shm_enter(uint64_t bytes, tsp_error *err);
+/* Whether this process may do so: tried out in a child. */
+bool tspi_own_shm_available(void);
 
 /* Pass a descriptor over a Unix socket, and receive one; for handing the device to the link. */
 tsp_status tspi_fd_send(int socket_fd, int fd, tsp_error *err);

@@ -23,7 +23,7 @@ enum { UDP_STREAM = 1 };
 /* Ports of "ipc" are numbers of streams; those that nobody asked for begin here. */
 enum { FIRST_FREE_PORT = 1024, FREE_PORTS = UINT16_MAX - FIRST_FREE_PORT };
 /* A media driver that lives stirs every 100 ms (its timer). */
-enum { DRIVER_TIMEOUT_MS = 2000, KEEPALIVE_MS = 100 };
+enum { DRIVER_TIMEOUT_MS = 5000, KEEPALIVE_MS = 100 };
 /* How long open waits for a media driver that is only just starting. */
 static const int64_t driver_start_ns = 10 * TSP_NS_PER_S;
 /* How often the client's own thread looks for word from the media driver: publications and senders that come and go. */
