@@ -4,9 +4,14 @@ TAP on stdout."""
 import glob, json, os, subprocess, sys, tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fix_traces import MS, read
+from lab_tap import Spans, read_truth
 
 TRUESPAN = sys.argv[1]
 SWEEP = (0, 5, 10)
+# What can be proven, and how exactly, rests on the fastest hop of each edge. A machine that keeps every single hop of an
+# edge waiting is another experiment than the one that is meant here: by the truth, not by the answer, such a run is told
+# and made again.
+DELAY_MS, FLOOR_MS, TRIES = 1, 0.4, 8
 
 
 def run(*args):
@@ -60,17 +65,40 @@ def point(folder, skew, lines):
         lines.append((p99 < 0.5 * MS, "%d ms: corrected stamps' error p50 %.0f us, p99 %.0f us" % (skew, p50 / 1e3, p99 / 1e3)))
 
 
+def slowest_floor(folder):
+    """The largest of the edges' fastest true delays beyond the link's, ms."""
+    spans, truth, floors = Spans(folder), read_truth(folder), {}
+    for parent, child in spans.hops():
+        edge = parent["host"], child["host"]
+        floors[edge] = min(floors.get(edge, 1 << 60), truth[child["id"]][0] - truth[parent["id"]][0])
+    return max(floors.values()) / MS - DELAY_MS
+
+
+def lab(folder, skew):
+    """A run at one skew, on a machine that was quick enough at times: (None, its folder), or why there is none."""
+    for k in range(TRIES):
+        made = "%s-%d-%d" % (folder, skew, k)
+        rc, out, err = run("lab", "--sweep", "%dms" % skew, "--duration", "4s", "--quick", "--rate", "40", "--transport",
+                           "zmq", "--nodes", "process", "--hop-delay", "%dms" % DELAY_MS, "--jitter", "200us", "-o", made)
+        if rc == 2:
+            return "the lab cannot run here: %s" % err.strip().replace("\n", " "), None
+        late = slowest_floor(os.path.join(made, "zmq-%dms" % skew))
+        if late < FLOOR_MS:
+            return None, made
+        print("# %d ms, run %d: the fastest hop of some edge was %.2f ms late" % (skew, k + 1, late))
+    return "this machine is too slow: in each of %d runs some edge had no hop that was not kept waiting" % TRIES, None
+
+
 def main():
     lines = []
     with tempfile.TemporaryDirectory() as top:
         folder = os.path.join(top, "run")
-        rc, out, err = run("lab", "--sweep", ",".join("%dms" % s for s in SWEEP), "--duration", "3s", "--quick",
-                           "--transport", "zmq", "--nodes", "process", "-o", folder)
-        if rc == 2:
-            print("1..0 # SKIP the lab cannot run here: %s" % err.strip().replace("\n", " "))
-            return 0
         for skew in SWEEP:
-            point(folder, skew, lines)
+            why, made = lab(folder, skew)
+            if why:
+                lines.append((True, "%d ms # SKIP %s" % (skew, why)))
+            else:
+                point(made, skew, lines)
     for k, (ok, text) in enumerate(lines):
         print("%sok %d - %s" % ("" if ok else "not ", k + 1, text.strip().replace("\n", " ")))
     print("1..%d" % len(lines))

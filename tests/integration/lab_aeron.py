@@ -10,7 +10,7 @@ import sys
 
 sys.dont_write_bytecode = True
 from lab_tap import Lab, Place, STAGES, Spans, Tap, read_truth, root_with_namespaces  # noqa: E402
-from lab_trouble import LONG, blocks_done, check_end, finish, running, wait_for  # noqa: E402
+from lab_trouble import LONG, blocks_done, check_end, finish, refused, running, wait_for  # noqa: E402
 
 AERON = ["--transport", "aeron"]
 
@@ -132,6 +132,81 @@ def a_driver_is_killed_and_it_goes_on(tap, lab):
     place.remove()
 
 
+def little_shared_memory(tap, lab):
+    """Where /dev/shm is as small as in a container, nodes in namespaces get one of their own; processes, which share one
+    media driver, are refused, in words that say what to do."""
+    if root_with_namespaces():
+        return root_with_namespaces()
+    prefix = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=20m none /dev/shm && exec "$@"', "sh"]
+    place = Place()
+    code, out, err = lab.run(place, *AERON, "--nodes", "netns", "--sweep", "0ms", "--duration", "1s", "--quick", "--json",
+                             prefix=prefix)
+    if tap.equal(code, 0, f"exit code ({err})"):
+        run, = json.loads(out)["runs"]
+        tap.check(run["outputs_match"] and run["requests"] > 5, "requests:", run["requests"])
+    place.remove()
+    place = Place()
+    refused(tap, lab, place, [*AERON, "--nodes", "process", "--quick"], "/dev/shm has", "--shm-size", prefix=prefix)
+    # Left out of all transports, and told so, with the others' figures.
+    code, out, err = lab.run(place, "--transport", "all", "--nodes", "process", "--sweep", "0ms", "--duration", "200ms",
+                             "--quick", "--json", prefix=["env", "TRUESPAN_PARTS=/nonexistent", *prefix])
+    if tap.equal(code, 0, f"exit code ({err})"):
+        left = {row["transport"]: row["why"] for row in json.loads(out)["left_out"]}
+        tap.check("/dev/shm" in left.get("aeron", ""), "left out:", left)
+        tap.check("no Apache Kafka" in left.get("kafka", "") or "no transport" in left.get("kafka", ""), "left out:", left)
+    place.remove()
+    return None
+
+
+def shared_memory_fills_up(tap, lab):
+    """Somebody else fills /dev/shm amid the run: what Aeron has mapped there is not to be had any more."""
+    if root_with_namespaces():
+        return root_with_namespaces()
+    place = Place()
+    # Terms of 4 MB fill as messages pass: there was room at the start.
+    spec = place.write("spec.yaml", "aeron: {term_bytes: 4194304}\n")
+    script = ('mount -t tmpfs -o size=300m none /dev/shm; "$@" & run=$!; '
+              'until ls "$LAB_OUT"/*/requests.jsonl >/dev/null 2>&1; do sleep 0.1; done; '
+              'head -c 400m /dev/zero > /dev/shm/hog 2>/dev/null; wait $run')
+    code, out, err = lab.run(place, spec, *AERON, "--nodes", "process", "--sweep", "0ms", "--duration", "90s", "--quick",
+                             "--rate", "400", prefix=["env", f"LAB_OUT={place.out}", "unshare", "-m", "sh", "-c", script,
+                                                      "sh"], timeout=120)
+    tap.equal((code, out, len(err.splitlines())), (2, "", 1), f"exit code, output, lines ({err})")
+    tap.check("full" in err or "No space" in err, "does not say why:", err)
+    tap.check(place.wait_for_nobody(), "processes left:", place.processes())
+    tap.check(not os.path.exists(os.path.join(place.out, "summary.json")), "a summary is left")
+    place.remove()
+    return None
+
+
+def what_was_left_is_removed(tap, lab):
+    """All of a run's processes killed at once, the media driver too: the next run removes its folder, and no other's."""
+    place, process, found, paths = amid(tap, lab, "process")
+    living, other, _, theirs = amid(tap, lab, "process")
+    for pid in {process.pid, *place.processes(), *found}:
+        os.kill(pid, signal.SIGSTOP)  # so that none can see another go
+    for pid in {process.pid, *place.processes(), *found}:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    tap.check(place.wait_for_nobody(), "processes left:", place.processes())
+    tap.check(all(map(os.path.exists, paths)), "nothing was left, which this is about")
+    for path in paths:  # a young folder may be about to be locked
+        os.utime(os.path.join(os.path.dirname(path), "owner"), (0, 0))
+    for path in theirs:
+        os.utime(os.path.join(os.path.dirname(path), "owner"), (0, 0))
+    place.remove()
+    place = Place()
+    code, _, err = lab.run(place, *AERON, "--nodes", "process", "--sweep", "0ms", "--duration", "200ms", "--quick")
+    tap.equal(code, 0, f"exit code ({err})")
+    tap.check(not any(os.path.exists(os.path.dirname(path)) for path in paths), "folders left:", paths)
+    tap.check(all(map(os.path.exists, theirs)), "a living run's folder is gone:", theirs)
+    other.send_signal(signal.SIGINT)
+    finish(tap, other)
+    are_gone(tap, theirs)
+    living.remove()
+    place.remove()
+
+
 def somebody_else_is_killed(tap, lab, nodes, whom):
     """The conductor, or a node: the media drivers go with them, and with the drivers their folders."""
     if nodes == "netns" and root_with_namespaces():
@@ -159,6 +234,9 @@ def main():
         tap.run(f"a media driver is killed, {nodes}", a_driver_is_killed, lab, nodes)
         tap.run(f"the conductor is killed, {nodes}", somebody_else_is_killed, lab, nodes, "conductor")
         tap.run(f"a node is killed, {nodes}", somebody_else_is_killed, lab, nodes, "inference")
+    tap.run("little shared memory", little_shared_memory, lab)
+    tap.run("shared memory fills up", shared_memory_fills_up, lab)
+    tap.run("what was left is removed", what_was_left_is_removed, lab)
     tap.run("packets are lost", packets_are_lost, lab)
     tap.run("a media driver hangs", a_driver_hangs, lab)
     tap.run("a media driver is killed, and the run goes on", a_driver_is_killed_and_it_goes_on, lab)

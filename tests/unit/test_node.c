@@ -1,6 +1,7 @@
 /* All nodes of a pipeline in one process and in virtual time: the same code as in the lab's processes. */
 #include "test.h"
 
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include "base/due_queue.h"
@@ -286,6 +287,34 @@ TEST(node, messages_that_come_twice_change_no_answer)
 TEST(node, messages_that_come_again_much_later_change_no_answer)
 {
     check_twice(2 * TSP_NS_PER_S);
+}
+
+/* A node remembers what is under way, not what has been: a run may take days. */
+TEST(node, memory_does_not_grow_with_the_requests)
+{
+    static struct world w;
+    tspi_spec spec;
+    tsp_error err = {0};
+    size_t held[3] = {0};
+
+    make_spec(&spec);
+    spec.engine.max_tokens = 1;
+    open_world(&w, &spec);
+    for (uint32_t k = 0; k < 3; k++) {
+        tspi_block block = make_block(&w);
+        block.id = 1 + k;
+        block.folder[0] = '\0';
+        block.arrival = k ? TSPI_ARRIVAL_POISSON : TSPI_ARRIVAL_CLOSED;
+        block.requests = k == 2 ? 3000 : 300;
+        CHECK_STATUS(run_block(&w, &block, &err), TSP_OK, &err);
+        CHECK_INT(w.nodes[0].result.requests, block.requests);
+        struct mallinfo2 heap = mallinfo2();
+        held[k] = heap.uordblks + heap.hblkhd;
+    }
+    if (held[2] > held[1] + 64 * 1024)
+        TEST_FAIL("%zu bytes more are held after ten times as many requests", held[2] - held[1]);
+    close_world(&w);
+    tspi_spec_release(&spec);
 }
 
 /* What no stage expects is an error; what is none of the lab's is counted and dropped, as is a message of another
