@@ -134,8 +134,8 @@ static bool index_arcs(tspi_graph *graph)
     return true;
 }
 
-static bool build(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
-                  int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune, const uint8_t *only)
+bool tspi_graph_build_of(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
+                         int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune, const uint8_t *only)
 {
     uint32_t nodes_n = tspi_sides_nodes(sides), *ends_first = NULL;
     uint8_t *keep = malloc(hops->n + 1);
@@ -193,13 +193,7 @@ out:
 bool tspi_graph_build(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
                       int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune)
 {
-    return build(graph, hops, sides, root, rho_ppb, without, allowance, prune, NULL);
-}
-
-bool tspi_graph_build_of(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
-                         int64_t rho_ppb, uint16_t without, int64_t allowance, const uint8_t *only)
-{
-    return build(graph, hops, sides, root, rho_ppb, without, allowance, true, only);
+    return tspi_graph_build_of(graph, hops, sides, root, rho_ppb, without, allowance, prune, NULL);
 }
 
 int64_t tspi_graph_before(const tspi_graph *graph, uint32_t node, int64_t stamp)

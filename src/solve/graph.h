@@ -40,9 +40,9 @@ typedef struct {
 bool tspi_graph_build(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
                       int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune);
 
-/* The same of the hops whose only[row] is set. */
+/* The same of the hops whose only[row] is set (NULL: all). */
 bool tspi_graph_build_of(tspi_graph *graph, const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root,
-                         int64_t rho_ppb, uint16_t without, int64_t allowance, const uint8_t *only);
+                         int64_t rho_ppb, uint16_t without, int64_t allowance, bool prune, const uint8_t *only);
 void tspi_graph_release(tspi_graph *graph);
 
 /* The last vertex of a node at or before stamp, or first[node] - 1 when there is none. */

@@ -64,7 +64,7 @@ static bool build(projection *p, bool *ret_feasible)
         free(p->pi);
         p->pi = NULL;
         if (!tspi_graph_build_of(&p->graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb,
-                                 without | tries[k].without, tries[k].allowance, p->near))
+                                 without | tries[k].without, tries[k].allowance, true, p->near))
             return false;
         p->pi = malloc(((size_t)p->graph.vertices_n + 1) * sizeof *p->pi);
         if (!p->pi || !tspi_solver_guess(solver, &p->graph, p->pi))

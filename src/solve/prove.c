@@ -59,8 +59,7 @@ static outcome find_potential(tsp_solver *solver, uint16_t without, uint32_t *as
     int64_t *pi = NULL;
     bool set_aside = false;
 
-    if (!tspi_graph_build(graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb, without,
-                          ROUNDING_NS + TELESCOPE_NS, true))
+    if (!tspi_solver_graph(solver, without, ROUNDING_NS + TELESCOPE_NS, graph))
         return NO_MEMORY;
     pi = malloc(((size_t)graph->vertices_n + 1) * sizeof *pi);
     if (!pi)

@@ -48,6 +48,9 @@ struct tsp_solver {
 /* prove.c: potential and bounds from all hops that may bound; sets hops aside until nothing contradicts. */
 tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasible, tsp_error *err);
 
+/* relevant.c: the graph of the hops without these flags, less those that can bound nothing. False: out of memory. */
+bool tspi_solver_graph(const tsp_solver *solver, uint16_t without, int64_t allowance, tspi_graph *ret_graph);
+
 /* An integer guess for every vertex, from the estimates. */
 bool tspi_solver_guess(const tsp_solver *solver, const tspi_graph *graph, int64_t *ret_pi);
 
@@ -56,6 +59,10 @@ bool tspi_solver_tracks(tsp_solver *solver);
 
 /* verdict.c: verdicts from estimates and bounds. */
 bool tspi_solver_judge(tsp_solver *solver);
+
+/* typical.c: of each clock, the median over its hops of the estimate's distance from 0 and of the bounds' half-width,
+ * ns. */
+bool tspi_solver_typical(const tsp_solver *solver, double *ret_offset, double *ret_half);
 
 /* project.c: rows[].track, from the estimates, so that no hop is left broken. */
 bool tspi_solver_project(tsp_solver *solver);

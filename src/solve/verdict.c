@@ -55,8 +55,8 @@ static bool distances_without(tsp_solver *solver, uint16_t flags, int64_t *ret)
         all_distances(solver, &solver->graph, &solver->bounds, ret);
         return true;
     }
-    ok = tspi_graph_build(&graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb,
-                          TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS | flags, ROUNDING_NS + TELESCOPE_NS, true);
+    ok =
+        tspi_solver_graph(solver, TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS | flags, ROUNDING_NS + TELESCOPE_NS, &graph);
     pi = malloc(((size_t)graph.vertices_n + 1) * sizeof *pi);
     ok = ok && pi && tspi_solver_guess(solver, &graph, pi) &&
          tspi_potential(&graph, pi, &links, &n) == TSPI_FEASIBLE && /* a part of what was feasible is */
@@ -74,10 +74,11 @@ enum { LOWEST = SUSPECT_HOPS };
 
 /* What speaks against the clocks; rows are clocks, owned. */
 typedef struct {
-    int64_t *proven;    /* how far credible hard hops put the bounds from 0 */
-    int64_t *informed;  /* the same with soft hops */
-    uint64_t *in, *out; /* credible hops */
-    double *lowest;     /* LOWEST residual slacks into each clock, then as many out of it, ascending */
+    int64_t *proven;       /* how far credible hard hops put the bounds from 0 */
+    int64_t *informed;     /* the same with soft hops */
+    uint64_t *in, *out;    /* credible hops */
+    double *lowest;        /* LOWEST residual slacks into each clock, then as many out of it, ascending */
+    double *offset, *half; /* typical ones */
 } charges;
 
 static void charges_release(charges *c)
@@ -87,6 +88,8 @@ static void charges_release(charges *c)
     free(c->in);
     free(c->out);
     free(c->lowest);
+    free(c->offset);
+    free(c->half);
 }
 
 static bool charges_init(charges *c, uint32_t clocks)
@@ -95,10 +98,12 @@ static bool charges_init(charges *c, uint32_t clocks)
     c->informed = calloc((size_t)clocks + 1, sizeof *c->informed);
     c->in = calloc((size_t)clocks + 1, sizeof *c->in);
     c->out = calloc((size_t)clocks + 1, sizeof *c->out);
+    c->offset = calloc((size_t)clocks + 1, sizeof *c->offset);
+    c->half = calloc((size_t)clocks + 1, sizeof *c->half);
     c->lowest = malloc(((size_t)clocks + 1) * 2 * LOWEST * sizeof *c->lowest);
     for (size_t k = 0; c->lowest && k < (size_t)clocks * 2 * LOWEST; k++)
         c->lowest[k] = INFINITY;
-    return c->proven && c->informed && c->in && c->out && c->lowest;
+    return c->proven && c->informed && c->in && c->out && c->offset && c->half && c->lowest;
 }
 
 static void keep_lowest(double *lowest, double value)
@@ -159,31 +164,6 @@ static bool charge(tsp_solver *solver, charges *c)
     return ok;
 }
 
-/* Median |estimate| and median half-width of the bounds over the clock's vertices. */
-static bool typical(const tsp_solver *solver, uint32_t clock, double *ret_offset, double *ret_half)
-{
-    const tspi_graph *graph = &solver->graph;
-    uint32_t first = tspi_sides_first(&solver->fit.sides, clock), pieces = pieces_of(solver, clock);
-    uint32_t begin = graph->first[first], end = graph->first[first + pieces], n = end - begin;
-    double *x = malloc(2 * ((size_t)n + 1) * sizeof *x), *half = x + n;
-
-    if (!x)
-        return false;
-    *ret_offset = *ret_half = 0;
-    for (uint32_t v = begin; v < end; v++) {
-        bool open = solver->bounds.lo[v] == TSP_UNBOUNDED_LO || solver->bounds.hi[v] == TSP_UNBOUNDED_HI;
-        x[v - begin] =
-            fabs((double)tspi_track_piece_offset(solver->rows[clock].estimate, graph->node[v] - first, graph->at[v]));
-        half[v - begin] = open ? INFINITY : ((double)solver->bounds.hi[v] - (double)solver->bounds.lo[v]) / 2;
-    }
-    if (n) {
-        *ret_offset = tspi_median(x, n);
-        *ret_half = tspi_median(half, n);
-    }
-    free(x);
-    return true;
-}
-
 static double sigma_of(const tsp_solver *solver, uint32_t clock)
 {
     uint32_t first = tspi_sides_first(&solver->fit.sides, clock);
@@ -195,50 +175,49 @@ static double sigma_of(const tsp_solver *solver, uint32_t clock)
     return most;
 }
 
-static bool judge(tsp_solver *solver, uint32_t clock, const charges *c)
+static void judge(tsp_solver *solver, uint32_t clock, const charges *c)
 {
     tspi_clock_row *row = &solver->rows[clock];
     tsp_clock_result *result = &row->result;
     uint64_t ways = row->in < row->out ? row->in : row->out;
     int64_t proven = c->proven[clock];
     bool known = solver->fit.joined[clock] && ways >= ESTIMATE_HOPS;
-    double offset, half;
+    double offset = c->offset[clock], half = c->half[clock];
 
     result->sigma_ns = known ? llround(sigma_of(solver, clock)) : 0;
     if (solver->root[clock]) { /* a silent clock is a group, and a frame, of its own, of which nothing is known */
         result->verdict = row->in + row->out || clock == solver->config.reference ? TSP_CLOCK_OK : TSP_CLOCK_UNKNOWN;
-        return true;
+        return;
     }
     if (!solver->bounded) {
         result->verdict = TSP_CLOCK_UNKNOWN;
-        return true;
+        return;
     }
     if (proven) {
         result->verdict = solver->summary.contradictory ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_PROVEN;
         result->at_least_ns = solver->summary.contradictory ? 0 : proven;
-        return true;
+        return;
     }
     if (!known) {
         result->verdict = TSP_CLOCK_UNKNOWN;
-        return true;
+        return;
     }
-    if (!typical(solver, clock, &offset, &half))
-        return false;
     double noise = fmax(SUSPECT_SIGMA * sigma_of(solver, clock), SUSPECT_GRAINS * grain(c, clock));
     bool estimated =
         offset > fmax(noise, SUSPECT_PART * half) && c->in[clock] >= SUSPECT_HOPS && c->out[clock] >= SUSPECT_HOPS;
     bool bounded = c->informed[clock] && (c->in[clock] >= SUSPECT_HOPS || c->out[clock] >= SUSPECT_HOPS);
     result->verdict = estimated || bounded ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_OK;
-    return true;
 }
 
 bool tspi_solver_judge(tsp_solver *solver)
 {
     charges against = {0};
-    bool ok = charges_init(&against, solver->clocks) && (!solver->bounded || charge(solver, &against));
+    bool ok =
+        charges_init(&against, solver->clocks) &&
+        (!solver->bounded || (charge(solver, &against) && tspi_solver_typical(solver, against.offset, against.half)));
 
     for (uint32_t c = 0; ok && c < solver->clocks; c++)
-        ok = judge(solver, c, &against);
+        judge(solver, c, &against);
     charges_release(&against);
     return ok;
 }

@@ -6,6 +6,7 @@
 #include "solve/bound.h"
 #include "solve/constants.h"
 #include "solve/drift.h"
+#include "solve/solver.h"
 
 #ifdef HAVE_GLPK
 #include <glpk.h>
@@ -315,6 +316,88 @@ TEST(bounds, by_sweeps_are_dijkstras)
         free(pi);
         drop_world(&w);
     }
+}
+
+#define REQUIRE_OR_NULL(ok)                                                                                            \
+    if (!(ok))                                                                                                         \
+    return NULL
+
+/* A ring with chords, so that some edges lie on no fastest way; now and then stamps that lie, a stray one, a step. */
+static tsp_solver *solve_ring(tspi_random *random, size_t n)
+{
+    uint32_t clocks = 3 + (uint32_t)tspi_random_below(random, 8), odd = (uint32_t)tspi_random_below(random, 4);
+    tsp_solver_config config = {.clocks = clocks, .reference = odd == 3 ? TSP_NO_CLOCK : 0};
+    double offset[16], rate[16], floor_ns[16 * 16], span = tspi_random_uniform(random, 2e9, 1e11);
+    tsp_solver *solver;
+
+    REQUIRE_OR_NULL(tsp_solver_new(&config, &solver, NULL) == TSP_OK);
+    for (uint32_t c = 0; c < clocks; c++) {
+        offset[c] = tspi_random_uniform(random, -1e7, 1e7);
+        rate[c] = tspi_random_uniform(random, -4e-5, 4e-5);
+        for (uint32_t d = 0; d < clocks; d++)
+            floor_ns[c * 16 + d] = tspi_random_uniform(random, 1e5, 4e6);
+    }
+    for (size_t k = 0; k < n; k++) {
+        uint32_t i = (uint32_t)tspi_random_below(random, clocks),
+                 reach = 1 + (uint32_t)tspi_random_below(random, clocks > 4 ? 2 : 1),
+                 j = tspi_random_below(random, 2) ? (i + reach) % clocks : (i + clocks - reach) % clocks;
+        double t = tspi_random_uniform(random, 0, span);
+        double r = t + floor_ns[i * 16 + j] + tspi_random_exponential(random, 3e5);
+        tsp_hop hop = {.from = i, .to = j, .tag = k, .kind = odd == 1 && k % 3 == 0};
+        hop.sent_ns = INT64_C(1700000000000000000) + (int64_t)(t + offset[i] + rate[i] * t);
+        hop.received_ns = INT64_C(1700000000000000000) + (int64_t)(r + offset[j] + rate[j] * r);
+        if (odd == 2 && i == 1)
+            hop.sent_ns += t > span / 2 ? 20000000 : 0;
+        if (odd == 2 && j == 1)
+            hop.received_ns += r > span / 2 ? 20000000 : 0;
+        if (odd == 3 && tspi_random_below(random, 200) == 0)
+            hop.sent_ns += (int64_t)tspi_random_uniform(random, 0, 1e7);
+        REQUIRE_OR_NULL(tsp_solver_add_hops(solver, &hop, 1, NULL) == TSP_OK);
+    }
+    REQUIRE_OR_NULL(tsp_solver_run(solver, NULL) == TSP_OK);
+    return solver;
+}
+
+TEST(bounds, need_no_hops_that_are_on_no_shortest_way)
+{
+    tspi_random random;
+    uint64_t all = 0, relevant = 0;
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < 60; round++) {
+        tsp_solver *solver = solve_ring(&random, 500 + tspi_random_below(&random, 6000));
+        uint16_t without = TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS;
+        tspi_graph graph;
+        tspi_bounds bounds;
+        tspi_link *links = NULL;
+        size_t n;
+        REQUIRE(solver);
+        if (!solver->bounded || solver->summary.contradictory) {
+            tsp_solver_free(solver);
+            continue;
+        }
+        if (solver->summary.soft_excluded)
+            without |= TSPI_STORED_SOFT;
+        REQUIRE(tspi_graph_build(&graph, &solver->hops, &solver->fit.sides, solver->root, solver->rho_ppb, without,
+                                 ROUNDING_NS + TELESCOPE_NS, true));
+        int64_t *pi = calloc((size_t)graph.vertices_n + 1, sizeof *pi);
+        REQUIRE(pi && tspi_potential(&graph, pi, &links, &n) == TSPI_FEASIBLE);
+        REQUIRE(tspi_bounds_find(&graph, pi, 1, &bounds));
+        for (uint32_t v = 0; v < graph.vertices_n; v++) {
+            int64_t lo, hi;
+            tspi_bounds_at(&solver->graph, &solver->bounds, graph.node[v], graph.at[v], &lo, &hi);
+            CHECK_INT(lo, graph.is_root[graph.node[v]] ? 0 : bounds.lo[v]);
+            CHECK_INT(hi, graph.is_root[graph.node[v]] ? 0 : bounds.hi[v]);
+        }
+        all += graph.arcs_n;
+        relevant += solver->graph.arcs_n;
+        tspi_bounds_release(&bounds);
+        tspi_graph_release(&graph);
+        free(pi);
+        tsp_solver_free(solver);
+    }
+    printf("# %" PRIu64 " of %" PRIu64 " hops are relevant\n", relevant, all);
+    CHECK(relevant < all);
 }
 
 TEST(bounds, name_the_negative_cycle)
