@@ -57,6 +57,7 @@ parts-or-skip: need-check all
 	@bash tools/parts/kafka.sh || echo "make check: no Apache Kafka here: its tests will be skipped" >&2
 	@bash tools/parts/aeron.sh || echo "make check: no Aeron here: its tests will be skipped" >&2
 	@bash tools/parts/browser.sh || echo "make check: no Chromium here: the tests of the page will be skipped" >&2
+	@bash tools/parts/perfetto.sh || echo "make check: no Perfetto here: its test of the tracks will be skipped" >&2
 	@meson setup --reconfigure $(BUILD) >/dev/null
 
 check: parts-or-skip
@@ -80,8 +81,9 @@ check-stream: need-check all
 # Only what looks at the page of truespan report, in a real Chromium.
 check-web: need-check all
 	@bash tools/parts/browser.sh
+	@bash tools/parts/perfetto.sh
 	@ninja -C $(BUILD) --quiet
-	@meson test -C $(BUILD) --no-rebuild --print-errorlogs report report_page
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs report report_page report_tracks
 
 # The pictures of docs/, drawn anew from runs and traces that are made anew.
 pictures: all

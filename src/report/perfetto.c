@@ -9,6 +9,9 @@
 #include "report/lanes.h"
 #include "report/trace_pack.h"
 
+/* Perfetto takes a thread whose number is its process's for the main one: none is. */
+enum { FIRST_TRACK = 10 };
+
 typedef struct {
     const tspi_mend *mend;
     const tspi_pick *pick;
@@ -190,7 +193,7 @@ static void find_origin(writer *w)
 
 static tsp_status arrange(writer *w, tsp_error *err)
 {
-    uint32_t clocks_n = w->mend->causal.clocks.clocks_n, tid = 1;
+    uint32_t clocks_n = w->mend->causal.clocks.clocks_n, tid = FIRST_TRACK;
 
     w->spans_n = 0;
     memset(w->where, 0, w->mend->set.spans_n * sizeof *w->where);

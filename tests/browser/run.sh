@@ -7,4 +7,4 @@ if [ -z "$chromium" ] || [ ! -x "$parts/node" ]; then
   echo "1..0 # SKIP no Chromium or no playwright-core: tools/parts/browser.sh installs both"
   exit 0
 fi
-AXE=$parts/axe.min.js CHROMIUM=$chromium PLAYWRIGHT=$parts/package/index.mjs exec "$parts/node" "$@"
+PERFETTO=${parts%/browser}/perfetto AXE=$parts/axe.min.js CHROMIUM=$chromium PLAYWRIGHT=$parts/package/index.mjs exec "$parts/node" "$@"
