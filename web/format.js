@@ -38,7 +38,7 @@ const bound = (ns) => (ns === null ? "unbounded" : signedDuration(ns));
 function percent(share) {
   if (share === null || share === undefined) return "\u2013";
   const p = 100 * share;
-  return (p === 0 ? "0" : p < 0.1 ? p.toFixed(2) : p < 99.95 ? p.toFixed(1) : p.toFixed(0)) + "\u00a0%";
+  return (p === 0 ? "0" : p < 0.01 ? String(+p.toPrecision(1)) : p < 0.1 ? p.toFixed(2) : p < 99.95 ? p.toFixed(1) : p.toFixed(0)) + "\u00a0%";
 }
 const interval = (lo, hi) => (lo === null || lo === undefined ? "\u2013" : `${percent(lo).replace("\u00a0%", "")}\u2013${percent(hi)}`);
 const ratio = (value) => (value === null || value === undefined ? "\u2013" : value.toFixed(3));
