@@ -257,7 +257,7 @@ static void print_answer(const tsp_check *check)
     print_input(check, stdout);
     print_violations(check, stdout);
     print_edges(check, stdout);
-    check_print_clocks(check, edges_shown, screen.utf8, stdout);
+    check_print_clocks(check, edges_shown, &screen, stdout);
     check_print_worst(check, &screen, stdout);
     if (examples_given)
         print_examples(check, stdout);

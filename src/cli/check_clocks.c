@@ -25,7 +25,7 @@ static bool is_reference(const tsp_check_clock *clock)
     return clock->is_reference && clock->verdict == TSP_CLOCK_OK;
 }
 
-static void add_clock(table *t, const tsp_check_clock *clock, const sparkline_axis *axis, bool utf8)
+static void add_clock(table *t, const tsp_check_clock *clock, const sparkline_axis *axis, const check_screen *screen)
 {
     char line[SPARKLINE_BYTES] = "";
 
@@ -36,7 +36,8 @@ static void add_clock(table *t, const tsp_check_clock *clock, const sparkline_ax
     add_value(t, clock->hi_ns, "unbounded");
     if (clock->knots_n)
         sparkline_draw(axis, clock->knots, clock->knots_n,
-                       sparkline_scale_ns(clock->sigma_ns, clock->lo_ns, clock->hi_ns), utf8, line);
+                       sparkline_scale_ns(clock->sigma_ns, clock->lo_ns, clock->hi_ns),
+                       sparkline_columns(screen->columns), screen->utf8, line);
     table_add(t, line);
 }
 
@@ -58,7 +59,7 @@ static int accused_first(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-void check_print_clocks(const tsp_check *check, uint64_t shown, bool utf8, FILE *out)
+void check_print_clocks(const tsp_check *check, uint64_t shown, const check_screen *screen, FILE *out)
 {
     static const char *const heads[] = {"clock", "verdict", "offset", "at least", "at most", "offset over time"};
     size_t n;
@@ -81,7 +82,7 @@ void check_print_clocks(const tsp_check *check, uint64_t shown, bool utf8, FILE 
     for (size_t k = 0; k < sizeof heads / sizeof *heads; k++)
         table_add(&t, heads[k]);
     for (size_t k = 0; k < shown; k++)
-        add_clock(&t, order[k], &axis, utf8);
+        add_clock(&t, order[k], &axis, screen);
     table_print(&t, 2, out);
     table_release(&t);
     if (shown < n)

@@ -20,7 +20,7 @@ typedef struct {
 
 /* The clocks that the solver spoke of, the accused first, with their offsets over time; at most shown of them (0 =
  * all). Nothing where it did not run or there is but one clock. */
-void check_print_clocks(const tsp_check *check, uint64_t shown, bool utf8, FILE *out);
+void check_print_clocks(const tsp_check *check, uint64_t shown, const check_screen *screen, FILE *out);
 
 /* For people: the trace that was asked for, whole. */
 void check_print_tree(const tsp_check *check, const char *trace_id, const check_screen *screen, FILE *out);

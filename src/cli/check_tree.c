@@ -13,6 +13,9 @@
 
 enum { BAR_LEAST = 16, BAR_MOST = 60, BAR_BYTES = BAR_MOST * 4 };
 
+/* Characters of names on a terminal; where a span's would get fewer the lengths are left out. */
+enum { CLOCK_MOST = 16, NAME_LEAST = 30 };
+
 static int64_t earliest(const tsp_check_span *rows, size_t n)
 {
     int64_t first = INT64_MAX;
@@ -82,26 +85,47 @@ typedef struct {
     bool utf8;
 } time_scale;
 
-/* Bars get what the other columns leave, within reason. lines: which rows will be shown; NULL = all. */
-static time_scale find_scale(const tsp_check_span *rows, size_t n, const bool *lines, const check_screen *screen)
-{
-    int64_t from = INT64_MAX, to = INT64_MIN;
+typedef struct {
+    int64_t from_ns, to_ns;
+} stretch;
 
-    for (size_t k = 0; k < n; k++) {
-        if ((lines && !lines[k]) || rows[k].start_ns == TSP_NO_VALUE)
-            continue;
-        int64_t end = rows[k].end_ns == TSP_NO_VALUE ? rows[k].start_ns : rows[k].end_ns;
-        int64_t least = rows[k].start_ns < end ? rows[k].start_ns : end;
-        int64_t most = rows[k].start_ns < end ? end : rows[k].start_ns;
-        from = least < from ? least : from;
-        to = most > to ? most : to;
-    }
-    if (!screen->columns || from > to)
+static void widen(stretch *s, const tsp_check_span *row)
+{
+    if (row->start_ns == TSP_NO_VALUE)
+        return;
+    int64_t end = row->end_ns == TSP_NO_VALUE ? row->start_ns : row->end_ns;
+    int64_t least = row->start_ns < end ? row->start_ns : end, most = row->start_ns < end ? end : row->start_ns;
+    s->from_ns = least < s->from_ns ? least : s->from_ns;
+    s->to_ns = most > s->to_ns ? most : s->to_ns;
+}
+
+/* Bars get what the other columns leave, within reason. lines: which rows will be shown; NULL = all. They show all of
+ * the time of those, or, where the offender and its parent would be a dot in it, the time about these. */
+static time_scale find_scale(const tsp_check_span *rows, size_t n, const bool *lines, size_t offender,
+                             const check_screen *screen)
+{
+    stretch all = {INT64_MAX, INT64_MIN}, pair = all;
+
+    for (size_t k = 0; k < n; k++)
+        if (!lines || lines[k])
+            widen(&all, &rows[k]);
+    if (!screen->columns || all.from_ns > all.to_ns)
         return (time_scale){0};
     unsigned columns = screen->columns / 3 < BAR_LEAST ? BAR_LEAST : screen->columns / 3;
     columns = columns > BAR_MOST ? BAR_MOST : columns;
-    double width = (double)to - (double)from;
-    return (time_scale){(double)from, (width > 0 ? width : 1) / columns, columns, screen->utf8};
+    if (offender < n) {
+        size_t parent = parent_line(rows, n, offender);
+        widen(&pair, &rows[offender]);
+        if (parent < n)
+            widen(&pair, &rows[parent]);
+    }
+    double from = (double)all.from_ns, width = (double)all.to_ns - (double)all.from_ns;
+    double near = (double)pair.to_ns - (double)pair.from_ns;
+    if (pair.from_ns <= pair.to_ns && near > 0 && near * columns < width * 8) {
+        from = (double)pair.from_ns - near / 4;
+        width = 1.5 * near;
+    }
+    return (time_scale){from, (width > 0 ? width : 1) / columns, columns, screen->utf8};
 }
 
 static unsigned column_of(const time_scale *scale, double ns)
@@ -123,6 +147,9 @@ static void bar(const tsp_check_span *row, const time_scale *scale, char ret[BAR
     if (!scale->columns || row->start_ns == TSP_NO_VALUE)
         return;
     double start = (double)row->start_ns, end = row->end_ns == TSP_NO_VALUE ? start : (double)row->end_ns;
+    if ((start > end ? start : end) < scale->from_ns ||
+        (start < end ? start : end) > scale->from_ns + scale->columns * scale->column_ns)
+        return;
     unsigned first = column_of(scale, start < end ? start : end), last = column_of(scale, start < end ? end : start);
     /* A hop that is off by longer than its span lasts makes the hatch longer than the bar: up to where it should be. */
     unsigned early = row->hop_by_ns > 0 ? column_of(scale, start + (double)row->hop_by_ns) : 0;
@@ -138,53 +165,157 @@ static void bar(const tsp_check_span *row, const time_scale *scale, char ret[BAR
     }
 }
 
-static void print_heads(table *t, const char *bars)
+/* How a tree is laid out. columns 0: no terminal, lines as long as they need be. */
+typedef struct {
+    time_scale scale;
+    const check_screen *screen;
+    int indent;
+    unsigned outdent;               /* levels of depth that all lines have */
+    unsigned clock_room, name_room; /* characters; 0 = any */
+    bool lengths;
+} tree_layout;
+
+/* What is left for names when stamps and bars have theirs; lengths go where that is little. */
+static void find_rooms(const tsp_check_span *rows, size_t n, const bool *lines, int64_t origin_ns, tree_layout *l)
+{
+    unsigned starts = 5, lengths = 6, clocks = 5;
+    char text[64];
+
+    l->lengths = true;
+    if (!l->screen->columns)
+        return;
+    for (size_t k = 0; k < n; k++) {
+        if (lines && !lines[k])
+            continue;
+        stamp(&rows[k], origin_ns, text, sizeof text);
+        starts = strlen(text) > starts ? (unsigned)strlen(text) : starts;
+        length(&rows[k], text, sizeof text);
+        lengths = strlen(text) > lengths ? (unsigned)strlen(text) : lengths;
+        clocks = table_width_of(rows[k].clock) > clocks ? table_width_of(rows[k].clock) : clocks;
+    }
+    l->clock_room = clocks < CLOCK_MOST ? clocks : CLOCK_MOST;
+    int room = (int)(l->screen->columns - l->scale.columns) - l->indent - (int)(starts + lengths + l->clock_room) - 8;
+    if (room < NAME_LEAST) {
+        l->lengths = false;
+        room += (int)lengths + 2;
+    }
+    l->name_room = room < NAME_LEAST / 2 ? NAME_LEAST / 2 : (unsigned)room;
+}
+
+static void print_heads(table *t)
 {
     table_init(t, "rrllll");
     table_add(t, "start");
     table_add(t, "length");
     table_add(t, "clock");
     table_add(t, "span");
-    table_add(t, bars);
+    table_add(t, "");
     table_add(t, "");
 }
 
-static void add_line(table *t, const tsp_check_span *row, int64_t origin_ns, unsigned outdent, const time_scale *scale,
-                     const char *note)
+static void add_line(table *t, const tsp_check_span *row, int64_t origin_ns, const tree_layout *l, const char *note)
 {
-    char text[BAR_BYTES];
+    unsigned depth = row->depth > l->outdent ? row->depth - l->outdent : 0;
+    char text[512];
 
     stamp(row, origin_ns, text, sizeof text);
     table_add(t, text);
     length(row, text, sizeof text);
     table_add(t, text);
-    table_add(t, row->clock);
-    unsigned depth = row->depth > outdent ? row->depth - outdent : 0;
+    snprintf(text, sizeof text, "%s", row->clock);
+    if (l->clock_room)
+        table_clip(text, l->clock_room, l->screen->utf8);
+    table_add(t, text);
     depth = depth < DEPTH_SHOWN ? depth : DEPTH_SHOWN;
-    table_addf(t, "%*s%s%s%s", (int)depth * 2, "", row->name[0] ? row->name : row->span_id, row->kind[0] ? ", " : "",
-               row->kind);
-    bar(row, scale, text);
+    if (l->name_room && 2 * depth > l->name_room / 2)
+        depth = l->name_room / 4;
+    snprintf(text, sizeof text, "%*s%s%s%s", (int)depth * 2, "", row->name[0] ? row->name : row->span_id,
+             row->kind[0] ? ", " : "", row->kind);
+    if (l->name_room)
+        table_clip(text, l->name_room, l->screen->utf8);
+    table_add(t, text);
+    bar(row, &l->scale, text);
     table_add(t, text);
     table_add_drawn(t, note);
+}
+
+/* One line of the table's text, and below it what is to be said of it; returns where the next begins. */
+static const char *put_line(const char *text, const char *note, const tree_layout *l, FILE *out)
+{
+    size_t len = strcspn(text, "\n");
+
+    fprintf(out, "%.*s\n", (int)len, text);
+    if (note[0])
+        fprintf(out, "%*s%s\n", l->indent + 4, "", note);
+    return text + len + (text[len] != 0);
+}
+
+/* What is to be said of a line; lines beside it need a word, too: the offender's parent. */
+static void note_of(const tsp_check_span *row, bool parent, const tree_layout *l, char *ret, size_t size)
+{
+    remark(row, l->screen->colour, ret, size);
+    if (parent && !ret[0])
+        snprintf(ret, size, "its parent");
+}
+
+/* Notes stand behind their lines; on a terminal, which has no room there, below them. */
+static void print_below(const table *t, const tsp_check_span *rows, size_t n, const bool *lines, const tree_layout *l,
+                        FILE *out)
+{
+    char *text = NULL, note[300];
+    size_t len = 0;
+    FILE *drawn = open_memstream(&text, &len);
+
+    if (!drawn)
+        return;
+    table_print(t, l->indent, drawn);
+    fclose(drawn);
+    const char *at = text ? put_line(text, "", l, out) : "";
+    for (size_t k = 0; k < n; k++)
+        if (!lines || lines[k]) {
+            note_of(&rows[k], false, l, note, sizeof note);
+            at = put_line(at, note, l, out);
+        }
+    free(text);
+}
+
+/* lines: which to print, NULL = all. offender: the line whose parent is named as such; n = none. */
+static void print_lines(const tsp_check_span *rows, size_t n, const bool *lines, size_t offender, tree_layout *l,
+                        FILE *out)
+{
+    const int64_t origin_ns = earliest(rows, n);
+    size_t parent = offender < n ? parent_line(rows, n, offender) : n;
+    bool below = l->screen->columns;
+    char note[300] = "";
+    table t;
+
+    l->scale = find_scale(rows, n, lines, offender, l->screen);
+    find_rooms(rows, n, lines, origin_ns, l);
+    print_heads(&t);
+    for (size_t k = 0; k < n; k++) {
+        if (lines && !lines[k])
+            continue;
+        if (!below)
+            note_of(&rows[k], k == parent, l, note, sizeof note);
+        add_line(&t, &rows[k], origin_ns, l, note);
+    }
+    t.hidden[1] = !l->lengths;
+    t.hidden[5] = below;
+    if (below)
+        print_below(&t, rows, n, lines, l, out);
+    else
+        table_print(&t, l->indent, out);
+    table_release(&t);
 }
 
 void check_print_tree(const tsp_check *check, const char *trace_id, const check_screen *screen, FILE *out)
 {
     size_t n;
     const tsp_check_span *rows = tsp_check_tree(check, &n);
-    const time_scale scale = find_scale(rows, n, NULL, screen);
-    const int64_t origin_ns = earliest(rows, n);
-    char note[300];
-    table t;
+    tree_layout layout = {.screen = screen};
 
     fprintf(out, "Trace %s: %zu span%s; times in ms\n\n", trace_id, n, n == 1 ? "" : "s");
-    print_heads(&t, "");
-    for (size_t k = 0; k < n; k++) {
-        remark(&rows[k], screen->colour, note, sizeof note);
-        add_line(&t, &rows[k], origin_ns, 0, &scale, note);
-    }
-    table_print(&t, 0, out);
-    table_release(&t);
+    print_lines(rows, n, NULL, n, &layout, out);
 }
 
 /* The offending line of an example; n: it is not there. */
@@ -222,30 +353,15 @@ static void choose_lines(const tsp_check_span *rows, size_t n, size_t offender, 
     }
 }
 
-static void print_lines(const tsp_check_span *rows, size_t n, const bool *lines, size_t offender,
-                        const check_screen *screen, FILE *out)
+/* Levels of depth that all lines have. */
+static unsigned least_depth(const tsp_check_span *rows, size_t n, const bool *lines)
 {
-    const time_scale scale = find_scale(rows, n, lines, screen);
-    size_t parent = parent_line(rows, n, offender);
-    unsigned outdent = UINT_MAX;
-    const int64_t origin_ns = earliest(rows, n);
-    char note[300];
-    table t;
+    unsigned least = UINT_MAX;
 
     for (size_t k = 0; k < n; k++)
-        if (lines[k] && rows[k].depth < outdent)
-            outdent = rows[k].depth;
-    print_heads(&t, "");
-    for (size_t k = 0; k < n; k++) {
-        if (!lines[k])
-            continue;
-        remark(&rows[k], screen->colour, note, sizeof note);
-        if (k == parent && !note[0])
-            snprintf(note, sizeof note, "its parent");
-        add_line(&t, &rows[k], origin_ns, outdent, &scale, note);
-    }
-    table_print(&t, 2, out);
-    table_release(&t);
+        if (lines[k] && rows[k].depth < least)
+            least = rows[k].depth;
+    return least;
 }
 
 void check_print_worst(const tsp_check *check, const check_screen *screen, FILE *out)
@@ -265,6 +381,7 @@ void check_print_worst(const tsp_check *check, const check_screen *screen, FILE 
     if (shown < n)
         fprintf(out, "; %zu of its %zu spans, --trace shows all", shown, n);
     fputc('\n', out);
-    print_lines(rows, n, lines, offender, screen, out);
+    tree_layout layout = {.screen = screen, .indent = 2, .outdent = least_depth(rows, n, lines)};
+    print_lines(rows, n, lines, offender, &layout, out);
     free(lines);
 }

@@ -55,7 +55,7 @@ static tsp_status print_answer(const tspi_mend *mend, tsp_error *err)
     if (csv)
         clocks_print_csv(mend, stdout);
     else
-        clocks_print_table(mend, !ascii && terminal_speaks_utf8(), stdout);
+        clocks_print_table(mend, terminal_draws() ? terminal_columns() : 0, !ascii && terminal_speaks_utf8(), stdout);
     return TSP_OK;
 }
 

@@ -61,7 +61,7 @@ static void format_bound(int64_t ns, char *ret, size_t size)
         format_signed(ns, ret, size);
 }
 
-static void add_clock(table *t, const tspi_mend *m, uint32_t c, const sparkline_axis *axis, bool utf8)
+static void add_clock(table *t, const tspi_mend *m, uint32_t c, const sparkline_axis *axis, unsigned columns, bool utf8)
 {
     const tsp_clock_result *clock = &m->answer.clocks[c];
     char text[SPARKLINE_BYTES];
@@ -86,7 +86,7 @@ static void add_clock(table *t, const tspi_mend *m, uint32_t c, const sparkline_
     format_count(clock->hops_out, text, sizeof text);
     table_add(t, text);
     sparkline_draw(axis, clock->knots, clock->knots_n, sparkline_scale_ns(clock->sigma_ns, clock->lo_ns, clock->hi_ns),
-                   utf8, text);
+                   sparkline_columns(columns), utf8, text);
     table_add(t, text);
 }
 
@@ -172,7 +172,18 @@ static void print_notes(const tspi_mend *m, FILE *out)
                 s->max_drift_ppm);
 }
 
-void clocks_print_table(const tspi_mend *m, bool utf8, FILE *out)
+/* Of the columns, what a narrow terminal can do without, and which. */
+static void print_fitting(table *t, unsigned columns, FILE *out)
+{
+    static const int spare[] = {8, 7, 3, 6, -1};
+    unsigned hidden = table_fit(t, 2, columns, spare);
+
+    table_print(t, 2, out);
+    for (unsigned k = 0; k < hidden; k++)
+        fprintf(out, "%s%s%s", k ? ", " : "  (not shown here: ", t->cells[spare[k]], k + 1 == hidden ? ")\n" : "");
+}
+
+void clocks_print_table(const tspi_mend *m, unsigned columns, bool utf8, FILE *out)
 {
     static const char *const heads[] = {"clock",   "verdict", "offset",  "+-",       "at least",
                                         "at most", "drift",   "hops in", "hops out", "offset over time"};
@@ -200,8 +211,8 @@ void clocks_print_table(const tspi_mend *m, bool utf8, FILE *out)
     for (size_t k = 0; k < sizeof heads / sizeof *heads; k++)
         table_add(&t, heads[k]);
     for (uint32_t c = 0; c < n; c++)
-        add_clock(&t, m, c, &axis, utf8);
-    table_print(&t, 2, out);
+        add_clock(&t, m, c, &axis, columns, utf8);
+    print_fitting(&t, columns, out);
     table_release(&t);
     fputc('\n', out);
     print_steps(m, out);

@@ -12,8 +12,8 @@ const char *clocks_reference(const tspi_mend *mend);
 /* One verdict of all: 1 when a clock is proven or suspected wrong. */
 bool clocks_found(const tspi_mend *mend);
 
-/* For people. utf8: the terminal shows more than ASCII. */
-void clocks_print_table(const tspi_mend *mend, bool utf8, FILE *out);
+/* For people. columns: of the terminal, 0 = none; utf8: it shows more than ASCII. */
+void clocks_print_table(const tspi_mend *mend, unsigned columns, bool utf8, FILE *out);
 
 /* A row a knot. */
 void clocks_print_csv(const tspi_mend *mend, FILE *out);

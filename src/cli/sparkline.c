@@ -5,7 +5,7 @@
 
 #include "truespan/base.h"
 
-enum { LEVELS = 8 };
+enum { LEVELS = 8, WIDE_SCREEN = 132, NARROW = 16 };
 #define SCALE_LEAST_NS 10e3       /* stamps are seldom better than 10 us: below it is no movement to show */
 #define SCALE_PART 100            /* of the room between the bounds */
 #define SCALE_SIGMAS 8            /* a level is then one standard error */
@@ -66,8 +66,13 @@ static double column_value(const tsp_knot *knots, size_t n, size_t *at, double u
     return (double)knots[*at - 1].offset_ns;
 }
 
-void sparkline_draw(const sparkline_axis *axis, const tsp_knot *knots, size_t n, double scale_ns, bool utf8,
-                    char ret[SPARKLINE_BYTES])
+unsigned sparkline_columns(unsigned columns)
+{
+    return !columns || columns >= WIDE_SCREEN ? SPARKLINE_COLUMNS : NARROW;
+}
+
+void sparkline_draw(const sparkline_axis *axis, const tsp_knot *knots, size_t n, double scale_ns, unsigned columns,
+                    bool utf8, char ret[SPARKLINE_BYTES])
 {
     static const char *const blocks[LEVELS] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     static const char *const marks[LEVELS] = {"_", ".", ",", "-", "~", "=", "^", "\""};
@@ -78,9 +83,9 @@ void sparkline_draw(const sparkline_axis *axis, const tsp_knot *knots, size_t n,
     if (axis->from_ns >= axis->to_ns || !find_range(knots, n, &least, &most))
         return;
     double span = fmax(most - least, scale_ns), low = (least + most) / 2 - span / 2;
-    for (int column = 1; column <= SPARKLINE_COLUMNS; column++) {
-        double until = from + (to - from) * column / SPARKLINE_COLUMNS;
-        double value = column_value(knots, n, &at, until, column == SPARKLINE_COLUMNS);
+    for (unsigned column = 1; column <= columns; column++) {
+        double until = from + (to - from) * column / columns;
+        double value = column_value(knots, n, &at, until, column == columns);
         int level = isnan(value) ? -1 : (int)((value - low) / span * (LEVELS - 0.001));
         level = level >= LEVELS ? LEVELS - 1 : level;
         len += (size_t)snprintf(ret + len, SPARKLINE_BYTES - len, "%s",

@@ -10,6 +10,9 @@
 
 enum { SPARKLINE_COLUMNS = 24, SPARKLINE_BYTES = SPARKLINE_COLUMNS * 4 };
 
+/* How many characters it gets in a terminal of so many columns; 0 = no terminal. */
+unsigned sparkline_columns(unsigned columns);
+
 /* The time that all lines of a table share. Zero it with sparkline_axis_init, then take in every clock's knots. */
 typedef struct {
     int64_t from_ns, to_ns;
@@ -21,10 +24,10 @@ void sparkline_axis_add(sparkline_axis *axis, const tsp_knot *knots, size_t n);
  * clock is a flat line. lo, hi: unbounded is welcome. */
 double sparkline_scale_ns(int64_t sigma_ns, int64_t lo_ns, int64_t hi_ns);
 
-/* n knots of one clock, oldest first, as SPARKLINE_COLUMNS characters; blank where nothing is known; no blanks at the
- * end. The line's full height is the clock's own range, or scale_ns if that is more. utf8: block elements, else ASCII.
- * ret: SPARKLINE_BYTES bytes. */
-void sparkline_draw(const sparkline_axis *axis, const tsp_knot *knots, size_t n, double scale_ns, bool utf8,
-                    char ret[SPARKLINE_BYTES]);
+/* n knots of one clock, oldest first, as columns characters, at most SPARKLINE_COLUMNS; blank where nothing is known;
+ * no blanks at the end. The line's full height is the clock's own range, or scale_ns if that is more. utf8: block
+ * elements, else ASCII. ret: SPARKLINE_BYTES bytes. */
+void sparkline_draw(const sparkline_axis *axis, const tsp_knot *knots, size_t n, double scale_ns, unsigned columns,
+                    bool utf8, char ret[SPARKLINE_BYTES]);
 
 #endif

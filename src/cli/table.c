@@ -66,33 +66,86 @@ void table_addf(table *t, const char *format, ...)
     table_add(t, text);
 }
 
-static int width_of(const char *text)
+unsigned table_width_of(const char *text)
 {
-    int n = 0;
+    unsigned n = 0;
 
     for (; *text; text++)
         n += ((unsigned char)*text & 0xc0) != 0x80;
     return n;
 }
 
-void table_print(const table *t, int indent, FILE *out)
+void table_clip(char *text, unsigned width, bool utf8)
 {
-    int width[TABLE_COLUMNS] = {0};
+    const char *dots = utf8 ? "…" : "..";
+    unsigned keep = width - (utf8 ? 1 : 2), n = 0;
+    size_t size = strlen(text) + 1;
+    char *end = text;
 
+    if (table_width_of(text) <= width)
+        return;
+    for (; *end; end++)
+        if (((unsigned char)*end & 0xc0) != 0x80 && n++ == keep)
+            break;
+    /* What is cut off is at least as long in characters; in bytes it need not be. */
+    if ((size_t)(end - text) + strlen(dots) + 1 <= size)
+        strcpy(end, dots);
+    else
+        *end = 0;
+}
+
+static void find_widths(const table *t, int width[TABLE_COLUMNS])
+{
+    memset(width, 0, TABLE_COLUMNS * sizeof *width);
     for (size_t k = 0; k < t->cells_n; k++) {
-        int w = width_of(t->cells[k]);
+        int w = (int)table_width_of(t->cells[k]);
         if (w > width[k % t->columns])
             width[k % t->columns] = w;
     }
+}
+
+unsigned table_fit(table *t, int indent, unsigned columns, const int *spare)
+{
+    int width[TABLE_COLUMNS], line = indent - 2;
+    unsigned hidden = 0;
+
+    find_widths(t, width);
+    for (unsigned c = 0; c < t->columns; c++)
+        line += width[c] + 2;
+    for (; columns && line > (int)columns && spare[hidden] >= 0; hidden++) {
+        t->hidden[spare[hidden]] = true;
+        line -= width[spare[hidden]] + 2;
+    }
+    return hidden;
+}
+
+static unsigned last_shown(const table *t)
+{
+    unsigned last = t->columns - 1;
+
+    while (last && t->hidden[last])
+        last--;
+    return last;
+}
+
+void table_print(const table *t, int indent, FILE *out)
+{
+    int width[TABLE_COLUMNS];
+    bool begun = false;
+
+    find_widths(t, width);
     for (size_t k = 0; k < t->cells_n; k++) {
         unsigned column = (unsigned)(k % t->columns);
-        bool last = column + 1 == t->columns || k + 1 == t->cells_n;
-        int gap = width[column] - width_of(t->cells[k]);
-        fprintf(out, "%*s", column ? 2 : indent, "");
+        if (t->hidden[column])
+            continue;
+        bool last = column == last_shown(t) || k + 1 == t->cells_n;
+        int gap = width[column] - (int)table_width_of(t->cells[k]);
+        fprintf(out, "%*s", begun ? 2 : indent, "");
         if (t->right[column])
             fprintf(out, "%*s%s", gap, "", t->cells[k]);
         else
             fprintf(out, "%s%*s", t->cells[k], last ? 0 : gap, "");
+        begun = !last;
         if (last)
             fputc('\n', out);
     }

@@ -14,7 +14,8 @@ enum { TABLE_COLUMNS = 12 };
 typedef struct {
     unsigned columns;
     bool right[TABLE_COLUMNS]; /* aligned to the right */
-    char **cells;              /* owned; row by row */
+    bool hidden[TABLE_COLUMNS];
+    char **cells; /* owned; row by row */
     size_t cells_n, cells_cap;
     bool failed;
 } table;
@@ -27,6 +28,16 @@ void table_release(table *t);
 void table_add(table *t, const char *text);
 void table_add_drawn(table *t, const char *text);
 void table_addf(table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Hide columns, those of spare in its order (-1 ends it), until lines are no longer than a terminal's columns; 0 = any
+ * length will do. Returns how many are hidden: spare's first. */
+unsigned table_fit(table *t, int indent, unsigned columns, const int *spare);
+
+/* Characters of a text. */
+unsigned table_width_of(const char *text);
+
+/* Shorten a text to so many characters, at least 3, its last ones dots. utf8: one character for them. */
+void table_clip(char *text, unsigned width, bool utf8);
 
 /* Every line begins with indent blanks. No blanks end a line. */
 void table_print(const table *t, int indent, FILE *out);

@@ -18,7 +18,7 @@ static void draw(const tsp_knot *knots, size_t n, double scale_ns, bool utf8, ch
     sparkline_axis axis;
     sparkline_axis_init(&axis);
     sparkline_axis_add(&axis, knots, n);
-    sparkline_draw(&axis, knots, n, scale_ns, utf8, ret);
+    sparkline_draw(&axis, knots, n, scale_ns, SPARKLINE_COLUMNS, utf8, ret);
 }
 
 TEST(sparkline, a_ramp_rises_and_a_quiet_clock_is_flat)
