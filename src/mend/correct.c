@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/big.h"
 #include "causal/quantum.h"
 #include "clock/track.h"
 #include "mend/mend.h"
@@ -60,6 +61,11 @@ static bool received_is_end(const tspi_hop *hop)
     return hop->relation == TSPI_HOP_REPLY || hop->relation == TSPI_HOP_RECEIVE;
 }
 
+static bool has_steps(const tspi_mend *m, uint32_t clock)
+{
+    return m->answer.clocks[clock].track->pieces > 1;
+}
+
 static bool add_side(correction *c, uint32_t clock, uint32_t span, bool is_end, int64_t raw_ns, int64_t ns)
 {
     const tsp_track *track = c->mend->answer.clocks[clock].track;
@@ -90,10 +96,12 @@ static tsp_status look_at_hop(void *ctx, const tspi_hop *hop, size_t index, tsp_
     if (hop->same_clock)
         return TSP_OK;
     tsp_hop_label label = tsp_solver_hop_label(m->answer.solver, index);
+    if (label == TSP_HOP_USED && tspi_hop_is_violation(hop))
+        c->broken_groups[m->answer.clocks[hop->from_clock].group] = 1;
+    if (label == TSP_HOP_USED && !has_steps(m, hop->from_clock) && !has_steps(m, hop->to_clock))
+        return TSP_OK;
     tsp_solver_correct_hop(m->answer.solver, index, &sent, &received);
     if (label == TSP_HOP_USED) {
-        if (tspi_hop_is_violation(hop))
-            c->broken_groups[m->answer.clocks[hop->from_clock].group] = 1;
         ok = add_side(c, hop->from_clock, hop->from_span, sent_is_end(hop), hop->sent_ns, sent) &&
              add_side(c, hop->to_clock, hop->to_span, received_is_end(hop), hop->received_ns, received);
     } else if (received < sent + NEAR_NS + hop->allowance_ns)
@@ -406,7 +414,7 @@ static tsp_status keep_raw(tspi_mend *m, int64_t **ret_events, tsp_error *err)
 {
     size_t n = m->set.spans_n, processes = m->set.processes_n;
 
-    m->raw = malloc((n + 1) * sizeof *m->raw);
+    m->raw = tspi_big_calloc(n + 1, sizeof *m->raw);
     m->quanta = malloc((processes + 1) * sizeof *m->quanta);
     m->moves = calloc((size_t)m->causal.clocks.clocks_n + 1, 1);
     m->touched = calloc(processes + 1, 1);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/big.h"
+
 #define QUANTUM_MOST_NS (4 * TSP_NS_PER_S) /* what the solver takes */
 
 static tsp_status read_input(tspi_mend *m, tsp_error *err)
@@ -244,7 +246,7 @@ void tspi_mend_release(tspi_mend *m)
         return;
     tspi_mend_answer_release(&m->answer);
     tspi_utc_bounds_release(&m->bounds);
-    free(m->raw);
+    tspi_big_free(m->raw, (m->set.spans_n + 1) * sizeof *m->raw);
     free(m->quanta);
     free(m->needs);
     free(m->moves);

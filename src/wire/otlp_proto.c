@@ -5,7 +5,7 @@
  * counts; unknown fields, and known ones of another wire type, are passed over. */
 #include <stdio.h>
 
-#include "wire/wire_scan.h"
+#include "wire/wire_parallel.h"
 
 enum wire_type { VARINT, FIXED64, BYTES, FIXED32 = 5 };
 #define TAG(field, type) ((uint32_t)(field) << 3 | (type))
@@ -632,12 +632,31 @@ static tsp_status scope_spans(tspi_scan *scan, struct wire wire)
     return wire.at == wire.end ? TSP_OK : broken(scan, wire, "scope_spans");
 }
 
+/* From this size on a resource is noted, so that it can be passed over at once: 16 bytes for so many. */
+#define LARGE_BYTES ((size_t)32 << 10)
+
+/* How many spans a noted resource has, if it is one. */
+static bool noted_spans(tspi_scan *scan, uint64_t at, uint32_t *ret_spans)
+{
+    for (; scan->large_n && scan->large->at < at; scan->large++, scan->large_n--)
+        ;
+    if (!scan->large_n || scan->large->at != at)
+        return false;
+    *ret_spans = scan->large->spans;
+    return true;
+}
+
 /* Nothing in the resource changes: no more is wanted of it than how many rows its spans are. */
 static tsp_status pass_resource(tspi_scan *scan, struct wire wire)
 {
-    struct wire whole = wire;
     struct field outer = {0}, field = {0};
+    uint32_t spans;
 
+    tspi_scan_stays(scan, tspi_scan_offset(scan, wire.end));
+    if (noted_spans(scan, tspi_scan_offset(scan, wire.at), &spans)) {
+        scan->row += spans;
+        return TSP_OK;
+    }
     while (next_field(&wire, &outer)) {
         if (outer.tag != RESOURCE_SPANS_SCOPE_SPANS && outer.tag != RESOURCE_SPANS_LIBRARY_SPANS)
             continue;
@@ -646,13 +665,13 @@ static tsp_status pass_resource(tspi_scan *scan, struct wire wire)
         if (outer.bytes.at != outer.bytes.end)
             return broken(scan, outer.bytes, "scope_spans");
     }
-    tspi_scan_stays(scan, tspi_scan_offset(scan, whole.end));
     return wire.at == wire.end ? TSP_OK : broken(scan, wire, "resource_spans");
 }
 
 static tsp_status resource_spans(tspi_scan *scan, struct wire wire)
 {
     struct field field = {0};
+    size_t from = tspi_scan_offset(scan, wire.at), first = scan->patching ? 0 : scan->set->spans_n;
 
     if (scan->patching && scan->still && scan->still(scan->ctx, scan->row))
         return pass_resource(scan, wire);
@@ -663,6 +682,9 @@ static tsp_status resource_spans(tspi_scan *scan, struct wire wire)
             rc = scope_spans(scan, field.bytes);
     if (rc == TSP_OK && wire.at != wire.end)
         rc = broken(scan, wire, "resource_spans");
+    if (rc == TSP_OK && !scan->patching && tspi_scan_offset(scan, wire.at) - from >= LARGE_BYTES)
+        tspi_report_resources(scan->report,
+                              &(tspi_large_resource){scan->origin + from, (uint32_t)(scan->set->spans_n - first)}, 1);
     return rc;
 }
 

@@ -32,8 +32,10 @@ void tspi_read_report_release(tspi_read_report *report)
         free(report->documents[k].path);
         tspi_buf_release(&report->documents[k].kept);
         tspi_mapped_close(&report->documents[k].map);
+        free(report->documents[k].large);
     }
     free(report->documents);
+    free(report->large);
     *report = (tspi_read_report){0};
 }
 
@@ -51,8 +53,30 @@ tsp_status tspi_report_document(tspi_read_report *report, const tspi_document *d
     if (!path)
         return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by the list of files");
     report->documents[report->documents_n] = *document;
-    report->documents[report->documents_n++].path = path;
+    report->documents[report->documents_n].path = path;
+    if (report->large_n) {
+        report->documents[report->documents_n].large = report->large;
+        report->documents[report->documents_n].large_n = report->large_n;
+        report->large = NULL;
+        report->large_n = report->large_cap = 0;
+    }
+    report->documents_n++;
     return TSP_OK;
+}
+
+void tspi_report_resources(tspi_read_report *report, const tspi_large_resource *large, size_t n)
+{
+    if (report->large_n + n > report->large_cap) {
+        size_t cap = 2 * report->large_cap + n + 64;
+        void *bigger = realloc(report->large, cap * sizeof *large);
+        if (!bigger)
+            return;
+        report->large = bigger;
+        report->large_cap = cap;
+    }
+    if (n)
+        memcpy(report->large + report->large_n, large, n * sizeof *large);
+    report->large_n += n;
 }
 
 tsp_status tspi_report_append(tspi_read_report *report, tspi_read_report *take_part, size_t first_span, tsp_error *err)
@@ -65,6 +89,7 @@ tsp_status tspi_report_append(tspi_read_report *report, tspi_read_report *take_p
             return rc;
         document->kept = (tspi_buf){0}; /* they went with the copy */
         document->map = (tspi_mapped){0};
+        document->large = NULL;
     }
     report->spans += take_part->spans;
     report->invalid_ids += take_part->invalid_ids;
@@ -163,6 +188,8 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
                       .set = set,
                       .report = report};
     size_t first = set->spans_n, invalid = report->invalid_ids;
+
+    report->large_n = 0;
     rc = tspi_scan_all(&scan, format, options);
     tspi_scan_release(&scan);
     if (rc == TSP_OK && set->spans_n - first <= report->invalid_ids - invalid)
@@ -209,6 +236,8 @@ static tsp_status patch(const char *name, const uint8_t *bytes, size_t len, enum
                       .drain = drain,
                       .drain_ctx = drain_ctx,
                       .still = options && !options->keep_going ? options->still : NULL,
+                      .large = options ? options->large : NULL,
+                      .large_n = options ? options->large_n : 0,
                       .row = first_span};
     if (!scan.drain && !tspi_buf_reserve(out, len + len / 64)) /* a few digits more, at most */
         return tspi_scan_no_memory(&scan);

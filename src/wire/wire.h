@@ -64,6 +64,13 @@ typedef size_t (*tspi_annotate)(void *ctx, size_t span, const tspi_annotated *ha
 /* Do all spans stay as they are that stand in one resource with this row? Then they are passed over. */
 typedef bool (*tspi_still)(void *ctx, size_t row);
 
+/* A large resource of OTLP protobuf: where its message begins, and how many rows it has. What is passed over in
+ * patching need not be touched then: to count its spans again is to wait for memory once a span. */
+typedef struct {
+    uint64_t at;
+    uint32_t spans;
+} tspi_large_resource;
+
 /* Zero it for the defaults. */
 typedef struct {
     enum tspi_format format; /* forced, or TSPI_FORMAT_AUTO */
@@ -76,10 +83,12 @@ typedef struct {
      * processes keep their rows. Rows of spans then mean nothing in the report. NULL = never. */
     tsp_status (*between)(void *ctx, tspi_span_set *set, tsp_error *err);
     void *between_ctx;
-    bool keep;              /* the documents will be written back: what cannot be read again is kept */
-    unsigned max_ratio;     /* of a compressed file beyond its first 256 MiB; 0 = 200 */
-    tspi_annotate annotate; /* of tspi_wire_patch_document, with its ctx; NULL = nothing is added to spans */
-    tspi_still still;       /* of patching, with its ctx; NULL = each span is asked for */
+    bool keep;                        /* the documents will be written back: what cannot be read again is kept */
+    unsigned max_ratio;               /* of a compressed file beyond its first 256 MiB; 0 = 200 */
+    tspi_annotate annotate;           /* of tspi_wire_patch_document, with its ctx; NULL = nothing is added to spans */
+    tspi_still still;                 /* of patching, with its ctx; NULL = each span is asked for */
+    const tspi_large_resource *large; /* of patching: the document's */
+    size_t large_n;
 } tspi_wire_options;
 
 /* One file, or one document in memory, as it was read. */
@@ -92,20 +101,24 @@ typedef struct {
     tspi_file_mark mark;         /* of a plain file, as it was read */
     tspi_buf kept;               /* with keep, of what is no plain file: its bytes as they came; owned */
     tspi_mapped map;             /* with keep, of a large plain file; owned */
+    tspi_large_resource *large;  /* ascending; owned */
+    size_t large_n;
 } tspi_document;
 
 /* What was read and, with keep_going, what was left out. Zero it to initialise; owned rows. */
 typedef struct {
     tspi_document *documents;
     size_t documents_n, documents_cap;
-    uint64_t spans;          /* rows added */
-    uint64_t invalid_ids;    /* spans read whose span or trace id is absent or all zeros: they join nothing */
-    uint64_t bad_spans;      /* left out: an id of wrong length, a stamp beyond 2262, a wrong type */
-    uint64_t bad_parts;      /* an attribute, event or link left out, its span kept */
-    uint64_t bad_stretches;  /* lines, messages or files of which a part could not be read */
-    uint64_t bad_bytes;      /* in such stretches */
-    uint64_t passed_over;    /* files in folders that are no traces */
-    char first_problem[640]; /* the first message, with its file; "" when all was well */
+    uint64_t spans;             /* rows added */
+    uint64_t invalid_ids;       /* spans read whose span or trace id is absent or all zeros: they join nothing */
+    uint64_t bad_spans;         /* left out: an id of wrong length, a stamp beyond 2262, a wrong type */
+    uint64_t bad_parts;         /* an attribute, event or link left out, its span kept */
+    uint64_t bad_stretches;     /* lines, messages or files of which a part could not be read */
+    uint64_t bad_bytes;         /* in such stretches */
+    uint64_t passed_over;       /* files in folders that are no traces */
+    char first_problem[640];    /* the first message, with its file; "" when all was well */
+    tspi_large_resource *large; /* of the document being read */
+    size_t large_n, large_cap;
 } tspi_read_report;
 
 void tspi_read_report_release(tspi_read_report *report);

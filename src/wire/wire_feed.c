@@ -274,6 +274,7 @@ static tsp_status read_large(feed *f, size_t piece)
     size_t first = f->set->spans_n;
     tsp_status rc = tspi_scan_choose(f->source->name, f->bytes, f->len, f->options->format, &f->format, f->err);
 
+    f->report->large_n = 0;
     if (rc == TSP_OK)
         rc = scan_all(f, piece);
     if (rc != TSP_OK)

@@ -160,6 +160,7 @@ static bool piece_take(void *ctx, size_t job)
     p->failed |= piece->rc != TSP_OK;
     p->report->spans += piece->report.spans;
     p->report->invalid_ids += piece->report.invalid_ids;
+    tspi_report_resources(p->report, piece->report.large, piece->report.large_n);
     piece_release(ctx, job);
     return !p->failed;
 }
@@ -168,6 +169,7 @@ bool tspi_read_in_pieces(tspi_scan *scan, enum tspi_format format, const tspi_cu
 {
     tspi_span_set *set = scan->set;
     size_t spans = set->spans_n, links = set->links_n, sequences = set->sequences_n, events = set->events_n;
+    size_t large = scan->report->large_n;
     uint64_t spans_read = scan->report->spans, invalid = scan->report->invalid_ids;
     struct pieces p = {.whole = scan,
                        .format = format,
@@ -193,5 +195,6 @@ bool tspi_read_in_pieces(tspi_scan *scan, enum tspi_format format, const tspi_cu
     set->events_n = events;
     scan->report->spans = spans_read;
     scan->report->invalid_ids = invalid;
+    scan->report->large_n = large;
     return false;
 }

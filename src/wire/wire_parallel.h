@@ -52,6 +52,9 @@ size_t tspi_cuts_last(const uint8_t *bytes, size_t len, size_t looked, enum tspi
 /* A copy of a document's row. */
 tsp_status tspi_report_document(tspi_read_report *report, const tspi_document *document, tsp_error *err);
 
+/* Note large resources of the document being read. Where memory is short they are forgotten: they only save time. */
+void tspi_report_resources(tspi_read_report *report, const tspi_large_resource *large, size_t n);
+
 /* Add what a part of the reading found, whose first row is first_span here. */
 tsp_status tspi_report_append(tspi_read_report *report, tspi_read_report *take_part, size_t first_span, tsp_error *err);
 

@@ -127,9 +127,11 @@ typedef struct {
     size_t stays;     /* those before it, from copied on, are known not to change */
     tspi_drain drain; /* NULL: out keeps everything */
     void *drain_ctx;
-    tsp_status drained;     /* what drain said last */
-    bool held;              /* a length in out will be known later: nothing is handed on */
-    tspi_still still;       /* or NULL */
+    tsp_status drained;               /* what drain said last */
+    bool held;                        /* a length in out will be known later: nothing is handed on */
+    tspi_still still;                 /* or NULL */
+    const tspi_large_resource *large; /* borrowed; those that are not passed yet */
+    size_t large_n;
     size_t row;             /* of the next span */
     tspi_annotate annotate; /* patching JSON: not stamps, but attributes are written; else NULL */
     enum tspi_format annotate_format;

@@ -27,11 +27,14 @@ static tsp_status drain_to_file(void *ctx, const void *bytes, size_t len, tsp_er
 static tsp_status patch_through(const tspi_document *document, const tspi_content *content, const char *out_path,
                                 const tspi_wire_options *options, tspi_stamp_edit edit, void *ctx, tsp_error *err)
 {
+    tspi_wire_options with = *options;
     tspi_file file;
     tsp_status rc = tspi_file_begin(&file, out_path, err);
 
+    with.large = document->large;
+    with.large_n = document->large_n;
     if (rc == TSP_OK)
-        rc = tspi_wire_patch_drain(document->path, content->plain, content->plain_n, document->format, options,
+        rc = tspi_wire_patch_drain(document->path, content->plain, content->plain_n, document->format, &with,
                                    document->first_span, edit, ctx, drain_to_file, &file, err);
     if (rc == TSP_OK)
         rc = tspi_content_confirm(content, document, document->path, err);

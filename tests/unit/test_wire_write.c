@@ -142,6 +142,15 @@ static void hand_on_alike(const tspi_buf *all, plan *p, enum tspi_format format)
     CHECK_STATUS(tspi_wire_patch("x", all->data, all->len, format, NULL, 0, edit, p, &whole, &err), TSP_OK, &err);
     CHECK_STATUS(tspi_wire_patch_drain("x", all->data, all->len, format, NULL, 0, edit, p, take_away, &asked, &err),
                  TSP_OK, &err);
+    /* By what the reading noted, in one piece or in many. */
+    tspi_wire_options reading = {.threads = 1 + (all->len & 1), .chunk_bytes = 100000};
+    tspi_span_set set = {0};
+    tspi_read_report report = {0};
+    CHECK_STATUS(tspi_wire_read("x", all->data, all->len, &reading, &set, &report, &err), TSP_OK, &err);
+    REQUIRE(report.documents_n == 1);
+    CHECK(format != TSPI_FORMAT_OTLP_PROTO || report.documents[0].large_n > 2);
+    options.large = report.documents[0].large;
+    options.large_n = report.documents[0].large_n;
     p->asked_in_vain = 0;
     CHECK_STATUS(tspi_wire_patch_drain("x", all->data, all->len, format, &options, 0, edit, p, take_away, &told, &err),
                  TSP_OK, &err);
@@ -152,6 +161,8 @@ static void hand_on_alike(const tspi_buf *all, plan *p, enum tspi_format format)
     CHECK(told.got.len == whole.len && !memcmp(told.got.data, whole.data, whole.len));
     CHECK(tspi_wire_patch_drain("x", all->data, all->len, format, NULL, 0, edit, p, take_away, &full, &err) == TSP_EIO);
     CHECK_CONTAINS(err.message, "disk is full");
+    tspi_read_report_release(&report);
+    tspi_span_set_release(&set);
     tspi_buf_release(&asked.got);
     tspi_buf_release(&told.got);
     tspi_buf_release(&full.got);
