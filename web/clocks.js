@@ -195,7 +195,7 @@ function clocksSection(audit) {
   grid.append(axis);
   return [
     el("h2", null, "What the clocks did"),
-    el("p", { class: "note" }, `Nothing is received before it is sent, so every hop bounds the difference of two clocks. Proven: the bounds exclude zero. Clocks are told apart by ${[...new Set(audit.clockRows.map((c) => c.key))].slice(0, 4).join(", ") || "nothing"}.`),
+    el("p", { class: "note" }, `Nothing is received before it is sent, so every hop bounds the difference of two clocks. Proven: at some time the bounds exclude zero. Clocks are told apart by ${[...new Set(audit.clockRows.map((c) => c.key))].slice(0, 4).join(", ") || "nothing"}.`),
     legend || null, grid, more, behind("All clocks, as a table", () => clocksTable(audit)),
   ];
 }

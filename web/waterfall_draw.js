@@ -202,7 +202,7 @@ class Sheet {
     const ticks = this.ticks();
     for (const t of ticks) if (t.x > this.gutter + 16 && t.x < this.width - 24) c.fillText(t.text, t.x, y + 14);
     c.textAlign = "left";
-    this.text(this.base === null ? (this.width < 560 ? "from start" : "since first stamp") : `${minus((this.base / 1e9).toFixed(6))} s +`, 8, y + 14, this.gutter - 10, this.colours.soft);
+    this.text(this.base === null ? (this.gutter < 130 ? "from start" : "since first stamp") : `${minus((this.base / 1e9).toFixed(6))} s +`, 8, y + 14, this.gutter - 10, this.colours.soft);
   }
 
   segment(x1, y1, x2, y2) {
@@ -387,7 +387,7 @@ class Sheet {
     const at = (v) => left + ((v - a) / (b - a)) * width, used = new Uint8Array(Math.ceil(width) + 2);
     c.fillStyle = colours.soft;
     c.textAlign = "left";
-    c.fillText(this.width < 560 ? "whole" : "whole trace", 8, y + 12);
+    c.fillText(this.gutter < 100 ? "whole" : "whole trace", 8, y + 12);
     c.fillStyle = colours.panel;
     c.fillRect(left, y + 3, width, 18);
     c.fillStyle = colours.span;

@@ -43,14 +43,20 @@ async function shoot(page, css, name) {
 const hotel = join(root, "tests/data/traces/hotel-12.jaeger.json");
 if (!existsSync(hotel)) throw new Error(`no ${hotel}`);
 run("report", hotel, "--clock-key", "ip/24", "-o", join(home, "hotel.html"), "--title", "hotel.json");
-const trace = await open(browser, join(home, "hotel.html"), { width: 960 });
-await shoot(trace, "#traces .tracer > div:last-child", "tutorial-trace.png");
+const trace = await open(browser, join(home, "hotel.html"), { width: 1000 });
+await shoot(trace, "#traces .drawing", "tutorial-trace.png");
 await shoot(trace, "#clocks .clocks", "tutorial-clocks.png");
-await shoot(trace, "#graph figure", "tutorial-graph.png");
+await shoot(trace, "#graph figure .plot", "tutorial-graph.png");
 
 run("sim", "--sweep", "0ms,1ms,2ms,3ms,4ms,5ms,6ms,8ms", "--duration", "20s", "--seed", "1", "-o", join(home, "run"));
-const sweep = await open(browser, join(home, "run/report.html"), { width: 960 });
+const sweep = await open(browser, join(home, "run/report.html"), { width: 1000 });
 await shoot(sweep, "#sweep figure", "report-sweep.png");
-await shoot(sweep, "#traces .tracer > div:last-child", "report-trace.png");
-await shoot(sweep, "#clocks .clocks", "report-clocks.png");
+await shoot(sweep, "#traces .drawing", "report-trace.png");
+
+/* A clock that drifts and steps; long enough for both to be seen. */
+run("sim", "--sweep", "6ms", "--drift", "-15", "--step", "9ms@200s", "--duration", "5m", "--rate", "4", "--quick", "--seed", "1", "-o", join(home, "long"));
+const long = await open(browser, join(home, "long/report.html"), { width: 1000 });
+await long.evaluate(() => document.querySelectorAll("#clocks .clocks > :nth-child(n + 5):not(.axis-row)").forEach((row) => row.remove()));
+await shoot(long, "#clocks .clocks", "report-clocks.png");
+await shoot(long, "#time figure", "report-time.png");
 await browser.close();
