@@ -79,6 +79,8 @@ static void on_signal(int number)
     told_to_stop = 1;
 }
 
+/* Streams get all of their memory when they are opened. Taken page by page, it may run out amid a run, and whoever
+ * touches the page that is not there is killed by SIGBUS. */
 static int configure(aeron_driver_context_t *context, const tspi_media_driver_config *config, const char *folder)
 {
     char backoff[64];
@@ -92,7 +94,7 @@ static int configure(aeron_driver_context_t *context, const tspi_media_driver_co
            aeron_driver_context_set_shared_idle_strategy_init_args(context, backoff) |
            aeron_driver_context_set_term_buffer_length(context, config->term_bytes) |
            aeron_driver_context_set_ipc_term_buffer_length(context, config->term_bytes) |
-           aeron_driver_context_set_term_buffer_sparse_file(context, true) |
+           aeron_driver_context_set_term_buffer_sparse_file(context, false) |
            aeron_driver_context_set_counters_buffer_length(context, CONTROL_BUFFER_BYTES) |
            aeron_driver_context_set_timer_interval_ns(context, timer_ns) |
            aeron_driver_context_set_client_liveness_timeout_ns(context, liveness_ns) |

@@ -28,6 +28,11 @@ tsp_status tspi_aeron_fail(tsp_error *err, const char *what)
 
     for (const char *next; (next = strstr(name, "\n(")) != NULL;)
         name = next + 1;
+    if (strstr(name, "insufficient storage"))
+        return tsp_error_set(err, TSP_EIO,
+                             "Aeron: %s: the shared memory is too full for another stream of three terms: make room in "
+                             "/dev/shm, or choose smaller terms (aeron.term_bytes)",
+                             what);
     detail = strstr(name, "] ");
     detail = detail ? detail + 2 : "";
     name += strcspn(name, " ");
