@@ -3,10 +3,12 @@
 fix say. usage: known_traces.py TRUESPAN SAMPLES [LARGER_SAMPLES]. TAP on stdout."""
 import gzip, json, os, subprocess, sys, tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from fix_traces import read
 from lab_tap import Tap
 
 TRUESPAN, FOLDERS = sys.argv[1], sys.argv[2:]
 MICROS = 1000
+DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/clocks.md")
 
 # file: (spans, traces, clocks, violations by kind, violations by cause, what is seen in the answer)
 NONE = ({}, {})
@@ -176,6 +178,47 @@ def all_known(t):
             t.check(known, name, "stands in no table here")
 
 
+def proof_by_hand(t, name, clock, args, find_stamps):
+    """The chain that --why prints, held against the stamps of the file as another reader finds them; and what
+    docs/clocks.md shows of it."""
+    path = find(name)
+    rc, out, err = run("clocks", "--json", "--why", clock, *args, path)
+    answer, stamps = json.loads(out), find_stamps(path)
+    why, row = answer["why"], next(c for c in answer["clocks"] if c["clock"] == clock)
+    knot = next(k for k in row["knots"] if k["at"] == why["at"])
+    text = run("clocks", "--why", clock, *args, path)[1].decode()
+    with open(DOCS) as page:
+        shown = page.read()
+    for side, bound in (("hi", knot["hi_ns"]), ("lo", knot["lo_ns"])):
+        if not t.check((why[side] is None) == (bound is None), side, why[side], bound) or bound is None:
+            continue
+        links = why[side]
+        t.equal(sum(k["limit_ns"] for k in links), bound if side == "hi" else -bound, "the sum of " + side)
+        t.check(f"{bound:,} ns" in text and f"{bound:,} ns" in shown, side, bound, "is not in docs/clocks.md")
+        for a, b in zip(links, links[1:]):
+            t.equal((a["to"], a["received"]), (b["from"], b["sent"]), "the chain of " + side)
+        for k in links:
+            took = int(k["received"]) - int(k["sent"])
+            if k["trace_id"] is None:
+                t.check(0 <= k["limit_ns"] - abs(took) * 1e-4 <= 2 and k["from"] == k["to"], "drift:", k)
+                continue
+            t.check(int(k["sent"]) in stamps[k["sent_span_id"]] and int(k["received"]) in stamps[k["received_span_id"]],
+                    "no such stamps in the file:", k)
+            t.check(2 <= k["limit_ns"] - took <= 2002, "allowance:", k)
+            t.check(k["sent"] in shown and f"{k['limit_ns']:,}" in shown, "not in docs/clocks.md:", k)
+
+
+def jaeger_stamps(path):
+    with open(path) as file:
+        return {s["spanID"]: (s["startTime"] * MICROS, (s["startTime"] + s["duration"]) * MICROS)
+                for trace in json.load(file)["data"] for s in trace["spans"]}
+
+
+def proto_stamps(path):
+    with gzip.open(path) as file:
+        return {span: (start, end) for span, (start, end, _) in read("otlp.pb", file.read()).items()}
+
+
 def main():
     tap = Tap()
     for folder in FOLDERS:
@@ -188,6 +231,10 @@ def main():
     for name, words in REFUSED.items():
         tap.run(name, refused, name, words)
     tap.run("pairs of one trace", pair)
+    tap.run("the proof of hotel by hand", proof_by_hand, "hotel-12.jaeger.json", "10.0.2.0/24", ["--clock-key", "ip/24"],
+            jaeger_stamps)
+    tap.run("the proof of Nezha by hand", proof_by_hand, "nezha-boutique-0822-0520.otlp.pb.gz", "33.33.33.76", [],
+            proto_stamps)
     tap.run("every sample is known", all_known)
     tap.done()
 
