@@ -1,177 +1,11 @@
 #include "causal/clock_identity.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
-
-/* Attributes are sorted by key. */
-static const char *get(const tspi_process *process, const char *key)
-{
-    uint32_t lo = 0, hi = process->attributes_n;
-
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        int order = strcmp(process->attributes[mid].key, key);
-        if (!order)
-            return process->attributes[mid].value[0] ? process->attributes[mid].value : NULL;
-        if (order < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
-}
-
-static const char *const address_keys[] = {"ip", "host.ip", "ipv4", "ipv6", "net.host.ip", "k8s.pod.ip"};
-
-static const char *get_address(const tspi_process *process)
-{
-    for (size_t k = 0; k < sizeof address_keys / sizeof address_keys[0]; k++) {
-        const char *value = get(process, address_keys[k]);
-        if (value)
-            return value;
-    }
-    return NULL;
-}
-
-/* An address that tells nothing of the machine: loopback, unspecified, link-local. */
-static bool is_anonymous(const char *address)
-{
-    return !strncmp(address, "127.", 4) || !strncmp(address, "169.254.", 8) || !strcmp(address, "0.0.0.0") ||
-           !strcmp(address, "::1") || !strcmp(address, "::") || !strncasecmp(address, "fe80:", 5);
-}
-
-/* "10.0.2.221" and 24 to "10.0.2.0/24". false: no address, or the width is beyond it. */
-static bool network(const char *address, unsigned width, char *ret, size_t size)
-{
-    unsigned char bytes[16];
-    char text[INET6_ADDRSTRLEN];
-    int family = strchr(address, ':') ? AF_INET6 : AF_INET;
-    unsigned bits = family == AF_INET ? 32 : 128;
-
-    if (width > bits || inet_pton(family, address, bytes) != 1)
-        return false;
-    for (unsigned bit = width; bit < bits; bit++)
-        bytes[bit / 8] &= (unsigned char)~(0x80u >> (bit % 8));
-    if (!inet_ntop(family, bytes, text, sizeof text))
-        return false;
-    snprintf(ret, size, "%s/%u", text, width);
-    return true;
-}
-
-/* A key that was asked for, cut at its plus signs. */
-enum { KEY_PARTS = 8, NAME_SIZE = 512 };
-typedef struct {
-    const char *whole; /* NULL = default order only */
-    char text[NAME_SIZE];
-    const char *part[KEY_PARTS];
-    int width[KEY_PARTS]; /* of an address's network, or -1 */
-    unsigned parts_n;
-} wanted_key;
-
-static tsp_status parse_key(const char *key, wanted_key *ret, tsp_error *err)
-{
-    memset(ret, 0, sizeof *ret);
-    if (!key || !*key)
-        return TSP_OK;
-    ret->whole = key;
-    if (strlen(key) >= sizeof ret->text)
-        return tsp_error_set(err, TSP_EINVAL, "clock key '%.40s...' is too long", key);
-    strcpy(ret->text, key);
-    for (char *p = ret->text, *next; p; p = next) {
-        if ((next = strchr(p, '+')))
-            *next++ = 0;
-        if (!*p || ret->parts_n == KEY_PARTS)
-            return tsp_error_set(err, TSP_EINVAL, "clock key '%s': want 1 to %d attributes joined by +", key,
-                                 KEY_PARTS);
-        char *slash = strrchr(p, '/');
-        ret->width[ret->parts_n] = -1;
-        if (slash && slash[1] && strspn(slash + 1, "0123456789") == strlen(slash + 1)) {
-            long width = strlen(slash + 1) < 4 ? strtol(slash + 1, NULL, 10) : 999;
-            if (width > 128)
-                return tsp_error_set(err, TSP_EINVAL, "clock key '%s': an address has no %s bits", key, slash + 1);
-            ret->width[ret->parts_n] = (int)width;
-            *slash = 0;
-        }
-        ret->part[ret->parts_n++] = p;
-    }
-    return TSP_OK;
-}
-
-/* The name that the wanted key gives, or false when the process lacks a part of it. */
-static bool name_by_wanted(const wanted_key *key, const tspi_process *process, char *ret, size_t size)
-{
-    size_t len = 0;
-
-    for (unsigned k = 0; k < key->parts_n; k++) {
-        const char *value = get(process, key->part[k]);
-        char net[INET6_ADDRSTRLEN + 8];
-        if (!value && (!strcmp(key->part[k], "ip") || !strcmp(key->part[k], "host.ip")))
-            value = get_address(process);
-        if (!value && !strcmp(key->part[k], "host.name"))
-            value = get(process, "hostname");
-        if (!value)
-            return false;
-        if (key->width[k] >= 0) {
-            if (!network(value, (unsigned)key->width[k], net, sizeof net))
-                return false;
-            value = net;
-        }
-        len += (size_t)snprintf(ret + len, size - len, "%s%s", k ? "/" : "", value);
-        if (len >= size)
-            len = size - 1;
-    }
-    return true;
-}
-
-static const char *host_name(const tspi_process *process)
-{
-    const char *name = get(process, "host.name"), *pod = get(process, "k8s.pod.name");
-    const char *container = get(process, "container.id");
-
-    if (!name)
-        name = get(process, "hostname");
-    if (!name || (pod && !strcmp(name, pod)) || (container && !strncmp(container, name, strlen(name))))
-        return NULL;
-    return name;
-}
-
-/* The default order. Returns the key used; the name is written to ret. NULL: nothing names the machine. */
-static const char *name_by_order(const tspi_process *process, char *ret, size_t size)
-{
-    const char *value, *pid;
-#define TAKE(key)                                                                                                      \
-    if ((value = get(process, key))) {                                                                                 \
-        snprintf(ret, size, "%s", value);                                                                              \
-        return key;                                                                                                    \
-    }
-    if (get(process, "cloud.provider") || get(process, "cloud.platform"))
-        TAKE("host.id");
-    TAKE("k8s.node.uid");
-    TAKE("k8s.node.name");
-    TAKE("host.id");
-    if ((value = host_name(process))) {
-        snprintf(ret, size, "%s", value);
-        return "host.name";
-    }
-    TAKE("k8s.pod.uid");
-    TAKE("container.id");
-    TAKE("k8s.pod.name");
-    TAKE("service.instance.id");
-#undef TAKE
-    if ((value = get(process, "service.name")) && (pid = get(process, "process.pid"))) {
-        snprintf(ret, size, "%s/%s", value, pid);
-        return "service.name+process.pid";
-    }
-    if ((value = get_address(process)) && !is_anonymous(value)) {
-        snprintf(ret, size, "%s", value);
-        return "ip";
-    }
-    return NULL;
-}
+#include "causal/clock_naming.h"
 
 /* Rows by (key, name); open addressing, names compared in full. */
 typedef struct {
@@ -215,11 +49,12 @@ static uint32_t intern(clock_index *index, const char *key, const char *name)
 static const char *readable(const tspi_process *process, const char *key)
 {
     if (!strcmp(key, "host.id"))
-        return get(process, "host.name") ? get(process, "host.name") : get(process, "hostname");
+        return tspi_process_attribute(process, "host.name") ? tspi_process_attribute(process, "host.name")
+                                                            : tspi_process_attribute(process, "hostname");
     if (!strcmp(key, "k8s.node.uid"))
-        return get(process, "k8s.node.name");
+        return tspi_process_attribute(process, "k8s.node.name");
     if (!strcmp(key, "k8s.pod.uid") || !strcmp(key, "container.id"))
-        return get(process, "k8s.pod.name");
+        return tspi_process_attribute(process, "k8s.pod.name");
     return NULL;
 }
 
@@ -283,7 +118,7 @@ static tsp_status make_unique(tspi_clock_table *table, clock_index *index, tsp_e
         index->slots[k] = TSPI_NONE;
     for (uint32_t row = 0; row < table->clocks_n; row++) {
         tspi_clock *clock = &table->clocks[row];
-        char name[NAME_SIZE + 64];
+        char name[TSPI_CLOCK_NAME_SIZE + 64];
         snprintf(name, sizeof name, "%s", clock->name);
         for (unsigned number = 1;; number++) {
             size_t at = (size_t)tspi_hash64(name, strlen(name), 0) & (index->slots_n - 1);
@@ -337,21 +172,21 @@ static tsp_status sort_by_name(tspi_span_set *set, tspi_clock_table *table, tsp_
 }
 
 /* The clock of one process; TSPI_NONE when memory is exhausted. *ret_wanted: the wanted key named it. */
-static uint32_t identify_one(clock_index *index, const wanted_key *wanted, const tspi_process *process, size_t row,
+static uint32_t identify_one(clock_index *index, const tspi_clock_key *wanted, const tspi_process *process, size_t row,
                              bool *ret_wanted)
 {
-    char name[NAME_SIZE];
+    char name[TSPI_CLOCK_NAME_SIZE];
     const char *key;
 
-    if (wanted->whole && name_by_wanted(wanted, process, name, sizeof name)) {
+    if (wanted->whole && tspi_clock_key_name(wanted, process, name, sizeof name)) {
         *ret_wanted = true;
         return intern(index, wanted->whole, name);
     }
-    if ((key = name_by_order(process, name, sizeof name)))
+    if ((key = tspi_clock_default_name(process, name, sizeof name)))
         return intern(index, key, name);
     /* Nothing but what the process calls itself: a clock of its own. The row keeps equal names apart until
      * make_unique; it is cut off again below. */
-    const char *service = get(process, "service.name");
+    const char *service = tspi_process_attribute(process, "service.name");
     snprintf(name, sizeof name, "%.400s\n%zu", service ? service : "unknown", row);
     return intern(index, "process", name);
 }
@@ -371,9 +206,9 @@ static tsp_status no_such_key(const tspi_span_set *set, const char *key, tsp_err
 tsp_status tspi_clocks_identify(tspi_span_set *set, const char *key, tspi_clock_table *ret_table, tsp_error *err)
 {
     clock_index index = {.table = ret_table};
-    wanted_key wanted;
+    tspi_clock_key wanted;
     bool used = false;
-    tsp_status rc = parse_key(key, &wanted, err);
+    tsp_status rc = tspi_clock_key_parse(key, &wanted, err);
 
     if (rc != TSP_OK)
         return rc;
@@ -434,4 +269,17 @@ uint32_t tspi_clock_find(const tspi_clock_table *table, const char *name)
         if (!strcmp(table->clocks[row].id, name))
             return row;
     return TSPI_NONE;
+}
+
+tsp_status tspi_clock_find_wanted(const tspi_clock_table *table, const char *name, uint32_t *ret_row, tsp_error *err)
+{
+    char some[300] = "";
+    size_t len = 0;
+
+    *ret_row = name ? tspi_clock_find(table, name) : TSPI_NONE;
+    if (!name || *ret_row != TSPI_NONE)
+        return TSP_OK;
+    for (uint32_t c = 0; c < table->clocks_n && len < sizeof some - 80; c++)
+        len += (size_t)snprintf(some + len, sizeof some - len, "%s%.60s", c ? ", " : "", table->clocks[c].name);
+    return tsp_error_set(err, TSP_EINVAL, "there is no clock '%.60s'; there are: %s", name, some);
 }

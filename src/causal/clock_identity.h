@@ -37,4 +37,8 @@ void tspi_clock_table_release(tspi_clock_table *table);
 /* The row of a clock by name, else by id; TSPI_NONE when there is none. */
 uint32_t tspi_clock_find(const tspi_clock_table *table, const char *name);
 
+/* The same of a clock that somebody asked for; name NULL: nobody did, and the row is TSPI_NONE. TSP_EINVAL: there is no
+ * such clock; the message says which there are. */
+tsp_status tspi_clock_find_wanted(const tspi_clock_table *table, const char *name, uint32_t *ret_row, tsp_error *err);
+
 #endif

@@ -46,15 +46,8 @@ static tsp_status read_input(tspi_audit *a, tsp_error *err)
                               .between = tspi_windows_turn,
                               .between_ctx = a->windows};
 
-    if (a->options->format && !tspi_format_parse(a->options->format, &wire.format))
-        return tsp_error_set(err, TSP_EINVAL, "there is no format '%s': want one of %s", a->options->format,
-                             TSPI_FORMAT_CHOICES);
-    for (size_t k = 0; k < a->options->paths_n; k++) {
-        tsp_status rc = tspi_wire_read_path(a->options->paths[k], &wire, &a->set, &a->report, err);
-        if (rc != TSP_OK)
-            return rc;
-    }
-    return TSP_OK;
+    return tspi_wire_read_paths(a->options->paths, a->options->paths_n, a->options->format, &wire, &a->set, &a->report,
+                                err);
 }
 
 static void fill_totals(tspi_audit *a)
@@ -244,23 +237,6 @@ static tsp_status fill_edges(tspi_audit *a)
     return TSP_OK;
 }
 
-static tsp_status find_reference(const tspi_audit *a, uint32_t *ret, tsp_error *err)
-{
-    char some[300] = "";
-    size_t len = 0;
-
-    *ret = TSPI_NONE;
-    if (!a->options->reference)
-        return TSP_OK;
-    *ret = tspi_clock_find(&a->causal.clocks, a->options->reference);
-    if (*ret != TSPI_NONE)
-        return TSP_OK;
-    for (uint32_t c = 0; c < a->causal.clocks.clocks_n && len < sizeof some - 80; c++)
-        len +=
-            (size_t)snprintf(some + len, sizeof some - len, "%s%.60s", c ? ", " : "", a->causal.clocks.clocks[c].name);
-    return tsp_error_set(err, TSP_EINVAL, "there is no clock '%.60s'; there are: %s", a->options->reference, some);
-}
-
 /* Solving takes longer than reading when hops are many: then only if there is something to explain, and within reason.
  */
 static bool wants_solver(const tspi_audit *a)
@@ -293,7 +269,7 @@ static tsp_status join_input(tspi_audit *a, tsp_error *err)
 static tsp_status analyse(tspi_audit *a, const tspi_mend *solved, tsp_error *err)
 {
     uint32_t reference;
-    tsp_status rc = find_reference(a, &reference, err);
+    tsp_status rc = tspi_clock_find_wanted(&a->causal.clocks, a->options->reference, &reference, err);
 
     if (rc == TSP_OK)
         rc = tspi_evidence_init(&a->evidence, &a->causal.join, &a->causal.edges, a->max_drift_ppm, err);

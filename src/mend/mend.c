@@ -15,32 +15,7 @@ static tsp_status read_input(tspi_mend *m, tsp_error *err)
     const tspi_mend_options *o = &m->options;
     tspi_wire_options wire = {.keep_going = o->keep_going, .threads = o->threads, .keep = o->keep};
 
-    if (o->format && !tspi_format_parse(o->format, &wire.format))
-        return tsp_error_set(err, TSP_EINVAL, "there is no format '%s': want one of %s", o->format,
-                             TSPI_FORMAT_CHOICES);
-    for (size_t k = 0; k < o->paths_n; k++) {
-        tsp_status rc = tspi_wire_read_path(o->paths[k], &wire, &m->set, &m->report, err);
-        if (rc != TSP_OK)
-            return rc;
-    }
-    return TSP_OK;
-}
-
-static tsp_status find_reference(tspi_mend *m, tsp_error *err)
-{
-    const tspi_clock_table *table = &m->causal.clocks;
-    char some[300] = "";
-    size_t len = 0;
-
-    m->reference = TSP_NO_CLOCK;
-    if (!m->options.reference)
-        return TSP_OK;
-    m->reference = tspi_clock_find(table, m->options.reference);
-    if (m->reference != TSPI_NONE)
-        return TSP_OK;
-    for (uint32_t c = 0; c < table->clocks_n && len < sizeof some - 80; c++)
-        len += (size_t)snprintf(some + len, sizeof some - len, "%s%.60s", c ? ", " : "", table->clocks[c].name);
-    return tsp_error_set(err, TSP_EINVAL, "there is no clock '%.60s'; there are: %s", m->options.reference, some);
+    return tspi_wire_read_paths(o->paths, o->paths_n, o->format, &wire, &m->set, &m->report, err);
 }
 
 static bool in_range(int64_t ns)
@@ -228,7 +203,7 @@ tsp_status tspi_mend_open(tspi_mend *ret_mend, const tspi_mend_options *options,
     if (rc == TSP_OK)
         rc = tspi_causal_init(&m->causal, &m->set, &causal, err);
     if (rc == TSP_OK)
-        rc = find_reference(m, err);
+        rc = tspi_clock_find_wanted(&m->causal.clocks, m->options.reference, &m->reference, err);
     if (rc == TSP_OK)
         rc = read_bounds(m, err);
     if (rc == TSP_OK)

@@ -138,6 +138,11 @@ tsp_status tspi_wire_read(const char *name, const uint8_t *bytes, size_t len, co
 tsp_status tspi_wire_read_path(const char *path, const tspi_wire_options *options, tspi_span_set *set,
                                tspi_read_report *report, tsp_error *err);
 
+/* Each of some paths. format: the word for options->format, NULL = as options have it. TSP_EINVAL: there is none. */
+tsp_status tspi_wire_read_paths(const char *const *paths, size_t paths_n, const char *format,
+                                const tspi_wire_options *options, tspi_span_set *set, tspi_read_report *report,
+                                tsp_error *err);
+
 /* A place that holds a stamp. */
 enum tspi_stamp {
     TSPI_STAMP_START,

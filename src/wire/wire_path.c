@@ -173,3 +173,17 @@ tsp_status tspi_wire_read_path(const char *path, const tspi_wire_options *option
         return read_file(path, options, set, report, err);
     return tspi_read_folder(path, options, set, report, err);
 }
+
+tsp_status tspi_wire_read_paths(const char *const *paths, size_t paths_n, const char *format,
+                                const tspi_wire_options *options, tspi_span_set *set, tspi_read_report *report,
+                                tsp_error *err)
+{
+    tspi_wire_options wanted = *options;
+    tsp_status rc = TSP_OK;
+
+    if (format && !tspi_format_parse(format, &wanted.format))
+        return tsp_error_set(err, TSP_EINVAL, "there is no format '%s': want one of %s", format, TSPI_FORMAT_CHOICES);
+    for (size_t k = 0; k < paths_n && rc == TSP_OK; k++)
+        rc = tspi_wire_read_path(paths[k], &wanted, set, report, err);
+    return rc;
+}
