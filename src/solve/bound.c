@@ -235,6 +235,10 @@ void tspi_bounds_at(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t
         *ret_lo = *ret_hi = 0;
         return;
     }
+    if (graph->is_time[node]) {
+        before = graph->first[node];
+        drift = before < graph->first[node + 1] ? graph->drift[before] : 0;
+    }
     for (int64_t v = before; v <= before + 1; v++) {
         if (v < graph->first[node] || v >= graph->first[node + 1])
             continue;

@@ -115,6 +115,15 @@
 #define STEP_SIZE_LEAST 1e4 /* ns: prior scale of the size */
 #define STEPS_MOST 40
 #define STEP_RATE_PRIOR 1e4 /* ns/s */
+#define STEP_PRIOR 1e9      /* ns: of a root's step, once it is found */
+/* Bends. Places tried in a window; a node needs so many windows to show any. A bend is entered when it betters -2 log
+ * likelihood by what chance does in one of a hundred runs of a thousand places (2 ln 1e5); the bends of a clock stay
+ * when together they better it by STEP_RATIO. The prior of a bend is that of a rate. */
+#define BEND_LEADS 3
+#define BEND_WINDOWS 12
+#define BEND_RATIO 23.0
+#define BEND_PRIOR 1e4 /* ns/s */
+#define BENDS_MOST 100
 /* The variance of a window in that test: its noise may not be blown up by the very step that is looked for. */
 #define STEP_NOISE_MOST 3.0
 
@@ -152,9 +161,9 @@
 #define SOFT_WINDOW_NS 5e9
 
 /* Verdicts. Suspected: off by more than 5 standard errors, and by more than half the half-width of the bounds, that is,
- * delays would have to split worse than 3 : 1. Not below 8 hops each way; below 4 there is no estimate. And by more than 10
- * times the mean gap between the 8 fastest hops either way: where waits have no floor, half the difference of two fastest
- * waits exceeds that by chance in (1 + 20/7)^-7 = 1e-4 of clocks. */
+ * delays would have to split worse than 3 : 1. Not below 8 hops each way; below 4 there is no estimate. And by more
+ * than 10 times the mean gap between the 8 fastest hops either way: where waits have no floor, half the difference of
+ * two fastest waits exceeds that by chance in (1 + 20/7)^-7 = 1e-4 of clocks. */
 #define SUSPECT_SIGMA 5.0
 #define SUSPECT_GRAINS 10.0
 #define SUSPECT_PART 0.5

@@ -180,6 +180,9 @@ static bool take_back(tspi_fit *fit)
 
 static bool refine(tspi_fit *fit)
 {
+    /* Bends are measured on short windows. */
+    if (fit->bends_n && !tspi_relax(fit, fit->believe_all ? fit->quantile : 0))
+        return false;
     for (int round = 0; round < REFINEMENTS; round++) {
         tspi_relax_windows(fit);
         if (!tspi_relax(fit, fit->believe_all ? fit->quantile : 0))
@@ -203,7 +206,7 @@ bool tspi_estimate(tspi_fit *fit)
     if (per_edge < SPARSE_HOPS && (!tspi_sparse_start(fit) || !tspi_fit_evaluate(fit) ||
                                    !tspi_fence_sparse(fit, TSPI_STORED_ASIDE, false) || !take_back(fit)))
         return false;
-    if (!tspi_relax(fit, fmin(0.4, 2 * fit->quantile)) || !tspi_steps_find(fit))
+    if (!tspi_relax(fit, fmin(0.4, 2 * fit->quantile)) || !tspi_changes_find(fit))
         return false;
     fit->limit_rates = true;
     if (!tspi_fence(fit))

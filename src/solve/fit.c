@@ -12,6 +12,7 @@ bool tspi_fit_init(tspi_fit *fit, tspi_hop_store *hops, uint32_t clocks)
     fit->hops = hops;
     fit->clocks = fit->nodes = clocks;
     fit->threads = 1;
+    fit->still = TSP_NO_CLOCK;
     fit->origin = calloc((size_t)clocks + 1, sizeof *fit->origin);
     fit->joined = calloc((size_t)clocks + 1, 1);
     fit->node_clock = malloc(((size_t)clocks + 1) * sizeof *fit->node_clock);
@@ -55,6 +56,7 @@ void tspi_fit_release(tspi_fit *fit)
     free(fit->u);
     free(fit->t);
     free(fit->jumps);
+    free(fit->bends);
     tspi_sides_release(&fit->sides);
     memset(fit, 0, sizeof *fit);
 }

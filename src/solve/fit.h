@@ -22,7 +22,7 @@ typedef struct {
     double stiff;  /* noise against the track's own movement: sigma^2 / (q T^3) */
     double window; /* T, ns */
     uint32_t windows;
-    /* The node's series, for the step test; owned. */
+    /* The node's series without its bends, for the hunt; owned. */
     double *local, *total, *noise;
     uint32_t *at; /* owned: window of each sight, by number */
     uint32_t n;
@@ -37,6 +37,14 @@ typedef struct {
     double size;           /* ns; jump of the fitted tracks once they are fitted */
     double found;          /* the size when it was found */
 } tspi_jump;
+
+/* A clock's rate changes here, for good or until its next bend. */
+typedef struct {
+    uint32_t clock;
+    double t;    /* corrected time, ns */
+    double rate; /* by how much, ns/s */
+    double gain; /* in -2 log likelihood when it was found */
+} tspi_bend;
 
 typedef struct {
     tspi_hop_store *hops; /* borrowed */
@@ -63,6 +71,9 @@ typedef struct {
     bool limit_rates;       /* tracks obey the drift limit from now on */
     tspi_jump *jumps;       /* owned */
     uint32_t jumps_n;
+    tspi_bend *bends; /* owned, by time: kept out of the smoothed series, and put into the curves (motion.h) */
+    uint32_t bends_n;
+    uint32_t still;     /* a root that cannot move: UTC; or TSP_NO_CLOCK */
     double base_window; /* T1, ns */
 } tspi_fit;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "solve/constants.h"
+#include "solve/motion.h"
 #include "solve/order.h"
 
 static uint32_t find(uint32_t *up, uint32_t c)
@@ -142,7 +143,8 @@ static double distance(const double *a, const double *b)
     return worst / (worst + FRAME_SAME_NS);
 }
 
-bool tspi_frame_best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, uint8_t *ret_root)
+/* still: only groups whose root moves, and only clocks that do not. */
+static bool best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, bool still, uint8_t *ret_root)
 {
     uint32_t *member = malloc(((size_t)fit->clocks + 1) * sizeof *member);
     uint32_t *first = calloc((size_t)groups_n + 2, sizeof *first);
@@ -161,7 +163,7 @@ bool tspi_frame_best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixe
         for (uint32_t k = first[g]; k < first[g + 1]; k++)
             if (fit->root[member[k]])
                 root = member[k];
-        if (n < 3 || root == fixed)
+        if (n < 3 || root == fixed || (still && !tspi_motion_is_there(fit, root)))
             continue;
         for (uint32_t k = first[g]; k < first[g + 1]; k++)
             sample_offsets(fit, member[k], root, x + (size_t)member[k] * FRAME_INSTANTS);
@@ -169,7 +171,7 @@ bool tspi_frame_best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixe
         uint32_t stride = n / FRAME_COMPARED + 1;
         for (uint32_t k = first[g]; k < first[g + 1]; k++) {
             double sum = 0;
-            if (!fit->joined[member[k]])
+            if (!fit->joined[member[k]] || (still && tspi_motion_is_there(fit, member[k])))
                 continue;
             for (uint32_t q = first[g]; q < first[g + 1]; q += stride)
                 if (fit->joined[member[q]])
@@ -185,5 +187,26 @@ bool tspi_frame_best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixe
     free(member);
     free(first);
     free(x);
+    return ok;
+}
+
+bool tspi_frame_best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, uint8_t *ret_root)
+{
+    return best_roots(fit, groups_n, fixed, false, ret_root);
+}
+
+bool tspi_frame_still_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, uint8_t *ret_root,
+                            bool *ret_changed)
+{
+    uint8_t *before = malloc((size_t)fit->clocks + 1);
+
+    *ret_changed = false;
+    if (!before)
+        return false;
+    memcpy(before, ret_root, fit->clocks);
+    bool ok = !(fit->bends_n || fit->jumps_n) || best_roots(fit, groups_n, fixed, true, ret_root);
+    for (uint32_t c = 0; c < fit->clocks; c++)
+        *ret_changed = *ret_changed || !before[c] != !ret_root[c];
+    free(before);
     return ok;
 }

@@ -11,6 +11,7 @@ void tspi_graph_release(tspi_graph *graph)
 {
     free(graph->first);
     free(graph->is_root);
+    free(graph->is_time);
     free(graph->at);
     free(graph->drift);
     free(graph->tied);
@@ -50,7 +51,7 @@ static void sort_ends(arc_end *ends, size_t n)
 
 typedef struct {
     const uint32_t *first; /* of a node's ends */
-    const uint8_t *is_root;
+    const uint8_t *is_time;
     arc_end *ends;
 } sorting;
 
@@ -59,7 +60,7 @@ static bool sort_node(void *sorting_, size_t node, unsigned worker)
     const sorting *s = sorting_;
 
     (void)worker;
-    if (!s->is_root[node])
+    if (!s->is_time[node])
         sort_ends(s->ends + s->first[node], s->first[node + 1] - s->first[node]);
     return true;
 }
@@ -91,7 +92,7 @@ static void make_vertices(tspi_graph *graph, const uint32_t *ends_first, const a
     for (uint32_t node = 0; node < graph->nodes_n; node++) {
         graph->first[node] = v;
         for (uint32_t k = ends_first[node]; k < ends_first[node + 1]; k++) {
-            bool is_new = k == ends_first[node] || (!graph->is_root[node] && ends[k].at != ends[k - 1].at);
+            bool is_new = k == ends_first[node] || (!graph->is_time[node] && ends[k].at != ends[k - 1].at);
             if (is_new) {
                 graph->at[v] = ends[k].at;
                 graph->drift[v] = tspi_drift_at(graph->rho_ppb, ends[k].at);
@@ -153,17 +154,21 @@ bool tspi_graph_build_of(tspi_graph *graph, const tspi_hop_store *hops, const ts
     size_t ends_n = 2 * (size_t)graph->arcs_n + nodes_n; /* a root always has its vertex */
     graph->first = malloc(((size_t)nodes_n + 1) * sizeof(uint32_t));
     graph->is_root = calloc((size_t)nodes_n + 1, 1);
+    graph->is_time = calloc((size_t)nodes_n + 1, 1);
     ends_first = calloc((size_t)nodes_n + 2, sizeof(uint32_t));
     ends = malloc((ends_n + 1) * sizeof *ends);
     graph->at = malloc((ends_n + 1) * sizeof *graph->at);
     graph->drift = malloc((ends_n + 1) * sizeof *graph->drift);
     graph->tied = calloc(ends_n + 1, 1);
     graph->node = malloc((ends_n + 1) * sizeof *graph->node);
-    if (!graph->first || !graph->is_root || !ends_first || !ends || !graph->at || !graph->drift || !graph->tied ||
-        !graph->node)
+    if (!graph->first || !graph->is_root || !graph->is_time || !ends_first || !ends || !graph->at || !graph->drift ||
+        !graph->tied || !graph->node)
         goto out;
     for (uint32_t c = 0; c < sides->clocks; c++)
-        graph->is_root[tspi_sides_first(sides, c)] = root[c];
+        if (root[c]) {
+            memset(graph->is_time + tspi_sides_first(sides, c), 1, 1 + sides->first[c + 1] - sides->first[c]);
+            graph->is_root[tspi_sides_first(sides, c) + root[c] - 1] = 1;
+        }
     for (uint32_t a = 0; a < graph->arcs_n; a++) {
         ends_first[graph->arcs[a].from + 1]++;
         ends_first[graph->arcs[a].to + 1]++;
@@ -177,7 +182,7 @@ bool tspi_graph_build_of(tspi_graph *graph, const tspi_hop_store *hops, const ts
     }
     memmove(ends_first + 1, ends_first, nodes_n * sizeof *ends_first);
     ends_first[0] = 0;
-    sorting each = {ends_first, graph->is_root, ends};
+    sorting each = {ends_first, graph->is_time, ends};
     tspi_parallel(hops->threads, nodes_n, sort_node, &each);
     make_vertices(graph, ends_first, ends);
     ok = index_arcs(graph);

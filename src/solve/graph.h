@@ -1,6 +1,7 @@
 /* The graph that every proof lives in. A vertex is a node (a clock between two steps) at the instant of a kept hop;
  * neighbouring instants of one node are tied both ways by the drift limit; a hop is an arc from its sent to its
- * received vertex. A root clock *is* time: all its instants are one vertex. All weights are whole ns. */
+ * received vertex. A root clock *is* time: all its instants are one vertex, or, if it stepped, one a piece; all ways
+ * begin at one of them. All weights are whole ns. */
 #ifndef TSPI_SOLVE_GRAPH_H
 #define TSPI_SOLVE_GRAPH_H
 
@@ -21,7 +22,8 @@ typedef struct {
     int64_t rho_ppb;
     uint32_t nodes_n, vertices_n, arcs_n;
     uint32_t *first;  /* owned, nodes_n + 1: vertices of a node, by instant; a root's node has one, the other's none */
-    uint8_t *is_root; /* owned, nodes_n */
+    uint8_t *is_root; /* owned, nodes_n: whose offset is 0 */
+    uint8_t *is_time; /* owned, nodes_n: of a root clock, whose offset does not change */
     int64_t *at;      /* owned: instant, local stamp */
     int64_t *drift;   /* owned: tspi_drift_at(at) */
     uint8_t *tied;    /* owned: 1 when the next vertex is of the same node */
@@ -31,7 +33,7 @@ typedef struct {
 } tspi_graph;
 
 /* Which hops: those whose flags have none of `without`.
- * root       a flag a clock; a root clock has no cuts
+ * root       a clock: 0, or 1 + the piece of it whose offset is 0
  * rho_ppb    drift limit, whole ppb
  * allowance  ns added to every hop's slack
  * prune      drop hops that others of the same edge make redundant: no bound changes (by more than PRUNE_MARGIN_NS

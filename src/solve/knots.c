@@ -57,7 +57,7 @@ static void add_knot(const tsp_solver *solver, uint32_t clock, uint32_t piece, i
     tsp_knot knot = {at, TSP_NO_VALUE, TSP_UNBOUNDED_LO, TSP_UNBOUNDED_HI};
     bool known = solver->fit.joined[clock] && (row->in < row->out ? row->in : row->out) >= ESTIMATE_HOPS;
 
-    if (solver->root[clock])
+    if (solver->root[clock] == 1 + piece)
         knot.offset_ns = knot.lo_ns = knot.hi_ns = 0;
     else {
         uint32_t node = tspi_sides_first(&solver->fit.sides, clock) + piece;

@@ -97,7 +97,7 @@ static void set_aims(projection *p)
     tspi_solver_guess(p->solver, &p->graph, p->aim);
     for (uint32_t v = 0; v < p->graph.vertices_n; v++)
         if (p->pinned[clock_of(p, v)])
-            p->aim[v] = 0;
+            p->aim[v] = 0; /* so is a root's, by the guess */
 }
 
 /* The smallest lowering of the aims (up) and the smallest raising (minus down) that break nothing. */
@@ -183,7 +183,7 @@ static bool clip_to_pinned(projection *p)
     do {
         set_aims(p);
         for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
-            bool fixed = p->pinned[clock_of(p, v)];
+            bool fixed = p->pinned[clock_of(p, v)] || p->graph.is_root[p->graph.node[v]];
             p->up[v] = fixed ? p->aim[v] : INT64_MAX;
             p->down[v] = fixed ? -p->aim[v] : INT64_MAX;
             p->via[v] = p->via_down[v] = TSPI_VIA_NONE;
@@ -345,7 +345,7 @@ bool tspi_solver_project(tsp_solver *solver)
         tsp_clock_verdict verdict = solver->rows[c].result.verdict;
         p.pinned[c] = solver->root[c] || verdict == TSP_CLOCK_OK || verdict == TSP_CLOCK_UNKNOWN;
         /* A clock that stepped is not right all the time. */
-        if (!solver->root[c] && solver->rows[c].estimate->pieces > 1)
+        if (solver->rows[c].estimate->pieces > 1)
             p.pinned[c] = 0;
     }
     do

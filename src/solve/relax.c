@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "solve/constants.h"
+#include "solve/motion.h"
 #include "solve/order.h"
 #include "solve/parallel.h"
 #include "solve/smooth.h"
@@ -106,7 +107,8 @@ static bool build(series *s, const tspi_fit *fit, uint32_t node, const tspi_wind
         double t = windows->t0 + windows->length * (sights[k].window + 0.5), ratio = sights[k].count / s->count;
         double excess = fmax(0, sights[k].level - usual);
         s->local[k] = t + tspi_curve_at(&fit->curves[node], t);
-        s->total[k] = tspi_curve_at(&fit->curves[node], s->local[k]) + sights[k].y;
+        s->total[k] = tspi_curve_at(&fit->curves[node], s->local[k]) + sights[k].y -
+                      tspi_motion_at(fit, fit->node_clock[node], t);
         s->at[k] = sights[k].window;
         s->t[k] = (s->local[k] - s->local[0]) * 1e-9;
         s->relative[k] = 1 / fmin(fmax(ratio * ratio, WEIGHT_LEAST), WEIGHT_MOST);
@@ -238,6 +240,52 @@ static void limit_rate(const double *t, double *x, uint32_t n, double rho, doubl
         x[k] = (up[k] + low[k]) / 2;
 }
 
+static void choose_noise(const pass *p, const series *s, double *ret_q, double *ret_rate_prior, int *ret_noise)
+{
+    *ret_q = rate_noise_of((int)p->rate_noise);
+    *ret_rate_prior = rate_priors[p->prior];
+    if (best_noise(s, *ret_q, *ret_rate_prior, ret_noise) > s->best + OWN_RATIO) { /* a clock unlike the others */
+        *ret_q = rate_noise_of((int)s->best_rate_noise);
+        *ret_rate_prior = rate_priors[s->best_prior];
+        best_noise(s, *ret_q, *ret_rate_prior, ret_noise);
+    }
+}
+
+/* The smoothed series and the node's bends make its curve. */
+static bool set_curve(tspi_fit *fit, uint32_t node, const series *s, double *x, double *scratch)
+{
+    uint32_t clock = fit->node_clock[node], n = 0, b = 0;
+
+    if (!fit->bends_n) {
+        if (fit->limit_rates)
+            limit_rate(s->local, x, s->n, fit->rho, scratch, scratch + s->n);
+        return tspi_curve_set(&fit->curves[node], s->local, x, s->n);
+    }
+    size_t most = s->n + fit->bends_n;
+    double *t = malloc(4 * most * sizeof *t), *sum = t + most, first = fit->t_first + s->window / 2;
+    if (!t)
+        return false;
+    for (uint32_t k = 0; k < s->n; k++) {
+        double at = first + s->window * s->at[k], last = k ? first + s->window * s->at[k - 1] : at;
+        for (; b < fit->bends_n && fit->bends[b].t < at; b++) {
+            double part = (fit->bends[b].t - last) / (at - last);
+            if (fit->bends[b].clock != clock || !k || part <= 0)
+                continue;
+            sum[n] = x[k - 1] + part * (x[k] - x[k - 1]) + tspi_motion_at(fit, clock, fit->bends[b].t);
+            t[n] = fit->bends[b].t + sum[n];
+            n++;
+        }
+        sum[n] = x[k] + tspi_motion_at(fit, clock, at);
+        t[n] = at + sum[n];
+        n++;
+    }
+    if (fit->limit_rates)
+        limit_rate(t, sum, n, fit->rho, sum + most, sum + 2 * most);
+    bool ok = tspi_curve_set(&fit->curves[node], t, sum, n);
+    free(t);
+    return ok;
+}
+
 static bool smooth_node(void *pass_, size_t node, unsigned worker)
 {
     pass *p = pass_;
@@ -249,12 +297,8 @@ static bool smooth_node(void *pass_, size_t node, unsigned worker)
     (void)worker;
     if (!s->n)
         return true;
-    double q = rate_noise_of((int)p->rate_noise), rate_prior = rate_priors[p->prior];
-    if (best_noise(s, q, rate_prior, &best) > s->best + OWN_RATIO) { /* a clock unlike the others */
-        q = rate_noise_of((int)s->best_rate_noise);
-        rate_prior = rate_priors[s->best_prior];
-        best_noise(s, q, rate_prior, &best);
-    }
+    double q, rate_prior;
+    choose_noise(p, s, &q, &rate_prior, &best);
     double sigma = noise_of(best), step_sigma = fmin(sigma, STEP_NOISE_MOST * s->prior);
     double *noise = malloc((size_t)s->n * 12 * sizeof(double)), *x = noise + s->n, *scratch = x + s->n;
     if (!noise)
@@ -265,9 +309,7 @@ static bool smooth_node(void *pass_, size_t node, unsigned worker)
     tspi_trend_smooth(&trend, scratch, x, NULL);
     for (uint32_t k = 0; k < s->n; k++)
         x[k] += s->origin;
-    if (fit->limit_rates)
-        limit_rate(s->local, x, s->n, fit->rho, scratch, scratch + s->n);
-    bool ok = tspi_curve_set(&fit->curves[node], s->local, x, s->n);
+    bool ok = set_curve(fit, (uint32_t)node, s, x, scratch);
     free(noise);
     free(out->local);
     free(out->total);
@@ -327,6 +369,51 @@ static bool build_all(pass *p, double quantile)
     return ok;
 }
 
+/* Bends and roots' steps are known better now: what is left of them in the series is taken out. */
+static bool measure(pass *p)
+{
+    tspi_fit *fit = p->fit;
+    tspi_seen *seen = malloc(((size_t)fit->nodes + 1) * sizeof *seen);
+    double *change = malloc(((size_t)fit->bends_n + fit->jumps_n + 1) * sizeof *change);
+    uint32_t n = 0;
+    bool ok = seen && change;
+
+    for (uint32_t node = 0; ok && node < fit->nodes; node++) {
+        series *s = &p->all[node];
+        if (s->n < 2)
+            continue;
+        double *noise = malloc(s->n * sizeof *noise), q, rate_prior;
+        int best;
+        choose_noise(p, s, &q, &rate_prior, &best);
+        for (uint32_t k = 0; noise && k < s->n; k++)
+            noise[k] = s->relative[k] * noise_of(best) * noise_of(best) + s->excess2[k];
+        seen[n++] = (tspi_seen){node, s->window, s->at, {s->n, s->t, s->y, noise, q, rate_prior * rate_prior}};
+        ok = noise != NULL;
+    }
+    ok = ok && tspi_motion_measure(fit, seen, n, change);
+    for (uint32_t j = 0; seen && j < n; j++) {
+        series *s = &p->all[seen[j].node];
+        for (uint32_t k = 0; ok && k < s->n; k++) {
+            double by = tspi_motion_change(fit, change, seen[j].node, fit->t_first + s->window * (s->at[k] + 0.5));
+            s->y[k] += by;
+            s->total[k] += by;
+        }
+        free((double *)seen[j].trend.noise);
+    }
+    free(seen);
+    free(change);
+    return ok;
+}
+
+static bool any_root_jump(const tspi_fit *fit)
+{
+    bool any = false;
+
+    for (uint32_t k = 0; k < fit->jumps_n; k++)
+        any = any || fit->root[fit->jumps[k].clock];
+    return any;
+}
+
 bool tspi_relax(tspi_fit *fit, double quantile)
 {
     pass *p = calloc(1, sizeof *p);
@@ -343,7 +430,9 @@ bool tspi_relax(tspi_fit *fit, double quantile)
     ok = p->all && build_all(p, quantile) && set_priors(p) && tspi_parallel(fit->threads, PIECES, judge_piece, p);
     if (ok) {
         choose(p);
-        ok = tspi_parallel(fit->threads, fit->nodes, smooth_node, p) && tspi_fit_evaluate(fit);
+        if (fit->bends_n || any_root_jump(fit))
+            ok = measure(p);
+        ok = ok && tspi_parallel(fit->threads, fit->nodes, smooth_node, p) && tspi_fit_evaluate(fit);
     }
     for (uint32_t node = 0; p->all && node < fit->nodes; node++) {
         free(p->all[node].memory);

@@ -7,6 +7,7 @@
 #include "solve/constants.h"
 #include "solve/estimate.h"
 #include "solve/frame.h"
+#include "solve/motion.h"
 #include "solve/soft.h"
 
 #define MOST_DRIFT_PPM 100000.0 /* 10 %: no clock; and sums of ties must fit */
@@ -175,7 +176,10 @@ static bool new_fit(tsp_solver *solver, double quantile, bool with_soft)
     fit->rho = (double)solver->rho_ppb * 1e-9;
     fit->believe_all = solver->config.quorum == 1;
     fit->group = solver->group;
+    for (uint32_t c = 0; c < solver->clocks; c++)
+        solver->root[c] = !!solver->root[c]; /* which of its pieces is not known yet */
     fit->root = solver->root;
+    fit->still = solver->has_utc ? solver->config.clocks : TSP_NO_CLOCK;
     fit->quantile = quantile;
     fit->without = TSPI_STORED_LIES | TSPI_STORED_ASIDE | TSPI_STORED_AMBIGUOUS | (with_soft ? 0 : TSPI_STORED_SOFT);
     if (!fit->believe_all)
@@ -211,13 +215,25 @@ static bool choose_frame(tsp_solver *solver, bool with_soft)
            tspi_frame_best_roots(&solver->fit, solver->groups_n, fixed, solver->root);
 }
 
+/* Where the caller named no reference, a frame that moves is not the best of them: once more in another's. */
+static bool estimate(tsp_solver *solver, double quantile, bool with_soft)
+{
+    uint32_t fixed = solver->has_utc ? solver->config.clocks : solver->config.reference;
+    bool changed;
+
+    if (!new_fit(solver, quantile, with_soft) || !tspi_estimate(&solver->fit) ||
+        !tspi_frame_still_roots(&solver->fit, solver->groups_n, fixed, solver->root, &changed))
+        return false;
+    return !changed || (new_fit(solver, quantile, with_soft) && tspi_estimate(&solver->fit));
+}
+
 static tsp_status solve(tsp_solver *solver, bool with_soft, tsp_error *err)
 {
     bool feasible = false;
 
     for (double quantile = LIE_PART; !feasible; quantile *= 2) {
         bool last_try = quantile * 2 > LIE_PART_MOST || solver->config.quorum == 1;
-        if (!new_fit(solver, quantile, with_soft) || !tspi_estimate(&solver->fit) ||
+        if (!estimate(solver, quantile, with_soft) || !tspi_motion_return(&solver->fit, solver->root) ||
             !tspi_soft_quorum(&solver->fit, &solver->hops, solver->config.quorum, &solver->summary.soft_lie_rate) ||
             !tspi_solver_tracks(solver))
             return tsp_error_set(err, TSP_ENOMEM, "out of memory");

@@ -30,7 +30,7 @@ struct tsp_solver {
     bool done;
     uint32_t *group; /* owned, clocks */
     uint32_t groups_n;
-    uint8_t *root; /* owned, clocks */
+    uint8_t *root; /* owned, clocks: 0, or 1 + the piece (between steps) of a root that is its group's frame */
     tspi_fit fit;
     tspi_graph graph; /* of all the evidence */
     tspi_bounds bounds;

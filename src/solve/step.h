@@ -1,11 +1,11 @@
-/* Steps: a clock that jumps is cut in two there, never smeared. */
+/* Steps: a clock that jumps is cut in two there, never smeared; and what else clocks do suddenly. */
 #ifndef TSPI_SOLVE_STEP_H
 #define TSPI_SOLVE_STEP_H
 
 #include "solve/fit.h"
 
-/* Find jumps by likelihood ratio, one at a time, the surest first; locate each hop by hop and cut its clock. */
-bool tspi_steps_find(tspi_fit *fit);
+/* Find steps and bends by likelihood ratio, the surest first; locate each step hop by hop and cut its clock. */
+bool tspi_changes_find(tspi_fit *fit);
 
 /* After the first refinement: join what does not hold up, and let the stamps beside the others choose their side
  * again. */

@@ -77,7 +77,7 @@ static tsp_track *make_track(const tsp_solver *solver, uint32_t clock, int64_t s
     size_t cap = 0, *starts = calloc((size_t)pieces + 1, sizeof *starts);
     tspi_track_knot *knots;
     tsp_track *track = NULL;
-    bool known = fit->joined[clock] && !fit->root[clock];
+    bool known = fit->joined[clock] && (!fit->root[clock] || pieces > 1);
 
     for (uint32_t k = 0; k < pieces; k++)
         cap += fit->curves[first + k].n + 2;

@@ -288,6 +288,8 @@ static bool scratch_init(scratch *own, uint32_t nodes)
 
 static uint32_t vertex(scratch *own, const tspi_fit *fit, uint32_t window, uint32_t node, uint32_t *n)
 {
+    if (fit->root[fit->node_clock[node]]) /* whatever it did is in its curves */
+        node = tspi_sides_first(&fit->sides, fit->node_clock[node]);
     if (own->seen[node] != window + 1) {
         uint32_t v = (*n)++;
         own->seen[node] = window + 1;

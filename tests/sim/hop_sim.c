@@ -51,6 +51,11 @@ static double offset_at(const hop_sim_clock *clock, double t)
     return clock->x[lo - 1] + part * (clock->x[lo] - clock->x[lo - 1]);
 }
 
+double hop_sim_offset_at(const hop_sim *sim, uint32_t clock, double t_ns)
+{
+    return offset_at(&sim->truth[clock], t_ns);
+}
+
 int64_t hop_sim_local(const hop_sim *sim, uint32_t clock, double t_ns)
 {
     return sim->origin + (int64_t)floor(t_ns + offset_at(&sim->truth[clock], t_ns));
@@ -101,7 +106,7 @@ double hop_sim_delay(hop_sim *sim)
 }
 
 /* One call and the reply to it: from's request reaches to, which works and answers. Returns when the reply arrived. */
-static double call(hop_sim *sim, uint32_t from, uint32_t to, double t, double work)
+double hop_sim_call(hop_sim *sim, uint32_t from, uint32_t to, double t, double work)
 {
     double start = t + hop_sim_delay(sim), end = start + work, back = end + hop_sim_delay(sim);
 
@@ -127,7 +132,7 @@ void hop_sim_rpc_trace(hop_sim *sim, double t)
     for (uint32_t k = 1; k < n; k++) {
         uint32_t parent = (uint32_t)tspi_random_below(&sim->random, k);
         double at = start[parent] + tspi_random_exponential(&sim->random, 1 * MS);
-        call(sim, order[parent], order[k], at, tspi_random_exponential(&sim->random, 5 * MS));
+        hop_sim_call(sim, order[parent], order[k], at, tspi_random_exponential(&sim->random, 5 * MS));
         start[k] = at + 4.4 * MS;
     }
 }
@@ -146,7 +151,7 @@ static void pipeline_trace(hop_sim *sim, double t, bool acknowledged)
 }
 
 /* A walk of four hops over a fixed sparse graph: a ring with two chords a clock. */
-static void mesh_trace(hop_sim *sim, double t)
+void hop_sim_mesh_trace(hop_sim *sim, double t)
 {
     uint32_t at = (uint32_t)tspi_random_below(&sim->random, sim->clocks);
 
@@ -162,8 +167,8 @@ static void mesh_trace(hop_sim *sim, double t)
 
 static void hub_trace(hop_sim *sim, double t)
 {
-    call(sim, 0, 1 + (uint32_t)tspi_random_below(&sim->random, sim->clocks - 1), t,
-         tspi_random_exponential(&sim->random, 5 * MS));
+    hop_sim_call(sim, 0, 1 + (uint32_t)tspi_random_below(&sim->random, sim->clocks - 1), t,
+                 tspi_random_exponential(&sim->random, 5 * MS));
 }
 
 void hop_sim_set_clocks(hop_sim *sim, uint32_t clocks, bool skewed, double drift_ppm)
@@ -204,6 +209,17 @@ void hop_sim_step(hop_sim *sim, uint32_t clock, double at, double size)
     add_knot(c, at, x0);
     add_knot(c, at, x0 + size);
     add_knot(c, t1, x1 + size);
+}
+
+void hop_sim_slew(hop_sim *sim, uint32_t clock, double at, double length, double size)
+{
+    hop_sim_clock *c = &sim->truth[clock];
+    double x0 = offset_at(c, at), x1 = offset_at(c, at + length), t2 = c->t[c->n - 1], x2 = c->x[c->n - 1];
+
+    c->n--;
+    add_knot(c, at, x0);
+    add_knot(c, at + length, x1 + size);
+    add_knot(c, t2, x2 + size);
 }
 
 /* A part of all stamps is written late: the sender's, which makes the hop look faster, as often as the receiver's. */
@@ -288,7 +304,7 @@ bool hop_sim_make(hop_sim *sim, const char *shape, uint64_t seed)
         hop_sim_run(sim, 50, acknowledged);
     } else if (!strcmp(shape, "mesh")) {
         hop_sim_set_clocks(sim, 40, true, 0);
-        hop_sim_run(sim, 50, mesh_trace);
+        hop_sim_run(sim, 50, hop_sim_mesh_trace);
     } else if (!strcmp(shape, "late") || !strcmp(shape, "null") || !strcmp(shape, "lies")) {
         hop_sim_set_clocks(sim, 5, false, 0);
         hop_sim_run(sim, 50, hop_sim_rpc_trace);
@@ -311,7 +327,7 @@ bool hop_sim_make(hop_sim *sim, const char *shape, uint64_t seed)
         hop_sim_set_clocks(sim, 5, true, 40);
         hop_sim_run(sim, 1000, hop_sim_rpc_trace);
         make_late(sim, 0.02);
-    } else if (!hop_odd_make(sim, shape))
+    } else if (!hop_odd_make(sim, shape) && !hop_move_make(sim, shape))
         return false;
     if (!strcmp(shape, "quantum"))
         for (size_t k = 0; k < sim->n; k++) { /* every process floors its stamps to 1 ms, and says so */

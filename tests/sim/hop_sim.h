@@ -29,14 +29,15 @@ typedef struct {
 } hop_sim;
 
 /* shape: "rpc", "drift", "wander", "step", "pipeline", "mesh", "late", "null", "one-way", "asymmetric", or one of the
- * harder ones: "early-step", "hub", "quantum", "lies", "congestion", "dense", and those of hop_odd.c. False: no such
- * shape. */
+ * harder ones: "early-step", "hub", "quantum", "lies", "congestion", "dense", and those of hop_odd.c and hop_move.c.
+ * False: no such shape. */
 bool hop_sim_make(hop_sim *sim, const char *shape, uint64_t seed);
 void hop_sim_release(hop_sim *sim);
 extern const char *const hop_sim_shapes[]; /* NULL-terminated: the ten of the table */
 
 /* The true offset of a clock when it showed this stamp. A stamp that a backward step made ambiguous: the later. */
 double hop_sim_offset(const hop_sim *sim, uint32_t clock, int64_t stamp);
+double hop_sim_offset_at(const hop_sim *sim, uint32_t clock, double t_ns);
 int64_t hop_sim_local(const hop_sim *sim, uint32_t clock, double t_ns);
 /* True time at which the clock showed the stamp. */
 double hop_sim_true_time(const hop_sim *sim, uint32_t clock, int64_t stamp);

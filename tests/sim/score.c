@@ -60,12 +60,35 @@ static void score_steps(const hop_sim *sim, uint32_t clock, const tsp_clock_resu
     }
 }
 
-static void score_clock(const hop_sim *sim, uint32_t clock, const tsp_clock_result *result, sim_score *score,
-                        double *errors, double *widths, size_t *widths_n)
+/* What the frame's clock is ahead by at a true time, its steps taken out: time is what it shows over the longest
+ * stretch between them. */
+static double frame_offset(const hop_sim *sim, uint32_t frame, double t)
+{
+    const hop_sim_clock *c = &sim->truth[frame];
+    double since = 0, longest = -1, begin = 0, x = hop_sim_offset_at(sim, frame, t);
+
+    for (size_t k = 0; k + 1 < c->n; k++) {
+        bool step = c->t[k] == c->t[k + 1], last = k + 2 == c->n;
+        double until = step ? c->t[k] : sim->span_ns;
+        if ((step || last) && until - since > longest) {
+            longest = until - since;
+            begin = since;
+        }
+        since = step ? until : since;
+    }
+    for (size_t k = 0; k + 1 < c->n; k++)
+        if (c->t[k] == c->t[k + 1] && (c->t[k] <= t) != (c->t[k] <= begin))
+            x -= (c->x[k + 1] - c->x[k]) * (c->t[k] <= t ? 1 : -1);
+    return x;
+}
+
+static void score_clock(const hop_sim *sim, uint32_t frame, uint32_t clock, const tsp_clock_result *result,
+                        sim_score *score, double *errors, double *widths, size_t *widths_n)
 {
     for (size_t k = 0; k < result->knots_n; k++) {
         const tsp_knot *knot = &result->knots[k];
-        double truth = hop_sim_offset(sim, clock, knot->at_ns);
+        double truth = hop_sim_offset(sim, clock, knot->at_ns) -
+                       frame_offset(sim, frame, hop_sim_true_time(sim, clock, knot->at_ns));
         bool open = knot->lo_ns == TSP_UNBOUNDED_LO || knot->hi_ns == TSP_UNBOUNDED_HI;
         if (near_step(sim, clock, knot->at_ns))
             continue;
@@ -97,16 +120,21 @@ bool sim_score_solver(const hop_sim *sim, const tsp_solver *solver, sim_score *r
     ret_score->before = summary.violations_before;
     ret_score->after = summary.violations_after;
     ret_score->after_lies = summary.violations_lies;
-    for (uint32_t c = 1; c < sim->clocks; c++) {
+    for (uint32_t c = 0; c < sim->clocks; c++) {
         tsp_clock_result result;
         if (tsp_solver_clock(solver, c, &result, NULL) == TSP_OK)
             knots += result.knots_n;
     }
     double *errors = malloc((knots + 1) * sizeof *errors), *widths = malloc((knots + 1) * sizeof *widths);
-    for (uint32_t c = 1; errors && widths && c < sim->clocks; c++) {
+    uint32_t frame = summary.reference < sim->clocks ? summary.reference : 0;
+    for (uint32_t c = 0; errors && widths && c < sim->clocks; c++) {
         tsp_clock_result result;
-        if (tsp_solver_clock(solver, c, &result, NULL) == TSP_OK)
-            score_clock(sim, c, &result, ret_score, errors, widths, &widths_n);
+        if (tsp_solver_clock(solver, c, &result, NULL) != TSP_OK)
+            continue;
+        if (c == frame && !result.steps_n)
+            score_steps(sim, c, &result, ret_score);
+        else
+            score_clock(sim, frame, c, &result, ret_score, errors, widths, &widths_n);
     }
     bool ok = errors && widths;
     if (ok) {

@@ -63,6 +63,33 @@ TEST(recover, step_near_an_end)
     recover("early-step", 10, 0);
 }
 
+/* What the reference does shows in all the others, and is charged to it alone. */
+TEST(recover, the_reference_slews)
+{
+    recover("slew-5", 200, 0);
+}
+
+TEST(recover, any_clock_slews)
+{
+    recover("slew-any", 400, 0);
+}
+
+/* No reference given: the frame is one of the clocks that do not move. */
+TEST(recover, any_clock_slews_and_none_is_named)
+{
+    recover("slew-any-free", 400, 0);
+}
+
+TEST(recover, the_reference_steps)
+{
+    recover("ref-step", 12, 0);
+}
+
+TEST(recover, any_clock_steps_and_none_is_named)
+{
+    recover("ref-step-free", 12, 0);
+}
+
 TEST(recover, pipeline)
 {
     recover("pipeline", 20, 0);
