@@ -55,25 +55,10 @@ bool tspi_motion_is_there(const tspi_fit *fit, uint32_t clock)
 /* One piece of a root: its level, and its bends. */
 static bool set_root(tspi_fit *fit, uint32_t clock, uint32_t piece)
 {
-    double *t = malloc(2 * ((size_t)fit->bends_n + 2) * sizeof *t), *x = t + fit->bends_n + 2;
-    double level = level_of(fit, clock, piece);
-    uint32_t n = 0;
+    double at = fit->t_first, level = level_of(fit, clock, piece);
+    const tspi_curve constant = {&at, &level, 1};
 
-    if (!t)
-        return false;
-    t[n++] = fit->t_first;
-    for (uint32_t b = 0; b < fit->bends_n; b++)
-        if (fit->bends[b].clock == clock && fit->bends[b].t > t[n - 1])
-            t[n++] = fit->bends[b].t;
-    if (n > 1)
-        t[n++] = fit->t_last + 1e9;
-    for (uint32_t k = 0; k < n; k++) {
-        x[k] = level + tspi_motion_at(fit, clock, t[k]);
-        t[k] += x[k];
-    }
-    bool ok = tspi_curve_set(&fit->curves[tspi_sides_first(&fit->sides, clock) + piece], t, x, n);
-    free(t);
-    return ok;
+    return tspi_motion_put_in(fit, clock, &constant, &fit->curves[tspi_sides_first(&fit->sides, clock) + piece]);
 }
 
 bool tspi_motion_set_roots(tspi_fit *fit)
@@ -339,32 +324,74 @@ static uint32_t longest_piece(const tspi_fit *fit, uint32_t clock)
     return best;
 }
 
-/* A node's curve, with knots where the root bends, minus what the root shows. */
-static bool count_from(tspi_fit *fit, uint32_t node, uint32_t root, double level)
+/* A curve with further knots where a clock bends, and, if it does, at both ends of the run: what lies beyond the
+ * curve's own knots is carried on from them, not from the bends. times: room for bends_n + 2. */
+static uint32_t bend_times(const tspi_fit *fit, uint32_t clock, double *times)
 {
-    tspi_curve *curve = &fit->curves[node];
-    double *t = malloc(2 * ((size_t)curve->n + fit->bends_n + 1) * sizeof *t), *x = t + curve->n + fit->bends_n + 1;
+    uint32_t n = 0;
+
+    times[n++] = fit->t_first;
+    for (uint32_t b = 0; b < fit->bends_n; b++)
+        if (fit->bends[b].clock == clock && fit->bends[b].t > times[n - 1])
+            times[n++] = fit->bends[b].t;
+    if (n == 1)
+        return 0;
+    if (fit->t_last > times[n - 1])
+        times[n++] = fit->t_last;
+    return n;
+}
+
+/* The knots of a curve and further ones, ascending. memory: room for both. Returns how many. */
+static uint32_t merge_knots(const tspi_curve *curve, const double *times, uint32_t times_n, double *ret_t,
+                            double *ret_x)
+{
     uint32_t n = 0, k = 0, b = 0;
+
+    while (k < curve->n || b < times_n) {
+        bool own = b == times_n || (k < curve->n && curve->t[k] <= times[b]);
+        double at = own ? curve->t[k] : times[b], x = own ? curve->x[k] : tspi_curve_at(curve, times[b]);
+        k += own;
+        b += !own;
+        if (n && at <= ret_t[n - 1])
+            continue;
+        ret_t[n] = at;
+        ret_x[n++] = x;
+    }
+    return n;
+}
+
+bool tspi_motion_put_in(const tspi_fit *fit, uint32_t clock, const tspi_curve *smooth, tspi_curve *ret_curve)
+{
+    size_t most = (size_t)smooth->n + fit->bends_n + 2;
+    double *t = malloc(3 * most * sizeof *t), *x = t + most, *times = x + most;
 
     if (!t)
         return false;
-    while (k < curve->n || b < fit->bends_n) {
-        if (b < fit->bends_n && fit->bends[b].clock != root) {
-            b++;
-            continue;
-        }
-        double at = b < fit->bends_n ? fit->bends[b].t + tspi_curve_at(curve, fit->bends[b].t) : INFINITY;
-        bool own = k < curve->n && curve->t[k] <= at;
-        if (own)
-            at = curve->t[k];
-        double value = own ? curve->x[k] : tspi_curve_at(curve, at);
-        k += own;
-        b += !own;
-        if (n && at <= t[n - 1])
-            continue;
-        t[n] = at;
-        x[n++] = value - level - tspi_motion_at(fit, root, at - value);
+    uint32_t n = merge_knots(smooth, times, bend_times(fit, clock, times), t, x);
+    for (uint32_t k = 0; k < n; k++) {
+        x[k] += tspi_motion_at(fit, clock, t[k]);
+        t[k] += x[k];
     }
+    bool ok = tspi_curve_set(ret_curve, t, x, n);
+    free(t);
+    return ok;
+}
+
+/* A node's curve minus what the root shows at level `level`. */
+static bool count_from(tspi_fit *fit, uint32_t node, uint32_t root, double level)
+{
+    tspi_curve *curve = &fit->curves[node];
+    size_t most = (size_t)curve->n + fit->bends_n + 2;
+    double *t = malloc(3 * most * sizeof *t), *x = t + most, *times = x + most;
+
+    if (!t)
+        return false;
+    uint32_t times_n = bend_times(fit, root, times);
+    for (uint32_t k = 0; k < times_n; k++)
+        times[k] += tspi_curve_at(curve, times[k]); /* read on the node's clock */
+    uint32_t n = merge_knots(curve, times, times_n, t, x);
+    for (uint32_t k = 0; k < n; k++)
+        x[k] -= level + tspi_motion_at(fit, root, t[k] - x[k]);
     bool ok = tspi_curve_set(curve, t, x, n);
     free(t);
     return ok;

@@ -50,6 +50,9 @@ bool tspi_motion_measure(tspi_fit *fit, const tspi_seen *seen, uint32_t seen_n, 
 /* What these changes add to the series of a node at corrected time t: its root's motion, less its own bends. */
 double tspi_motion_change(const tspi_fit *fit, const double *change, uint32_t node, double t);
 
+/* A smoothed curve over corrected time, with its clock's bends put in: over local time. */
+bool tspi_motion_put_in(const tspi_fit *fit, uint32_t clock, const tspi_curve *smooth, tspi_curve *ret_curve);
+
 /* Back to the time of the roots, as the longest stretch between their steps shows it: root[c] = 1 + that stretch. */
 bool tspi_motion_return(tspi_fit *fit, uint8_t *root);
 

@@ -254,36 +254,24 @@ static void choose_noise(const pass *p, const series *s, double *ret_q, double *
 /* The smoothed series and the node's bends make its curve. */
 static bool set_curve(tspi_fit *fit, uint32_t node, const series *s, double *x, double *scratch)
 {
-    uint32_t clock = fit->node_clock[node], n = 0, b = 0;
+    tspi_curve *curve = &fit->curves[node];
+    uint32_t clock = fit->node_clock[node];
 
     if (!fit->bends_n) {
         if (fit->limit_rates)
             limit_rate(s->local, x, s->n, fit->rho, scratch, scratch + s->n);
-        return tspi_curve_set(&fit->curves[node], s->local, x, s->n);
+        return tspi_curve_set(curve, s->local, x, s->n);
     }
-    size_t most = s->n + fit->bends_n;
-    double *t = malloc(4 * most * sizeof *t), *sum = t + most, first = fit->t_first + s->window / 2;
-    if (!t)
+    for (uint32_t k = 0; k < s->n; k++)
+        scratch[k] = fit->t_first + s->window * (s->at[k] + 0.5);
+    tspi_curve smooth = {scratch, x, s->n};
+    if (!tspi_motion_put_in(fit, clock, &smooth, curve))
         return false;
-    for (uint32_t k = 0; k < s->n; k++) {
-        double at = first + s->window * s->at[k], last = k ? first + s->window * s->at[k - 1] : at;
-        for (; b < fit->bends_n && fit->bends[b].t < at; b++) {
-            double part = (fit->bends[b].t - last) / (at - last);
-            if (fit->bends[b].clock != clock || !k || part <= 0)
-                continue;
-            sum[n] = x[k - 1] + part * (x[k] - x[k - 1]) + tspi_motion_at(fit, clock, fit->bends[b].t);
-            t[n] = fit->bends[b].t + sum[n];
-            n++;
-        }
-        sum[n] = x[k] + tspi_motion_at(fit, clock, at);
-        t[n] = at + sum[n];
-        n++;
-    }
-    if (fit->limit_rates)
-        limit_rate(t, sum, n, fit->rho, sum + most, sum + 2 * most);
-    bool ok = tspi_curve_set(&fit->curves[node], t, sum, n);
-    free(t);
-    return ok;
+    double *limits = fit->limit_rates ? malloc(2 * ((size_t)curve->n + 1) * sizeof *limits) : NULL;
+    if (limits)
+        limit_rate(curve->t, curve->x, curve->n, fit->rho, limits, limits + curve->n);
+    free(limits);
+    return !fit->limit_rates || limits;
 }
 
 static bool smooth_node(void *pass_, size_t node, unsigned worker)
