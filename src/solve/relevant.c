@@ -264,8 +264,8 @@ static bool sift(const tsp_solver *solver, int64_t allowance, uint8_t *keep)
     if (!hops->n || hops->n < HOPS_LEAST * hops->edges_n)
         return true;
     for (uint32_t c = 0; c < solver->clocks; c++)
-        if (!obeys_drift(solver, solver->rows[c].estimate))
-            return true;
+        if (!obeys_drift(solver, solver->rows[c].estimate) || (solver->root[c] && is_cut(solver, c)))
+            return true; /* a root that stepped is not 0 all the time */
     bool ok = survey_init(&s) && tspi_parallel(hops->threads, hops->edges_n, survey_edge, &s);
     if (ok && find_all_chains(&s))
         ok = tspi_parallel(hops->threads, hops->edges_n, sift_edge, &s);
