@@ -18,7 +18,7 @@ function picker(current, onPick) {
     const key = audit.runRow ? (page.labs.length > 1 ? `${audit.lab.name}, ` : "") + transportName(audit.runRow.transport) : "";
     rows.set(key, [...(rows.get(key) || []), audit]);
   }
-  return el("fieldset", { class: "picker" }, el("legend", null, "Look into one; small: its violations"), [...rows].map(([key, audits]) => el("div", { class: "picker-row" },
+  return el("fieldset", { class: "picker" }, el("legend", null, "Choose one; the small figure counts its violations"), [...rows].map(([key, audits]) => el("div", { class: "picker-row" },
     rows.size > 1 && key ? el("span", { class: "picker-name bidi" }, key) : null, audits.map((audit) => chip(audit, audit.runRow ? runName(audit.runRow) : clip(audit.name, 40))))));
 }
 
@@ -79,6 +79,7 @@ function build() {
     const first = !waterfall;
     shown = audit;
     waterfall = auditParts(audit, place);
+    if (byId("run-name")) byId("run-name").replaceChildren("One run, closely: ", named(audit.runRow ? `${transportName(audit.runRow.transport)}, ${runName(audit.runRow)}` : clip(audit.name, 60)));
     if (first) return;
     waterfall.begin();
     navigation();
@@ -101,7 +102,7 @@ function build() {
   }
   if (shown) {
     const several = page.audits.length > 1;
-    main.append(several ? section("run", "One run", [el("h2", null, "One run, closely"), picker(shown, pick)]) : el("div", { id: "run" }), place);
+    main.append(several ? section("run", "One run", [el("h2", { id: "run-name" }, "One run, closely"), picker(shown, pick)]) : el("div", { id: "run" }), place);
     pick(shown);
   }
   for (const lab of page.labs) main.append(el("section", null, behind("The spec of the run", () => el("pre", { tabindex: 0 }, el("code", null, lab.summary.spec)))));

@@ -2,9 +2,11 @@
 
 const list = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`);
 
-/* Runs of a transport whose skew is ahead, the smallest first, and up to where none of them has a negative span. */
+/* Runs of a transport, the smallest skew first, and up to where none of them has a negative span: skews ahead, or, where
+ * there are none, those behind. */
 function sweepOf(runs, transport) {
-  const rows = runs.filter((r) => r.transport === transport && !r.null_run && !r.true_clock && r.skew_ns >= 0).sort((a, b) => a.skew_ns - b.skew_ns);
+  const own = runs.filter((r) => r.transport === transport && !r.null_run && !r.true_clock), side = own.some((r) => r.skew_ns > 0) ? 1 : -1;
+  const rows = own.filter((r) => side * r.skew_ns >= 0).sort((a, b) => side * (a.skew_ns - b.skew_ns));
   const first = rows.findIndex((r) => r.negative_spans > 0);
   return { rows, clean: first < 0 ? rows[rows.length - 1] : rows[first - 1], worst: first < 0 ? null : rows.filter((r) => r.negative_spans).pop() };
 }
@@ -19,7 +21,7 @@ function sweepWords() {
     const { rows, clean, worst } = sweepOf(sweepRuns(), transport), over = transport === "virtual" ? "In virtual time" : `Over ${transportName(transport)}`;
     if (!rows.length) continue;
     if (!worst) words.push(`${over} no span turned negative at any skew up to ${skewName(clean.skew_ns)}: ${plural(rows.reduce((n, r) => n + r.hops, 0), "hop")} were measured.`);
-    else words.push(`${over}${clean && clean.skew_ns > 0 ? ` no span is negative up to a skew of ${skewName(clean.skew_ns)}. At` : ", at"} ${skewName(worst.skew_ns)}, ` +
+    else words.push(`${over}${clean && clean.skew_ns !== 0 ? ` no span is negative up to a skew of ${skewName(clean.skew_ns)}. At` : ", at"} ${skewName(worst.skew_ns)}, ` +
       `${shareWords(worst)} are received before they were sent` +
       (worst.predicted_rate === null ? "." : `; the hop delays of the run without skew predict ${percent(worst.predicted_rate)} (${interval(worst.predicted_rate_lo, worst.predicted_rate_hi)}).`));
   }

@@ -148,6 +148,7 @@ await test("another run is shown by its button, and its numbers with it", async 
   const other = summary.runs.find((r) => !r.null_run && r.folder !== worst.folder);
   await page.locator(`input[name="audit"][value="${summary.runs.indexOf(other)}"]`).check();
   await settled(page);
+  assert.ok((await page.locator("#run h2").innerText()).includes(`${other.skew_ns / 1e6}\u00a0ms`));
   const edges = await readTable(body(), "Edges, the worst first"), want = answer("check", "--json", join(folder, other.folder, "otlp"));
   assert.deepEqual(edges.map((row) => row.join()), want.edges.map((e) => [e.from, e.to, e.hops, e.violations, e.worst_ns, e.slack_p50_ns, e.margin_ns].join()));
 });
