@@ -2,10 +2,12 @@
 """What each number of src/solve/constants.h buys: the solver built again with it halved, doubled, or so far off that what
 it belongs to is switched off, and run on simulated traces of known truth. Writes tables in Markdown.
 
-usage: ablation.py SOURCE [-o TABLES] [--keep FOLDER] [--jobs N] [--seeds N] [--first SEED] [--shapes a,b,..] [NAME ..]
+usage: ablation.py SOURCE [-o TABLES] [--keep FOLDER] [--jobs N] [--minutes M] [--seeds N] [--first SEED]
+                   [--shapes a,b,..] [NAME ..]
 Without names: the switches and every constant. Each row that is measured is kept in the folder, below a name that stands
-for the source and the question, so that a run that was stopped goes on where it was."""
-import argparse, concurrent.futures, hashlib, json, math, os, re, shlex, subprocess, sys, tempfile
+for the source and the question, so that a run that was stopped goes on where it was. What --minutes leaves no time for is
+named at the end; with 0, the tables hold what is kept."""
+import argparse, concurrent.futures, hashlib, json, math, os, re, shlex, subprocess, sys, tempfile, time
 
 SHAPES = ("rpc,drift,wander,step,steps,pipeline,mesh,hub,late,lies,null,congestion,quantum,stray,soft,busy,busy-skew,few,"
           "few-skew,frame,one-way,asymmetric")
@@ -39,8 +41,6 @@ SWITCHES = [
 LEAVE = {"ROUNDING_NS", "TELESCOPE_NS", "PRUNE_MARGIN_NS", "SWEEPS_MOST", "BALANCE_WORK", "NOISE_GRID",
          "NOISE_GRID_LEAST", "NOISE_GRID_STEP", "RATE_NOISE_GRID", "RATE_NOISE_LEAST", "RATE_PRIORS_N"}
 NUMBER = re.compile(r"^#define (\w+) \(?(-?[\d.]+(?:e-?\d+)?)\)?(?=\s|$)", re.M)
-FIGURES = {"p50": 3, "p99": 4, "half-width": 7}
-COUNTS = {"coverage": 1, "violations": 2, "accused": 5, "steps": 6, "found": 9}
 
 
 def varied(text, changes):
@@ -76,6 +76,7 @@ class Bench:
         self.keep = os.path.join(options.keep, state.hexdigest()[:16])
         os.makedirs(self.keep, exist_ok=True)
         self.scratch = tempfile.TemporaryDirectory()
+        self.end = time.monotonic() + 60 * options.minutes
         self.objects = {}
 
     def compile(self, path, overlay, to):
@@ -129,9 +130,12 @@ class Bench:
             return rows
 
     def measure(self, changes):
+        """Rows, or a word; None: there was no time."""
         name = hashlib.sha256(repr(sorted(changes.items())).encode()).hexdigest()[:16]
         path = os.path.join(self.keep, name + ".json")
         if not os.path.exists(path):
+            if time.monotonic() > self.end:
+                return None
             row = self.run(changes)
             with open(path + ".part", "w") as f:
                 json.dump({"changes": changes, "rows": row}, f, indent=1)
@@ -140,31 +144,60 @@ class Bench:
             return json.load(f)["rows"]
 
 
-def moved(a, b):
-    if math.isnan(a) or math.isnan(b):
-        return math.isnan(a) != math.isnan(b)
-    return abs(a - b) > 0.1 * max(a, b) + 0.02
+def numbers(text):
+    return [float(x) for x in re.findall(r"nan|[\d.]+", text)]
+
+
+def ratio(old, new, floor):
+    """How many times as much, where it is more than a tenth (and than a floor, below which nothing matters); else 1."""
+    if math.isnan(old) or math.isnan(new):
+        return 1 if math.isnan(old) == math.isnan(new) else math.nan
+    return new / old if old and abs(new - old) > 0.1 * max(old, new) + floor else 1
+
+
+def error_words(base, row):
+    """Of p50, p99 and its worst seed the one that changes most."""
+    ratios = {}
+    for name, column in (("p50", 3), ("p99", 4)):
+        for old, new in zip(numbers(base[column]), numbers(row[column])):
+            r = ratio(old, new, 0.02)
+            if math.isnan(r):
+                return ["no estimate" if math.isnan(new) else "an estimate"]
+            if abs(math.log(r)) > abs(math.log(ratios.get(name, 1))):
+                ratios[name] = r
+    most = max(ratios, key=lambda name: abs(math.log(ratios[name])), default=None)
+    return ["%s ×%.2g" % (most, ratios[most])] if most else []
+
+
+def count_words(base, row):
+    """What is left of violations, what is called a lie, steps, and who is accused or found."""
+    (_, left, lies), (_, left_now, lies_now) = numbers(base[2]), numbers(row[2])
+    (found, true, extra), (found_now, _, extra_now) = numbers(base[6]), numbers(row[6])
+    words = ["%d violations left, not %d" % (left_now, left)] if abs(left - left_now) > 2 + 0.02 * left else []
+    words += ["%d lies, not %d" % (lies_now, lies)] if abs(lies - lies_now) > 2 + 0.02 * lies else []
+    words += ["%d of %d steps, not %d" % (found_now, true, found)] if found != found_now else []
+    words += ["%d false steps, not %d" % (extra_now, extra)] if extra != extra_now else []
+    words += ["%s accused, not %s" % (row[5], base[5])] if row[5] != base[5] else []
+    words += ["found %s, not %s" % (row[9], base[9].split()[0])] if row[9] != base[9] else []
+    return words
 
 
 def what_changed(row, base):
-    """Figures that moved by more than a tenth; nothing: not worth a word."""
-    words = []
-    for name, column in FIGURES.items():
-        old, new = ([float(x) for x in cells[column].split("/")] for cells in (base, row))
-        if any(moved(a, b) for a, b in zip(old, new)):
-            words.append("%s %s → %s" % (name, base[column], row[column]))
-    for name, column in COUNTS.items():
-        if row[column] != base[column]:
-            words.append("%s %s → %s" % (name, base[column], row[column]))
-    return "; ".join(words)
+    """Figures that moved by more than a tenth, counts by more than a fiftieth; nothing: not worth a word."""
+    words, width = error_words(base, row), ratio(float(base[7]), float(row[7]), 0)
+    if width != 1:
+        words.append("no bounds" if math.isnan(width) and row[7] == "nan" else "bounds ×%.2g" % width)
+    if abs(float(base[1]) - float(row[1])) > 0.005:
+        words.append("coverage %.2f, not %.2f" % (float(row[1]), float(base[1])))
+    return ", ".join(words + count_words(base, row))
 
 
 def cell(rows, base):
     if isinstance(rows, str):
         return rows
-    said = ["%s: %s" % (shape, text) for shape in base
+    said = ["*%s* %s" % (shape, text) for shape in base
             for text in ["fails" if shape not in rows else what_changed(rows[shape], base[shape])] if text]
-    return "<br>".join(said).replace("->", "→")
+    return "; ".join(said)
 
 
 def questions(options, constants):
@@ -181,9 +214,12 @@ def questions(options, constants):
 
 
 def print_tables(asked, rows, out):
-    base, by_name = rows[0], {}
+    base, by_name, skipped = rows[0], {}, []
     for (name, word, _), row in zip(asked, rows[1:]):
-        by_name.setdefault(name, {})[word] = cell(row, base)
+        if row is None:
+            skipped.append("%s %s" % (name, word))
+        else:
+            by_name.setdefault(name, {})[word] = cell(row, base)
     print("| mechanism | what changes when it is switched off |\n|---|---|", file=out)
     for name, words in by_name.items():
         if "off" in words:
@@ -192,11 +228,13 @@ def print_tables(asked, rows, out):
     numbers = {name: words for name, words in by_name.items() if "off" not in words}
     for name, words in numbers.items():
         if any(words.values()):
-            print("| %s | %s | %s |" % (name, words.get("halved", "as it is"), words.get("doubled", "as it is")), file=out)
-    quiet = [name for name, words in numbers.items() if not any(words.values())]
+            print("| %s | %s | %s |" % (name, words.get("halved", "–"), words.get("doubled", "–")), file=out)
+    quiet = [name for name, words in numbers.items() if len(words) == 2 and not any(words.values())]
     print("\nNeither halved nor doubled do these change anything by a tenth on any shape: %s." % (", ".join(quiet) or "none"),
           file=out)
-    print("\nThe shapes as they are:\n\n| shape | coverage | violations | p50 | p99 | accused | steps | half-width | found |"
+    if skipped:
+        print("\nNot measured, for want of time: %s." % ", ".join(skipped), file=out)
+    print("\nThe shapes as they are, errors and half-widths in µs:\n\n| shape | coverage | violations | p50 | p99 | accused | steps | half-width | found |"
           "\n|---|---|---|---|---|---|---|---|---|", file=out)
     for row in base.values():
         print("| %s |" % " | ".join(row[k] for k in (0, 1, 2, 3, 4, 5, 6, 7, 9)).replace("->", "→"), file=out)
@@ -208,6 +246,7 @@ def main():
     parser.add_argument("-o", "--output")
     parser.add_argument("--keep", default=os.path.join(tempfile.gettempdir(), "truespan-ablation"))
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--first", type=int, default=301)
     parser.add_argument("--shapes", default=SHAPES)
@@ -215,7 +254,8 @@ def main():
     options = parser.parse_intermixed_args()
     bench = Bench(options)
     asked = list(questions(options, bench.constants))
-    bench.compile_all()
+    if options.minutes > 0:
+        bench.compile_all()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         rows = []
         for k, row in enumerate(pool.map(bench.measure, [{}] + [changes for _, _, changes in asked])):
