@@ -9,8 +9,8 @@ for the source and the question, so that a run that was stopped goes on where it
 named at the end; with 0, the tables hold what is kept."""
 import argparse, concurrent.futures, hashlib, json, math, os, re, shlex, subprocess, sys, tempfile, time
 
-SHAPES = ("rpc,drift,wander,step,steps,pipeline,mesh,hub,late,lies,null,congestion,quantum,stray,soft,busy,busy-skew,few,"
-          "few-skew,frame,one-way,asymmetric")
+SHAPES = ("rpc,drift,wander,step,early-step,steps,slew-any,slew-any-free,ref-step,ref-step-free,pipeline,mesh,hub,late,lies,"
+          "null,congestion,quantum,stray,soft,busy,busy-skew,few,few-skew,frame,one-way,asymmetric")
 
 # Mechanisms, and the values at which they do nothing.
 SWITCHES = [
@@ -18,6 +18,7 @@ SWITCHES = [
     ("isolated minima", {"ISOLATED_SPACINGS": "1e18"}),
     ("level rule", {"EXCESS_DIVISOR": "1e30"}),
     ("steps", {"STEP_RATIO": "1e30"}),
+    ("bends of one clock, or of the reference", {"BEND_RATIO": "1e30"}),
     ("merging back false steps", {"STEP_KEEP_SIGMA": "0", "STEP_KEEP_PART": "0"}),
     ("a clock's own rate noise", {"OWN_RATIO": "1e30"}),
     ("one prior of the rate", {"RATE_PRIORS_N": "1", "RATE_PRIORS": "{ 1e4 }"}),
@@ -247,7 +248,7 @@ def main():
     parser.add_argument("--keep", default=os.path.join(tempfile.gettempdir(), "truespan-ablation"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=1e9)
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--first", type=int, default=301)
     parser.add_argument("--shapes", default=SHAPES)
     parser.add_argument("names", nargs="*")
