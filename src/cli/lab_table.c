@@ -2,10 +2,14 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/duration.h"
+#include "cli/lab_margins.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "lab/all_transports.h"
 #include "lab/timeline.h"
 
@@ -44,18 +48,49 @@ static const char *what_run(const tspi_run_result *run)
     return run->null_run ? " saturated" : run->true_clock ? " true clocks" : "";
 }
 
+/* On a narrow terminal the columns that one can do without are left out: intervals, the worst hop, token order. */
+static bool is_narrow(void)
+{
+    enum { WIDE = 118 };
+    return isatty(STDOUT_FILENO) && terminal_columns() < WIDE;
+}
+
+static void add_interval(table *t, double lo, double hi)
+{
+    table_addf(t, "%.2f .. %.2f %%", 100 * lo, 100 * hi);
+}
+
+static void add_predicted(table *t, double value, double lo, double hi, bool narrow)
+{
+    if (!isfinite(value))
+        table_add(t, "-");
+    else if (narrow)
+        table_addf(t, "%.1f %%", 100 * value);
+    else
+        table_addf(t, "%.1f (%.1f .. %.1f) %%", 100 * value, 100 * lo, 100 * hi);
+}
+
+/* "~" before a heading: not on a narrow terminal. */
+static void add_head(table *t, const char *const *head, size_t n, bool narrow)
+{
+    for (size_t k = 0; k < n; k++)
+        if (head[k][0] != '~')
+            table_add(t, head[k]);
+        else if (!narrow)
+            table_add(t, head[k] + 1);
+}
+
 static void print_causality(const tspi_lab_result *result, FILE *out)
 {
+    static const char *const head[] = {"skew",      "hops",   "negative",     "rate",  "~95 % interval",
+                                       "predicted", "~worst", "~token order", "health"};
+    bool several = has_several_transports(result), narrow = is_narrow();
     table t;
 
-    bool several = has_several_transports(result);
-    table_init(&t, several ? "llrrrrrrrl" : "lrrrrrrrl");
+    table_init(&t, &(narrow ? "llrrrrl" : "llrrrrrrrl")[!several]);
     if (several)
         table_add(&t, "transport");
-    const char *const head[] = {"skew",      "hops",  "negative",    "rate",  "95 % interval",
-                                "predicted", "worst", "token order", "health"};
-    for (size_t k = 0; k < sizeof head / sizeof *head; k++)
-        table_add(&t, head[k]);
+    add_head(&t, head, sizeof head / sizeof *head, narrow);
     for (size_t k = 0; k < result->runs_n; k++) {
         const tspi_run_result *run = &result->runs[k];
         char text[64];
@@ -72,16 +107,15 @@ static void print_causality(const tspi_lab_result *result, FILE *out)
         format_count(run->negative, text, sizeof text);
         table_add(&t, text);
         add_share(&t, run->rate);
-        table_addf(&t, "%.2f .. %.2f %%", 100 * run->rate_lo, 100 * run->rate_hi);
-        if (isfinite(run->predicted))
-            table_addf(&t, "%.1f (%.1f .. %.1f) %%", 100 * run->predicted, 100 * run->predicted_lo,
-                       100 * run->predicted_hi);
-        else
-            table_add(&t, "-");
-        format_ns(worst_ns, text, sizeof text);
-        table_add(&t, worst_ns ? text : "-");
-        format_count(run->token_order_anomalies, text, sizeof text);
-        table_add(&t, text);
+        if (!narrow)
+            add_interval(&t, run->rate_lo, run->rate_hi);
+        add_predicted(&t, run->predicted, run->predicted_lo, run->predicted_hi, narrow);
+        if (!narrow) {
+            format_ns(worst_ns, text, sizeof text);
+            table_add(&t, worst_ns ? text : "-");
+            format_count(run->token_order_anomalies, text, sizeof text);
+            table_add(&t, text);
+        }
         table_add(&t, tspi_run_healthy(run) ? "healthy" : "UNHEALTHY");
     }
     table_print(&t, 2, out);
@@ -90,14 +124,14 @@ static void print_causality(const tspi_lab_result *result, FILE *out)
 
 static void print_timeline(const tspi_run_result *run, FILE *out)
 {
-    const char *const head[] = {"until",         "true offset", "hops",    "negative", "rate",
-                                "95 % interval", "predicted",   "hop p50", "health"};
+    static const char *const head[] = {"until",          "true offset", "hops",    "negative", "rate",
+                                       "~95 % interval", "predicted",   "hop p50", "health"};
+    bool narrow = is_narrow();
     char text[64];
     table t;
 
-    table_init(&t, "rrrrrrrrl");
-    for (size_t k = 0; k < sizeof head / sizeof *head; k++)
-        table_add(&t, head[k]);
+    table_init(&t, narrow ? "rrrrrrrl" : "rrrrrrrrl");
+    add_head(&t, head, sizeof head / sizeof *head, narrow);
     for (size_t k = 0; k < run->timeline_n; k++) {
         const tspi_timeline_point *point = &run->timeline[k];
         tspi_duration_format(point->since_ns / TSP_NS_PER_MS * TSP_NS_PER_MS, text, sizeof text);
@@ -109,18 +143,18 @@ static void print_timeline(const tspi_run_result *run, FILE *out)
         format_count(point->negative, text, sizeof text);
         table_add(&t, text);
         add_share(&t, point->rate);
-        table_addf(&t, "%.2f .. %.2f %%", 100 * point->rate_lo, 100 * point->rate_hi);
-        if (isfinite(point->predicted))
-            table_addf(&t, "%.1f (%.1f .. %.1f) %%", 100 * point->predicted, 100 * point->predicted_lo,
-                       100 * point->predicted_hi);
-        else
-            table_add(&t, "-");
+        if (!narrow)
+            add_interval(&t, point->rate_lo, point->rate_hi);
+        add_predicted(&t, point->predicted, point->predicted_lo, point->predicted_hi, narrow);
         format_ns(point->hop_p50_ns, text, sizeof text);
         table_add(&t, point->hop_p50_ns ? text : "-");
         if (point->healthy >= 1)
             table_add(&t, "healthy");
         else
-            table_addf(&t, point->healthy > 0 ? "UNHEALTHY %.0f %% of the time" : "UNHEALTHY",
+            table_addf(&t,
+                       point->healthy <= 0 ? "UNHEALTHY"
+                       : narrow            ? "%.0f %% UNHEALTHY"
+                                           : "UNHEALTHY %.0f %% of the time",
                        100 * (1 - point->healthy));
     }
     table_print(&t, 2, out);
@@ -158,16 +192,15 @@ static void print_over_time(const tspi_lab_result *result, FILE *out)
 
 static void print_service(const tspi_lab_result *result, FILE *out)
 {
+    static const char *const head[] = {"skew", "requests/s",   "~tokens/s",          "latency p50",
+                                       "p99",  "~first token", "~throughput on/off", "outputs"};
+    bool several = has_several_transports(result), narrow = is_narrow();
     table t;
 
-    bool several = has_several_transports(result);
-    table_init(&t, several ? "llrrrrrrl" : "lrrrrrrl");
+    table_init(&t, &(narrow ? "llrrrl" : "llrrrrrrl")[!several]);
     if (several)
         table_add(&t, "transport");
-    const char *const head[] = {"skew", "requests/s",  "tokens/s",          "latency p50",
-                                "p99",  "first token", "throughput on/off", "outputs"};
-    for (size_t k = 0; k < sizeof head / sizeof *head; k++)
-        table_add(&t, head[k]);
+    add_head(&t, head, sizeof head / sizeof *head, narrow);
     for (size_t k = 0; k < result->runs_n; k++) {
         const tspi_run_result *run = &result->runs[k];
         const tspi_throughput_result *throughput = throughput_of(result, run);
@@ -177,15 +210,16 @@ static void print_service(const tspi_lab_result *result, FILE *out)
         tspi_duration_format(run->skew_ns, text, sizeof text);
         table_addf(&t, "%s%s", text, what_run(run));
         table_addf(&t, "%.1f", run->requests_per_s);
-        table_addf(&t, "%.0f", run->tokens_per_s);
+        if (!narrow)
+            table_addf(&t, "%.0f", run->tokens_per_s);
         const int64_t times_ns[] = {run->latency_p50_ns, run->latency_p99_ns, run->ttft_p50_ns};
-        for (int c = 0; c < 3; c++) {
+        for (int c = 0; c < (narrow ? 2 : 3); c++) {
             format_ns(times_ns[c], text, sizeof text);
             table_add(&t, text);
         }
-        if (throughput)
+        if (throughput && !narrow)
             table_addf(&t, "%.3f (%.3f .. %.3f)", throughput->ratio.ratio, throughput->ratio.lo, throughput->ratio.hi);
-        else
+        else if (!narrow)
             table_add(&t, "-");
         table_add(&t, run->outputs_match < 0 ? "not compared" : run->outputs_match ? "identical" : "DIFFERENT");
     }
@@ -300,7 +334,23 @@ static void print_all_words(const tspi_lab_result *result, FILE *out)
         print_agreement(result, out);
 }
 
-void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE *out)
+/* Sentences of more than a line are broken between words; rows of tables, which are indented, are left alone. */
+static void print_folded(const char *text, unsigned columns, FILE *out)
+{
+    for (const char *line = text; *line;) {
+        size_t len = strcspn(line, "\n"), take = len;
+        if (len > columns && *line != ' ') {
+            for (take = columns; take > 0 && line[take] != ' ';)
+                take--;
+            take = take ? take : len;
+        }
+        fprintf(out, "%.*s\n", (int)take, line);
+        line += take;
+        line += *line == ' ' || *line == '\n';
+    }
+}
+
+static void print_all(const tspi_spec *spec, const tspi_lab_result *result, FILE *out)
 {
     char delay[32], jitter[32];
 
@@ -317,6 +367,7 @@ void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE 
     print_service(result, out);
     if (result->outputs_note[0])
         fprintf(out, "  (%s)\n", result->outputs_note);
+    lab_margins_print(result, out);
     fputc('\n', out);
     print_all_words(result, out);
     print_throughput(result, out);
@@ -337,4 +388,20 @@ void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE 
                 result->simulation_cpu_s);
     fprintf(out, "\nReport: %s/report.html   Figures: %s/summary.json   Traces: %s/*/otlp   (%.0f s)\n", result->folder,
             result->folder, result->folder, result->seconds);
+}
+
+void lab_table_print(const tspi_spec *spec, const tspi_lab_result *result, FILE *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = isatty(STDOUT_FILENO) ? open_memstream(&text, &size) : NULL;
+
+    if (!memory) {
+        print_all(spec, result, out);
+        return;
+    }
+    print_all(spec, result, memory);
+    fclose(memory);
+    print_folded(text ? text : "", terminal_columns(), out);
+    free(text);
 }
