@@ -129,6 +129,15 @@ def check_span_shapes(tap, spans):
         tap.check({"service.name", "host.id", "host.name"} <= set(row["resource"]), row["resource"])
 
 
+def check_memory(tap, rows, nodes):
+    """Every process once, and nothing said of growth in so short a run."""
+    want = {stage + "-0" for stage in STAGES} | {"conductor"} | ({"link"} if nodes == "netns" else set())
+    tap.equal(sorted(row["process"] for row in rows), sorted(want), "processes whose memory was seen")
+    for row in rows:
+        tap.check(500_000 < row["start_bytes"] <= row["peak_bytes"] < 200_000_000, "memory:", row)
+        tap.check(row["end_bytes"] <= row["peak_bytes"] and row["growth_bytes"] is None, "memory:", row)
+
+
 def sweep(tap, lab, nodes):
     if nodes == "netns" and root_with_namespaces():
         return root_with_namespaces()
@@ -142,6 +151,7 @@ def sweep(tap, lab, nodes):
     with open(os.path.join(place.out, "summary.json"), encoding="utf-8") as file:
         tap.equal(json.load(file), summary, "summary.json")
     check_keys(tap, summary)
+    check_memory(tap, summary["memory"], nodes)
     tap.equal([run["skew_ns"] for run in summary["runs"]], [0, 3 * MS, 8 * MS], "points")
     tap.equal((summary["nodes"], summary["partial"]), (nodes, False), "nodes, partial")
     baseline = None
