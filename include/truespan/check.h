@@ -84,13 +84,14 @@ typedef struct {
 } tsp_check_totals;
 
 /* All hops from one clock to another, the worst edge first.
- * margin_ns  the smallest slack: how much more skew until the first violation; negative: how far beyond. */
+ * margin_ns       the smallest slack: how much more skew until the first violation; negative: how far beyond
+ * margin_1pct_ns  the same until one hop in a hundred is violated */
 typedef struct {
     const char *from, *to;
     uint64_t hops, violations, hard_violations, soft_violations;
     uint64_t causes[TSP_CAUSES_N];
     int64_t worst_ns; /* the largest amount by which a hop is received before it is sent; 0 = none */
-    int64_t slack_p50_ns, margin_ns;
+    int64_t slack_p50_ns, margin_ns, margin_1pct_ns;
 } tsp_check_edge;
 
 /* As tsp_clock_result has it: offset_ns TSP_NO_VALUE, lo_ns TSP_UNBOUNDED_LO, hi_ns TSP_UNBOUNDED_HI, drift_ppb

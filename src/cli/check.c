@@ -175,10 +175,13 @@ static void print_edges(const tsp_check *check, FILE *out)
     if (!n)
         return;
     fputs("\nEdges, the worst first\n", out);
-    table_init(&t, "llrrrrrl");
-    static const char *const heads[] = {"from", "to", "hops", "violations", "worst", "median", "margin", "cause"};
+    bool wide = terminal_columns() >= 100;
+    table_init(&t, wide ? "llrrrrrrl" : "llrrrrrl");
+    static const char *const heads[] = {"from",   "to",     "hops",   "violations", "worst",
+                                        "median", "margin", "to 1 %", "cause"};
     for (size_t k = 0; k < sizeof heads / sizeof heads[0]; k++)
-        table_add(&t, heads[k]);
+        if (wide || k != 7)
+            table_add(&t, heads[k]);
     for (size_t k = 0; k < shown; k++) {
         table_add(&t, edges[k].from);
         table_add(&t, edges[k].to);
@@ -192,6 +195,10 @@ static void print_edges(const tsp_check *check, FILE *out)
         table_add(&t, text);
         format_ns(edges[k].margin_ns, text, sizeof text);
         table_add(&t, text);
+        if (wide) {
+            format_ns(edges[k].margin_1pct_ns, text, sizeof text);
+            table_add(&t, text);
+        }
         table_add(&t, main_cause(&edges[k]));
     }
     table_print(&t, 2, out);

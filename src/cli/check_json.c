@@ -66,8 +66,9 @@ static void edges(tspi_buf *buf, const tsp_check *check)
         string(buf, rows[k].to);
         tspi_buf_printf(buf,
                         ", \"hops\": %" PRIu64 ", \"violations\": %" PRIu64 ", \"worst_ns\": %" PRId64
-                        ", \"slack_p50_ns\": %" PRId64 ", \"margin_ns\": %" PRId64 "}",
-                        rows[k].hops, rows[k].violations, rows[k].worst_ns, rows[k].slack_p50_ns, rows[k].margin_ns);
+                        ", \"slack_p50_ns\": %" PRId64 ", \"margin_ns\": %" PRId64 ", \"margin_1pct_ns\": %" PRId64 "}",
+                        rows[k].hops, rows[k].violations, rows[k].worst_ns, rows[k].slack_p50_ns, rows[k].margin_ns,
+                        rows[k].margin_1pct_ns);
     }
     tspi_buf_puts(buf, "],\n ");
 }

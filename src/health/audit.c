@@ -228,6 +228,7 @@ static tsp_status fill_edges(tspi_audit *a)
             .worst_ns = edge->worst_ns,
             .slack_p50_ns = tspi_edge_slack_ns(edge, 0.5),
             .margin_ns = tspi_edge_margin_ns(edge, 0),
+            .margin_1pct_ns = tspi_edge_margin_ns(edge, 0.01),
         };
         memcpy(row->causes, a->edge_causes[k], sizeof row->causes);
     }

@@ -57,7 +57,7 @@ test("keys", list(said) == ["input", "violations", "causes", "edges", "solved", 
      list(said["input"]) == ["files", "bytes", "spans", "traces", "clocks", "hops"],
      list(said["violations"]) == ["total", "hard", "soft", "same_clock", "negative_duration", "token_order"],
      list(said["causes"]) == ["clock", "step", "late_stamp", "instrumentation", "unknown"],
-     list(said["edges"][0]) == ["from", "to", "hops", "violations", "worst_ns", "slack_p50_ns", "margin_ns"],
+     list(said["edges"][0]) == ["from", "to", "hops", "violations", "worst_ns", "slack_p50_ns", "margin_ns", "margin_1pct_ns"],
      list(said["clocks"][0]) == ["clock", "verdict", "offset_ns", "lo_ns", "hi_ns", "drift_ppb", "hops_in", "hops_out",
                                  "steps"],
      list(said["examples"][0]) == ["trace_id", "span_id", "parent_span_id", "from", "to", "by_ns", "cause"])
