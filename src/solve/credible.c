@@ -32,6 +32,7 @@ static double rate_of_lies(const tspi_hop_store *hops)
 /* The truthful hard hops of an edge, or of many. */
 typedef struct {
     double *values; /* residual slacks */
+    double *slacks; /* as stamped */
     size_t n, violated, soft, lies;
     double quantum;
 } sample;
@@ -53,7 +54,8 @@ static void add(const tspi_fit *fit, size_t row, sample *s)
         s->soft++;
         return;
     }
-    s->values[s->n++] = fit->u[row];
+    s->values[s->n] = fit->u[row];
+    s->slacks[s->n++] = (double)tspi_stored_slack(hop);
     s->violated += tspi_stored_slack(hop) < 0;
     s->quantum = fmax(s->quantum, hop->quantum);
 }
@@ -65,15 +67,20 @@ static void gather(const tspi_fit *fit, const tspi_stored_edge *edge, sample *s)
         add(fit, row, s);
 }
 
-/* The mean way from the low quantile down to what lies below it, against the way up to the median, or half the way to
- * the high quantile. */
-static bool falls_off_slowly(const sample *s)
+/* How wide the slacks are: the way up from the low quantile to the median, or half the way to the high quantile. */
+static double body_of(const sample *s)
 {
-    if (s->n < CREDIBLE_TAIL_LEAST)
-        return false;
-    double median = tspi_median(s->values, s->n), low = tspi_quantile(s->values, s->n, CREDIBLE_TAIL), below = 0;
-    double body = fmax(median - low, (tspi_quantile(s->values, s->n, 1 - CREDIBLE_TAIL) - low) / 2);
+    double median = tspi_median(s->values, s->n), low = tspi_quantile(s->values, s->n, CREDIBLE_TAIL);
+
+    return fmax(median - low, (tspi_quantile(s->values, s->n, 1 - CREDIBLE_TAIL) - low) / 2);
+}
+
+/* The mean way from the low quantile down to what lies below it, against that width. */
+static bool falls_off_slowly(const sample *s, double body)
+{
+    double low = tspi_quantile(s->values, s->n, CREDIBLE_TAIL), below = 0;
     size_t n = 0;
+
     for (size_t k = 0; k < s->n; k++)
         if (s->values[k] < low) {
             below += low - s->values[k];
@@ -90,10 +97,17 @@ static bool may_be_lies(const sample *s, double rate)
     return s->violated && s->violated <= tspi_soft_quantile(n, rate, CREDIBLE_CHANCE);
 }
 
-/* Waiting stamps explain what is violated. */
+/* Waiting stamps explain what is violated. Some stamps hardly wait, so hops of right clocks are not inverted altogether
+ * by more than their own width: with exponential waits the high quantile is a quarter of it below the delay. */
 static bool may_be_waits(const sample *s)
 {
-    return s->violated && falls_off_slowly(s);
+    if (!s->violated || s->n < CREDIBLE_TAIL_LEAST)
+        return false;
+    double body = body_of(s);
+    size_t deep = 0;
+    for (size_t k = 0; k < s->n; k++)
+        deep += s->slacks[k] < -(body + s->quantum);
+    return (double)deep <= (1 - CREDIBLE_TAIL) * (double)s->n && falls_off_slowly(s, body);
 }
 
 static bool is_small(const sample *s)
@@ -182,9 +196,9 @@ bool tspi_credible(tspi_fit *fit, uint8_t *ret_weak, bool *ret_any)
     double rate = rate_of_lies(hops);
     size_t small_hops = 0, doubtful = 0;
     size_t *violated = calloc(hops->edges_n + 1, sizeof *violated);
-    sample s = {.values = malloc((hops->n + 1) * sizeof *s.values)};
+    sample s = {.values = malloc((hops->n + 1) * sizeof *s.values), .slacks = malloc((hops->n + 1) * sizeof *s.slacks)};
     uint8_t *small = malloc(hops->edges_n + 1);
-    bool ok = s.values && small && violated;
+    bool ok = s.values && s.slacks && small && violated;
 
     for (size_t e = 0; ok && e < hops->edges_n; e++) {
         gather(fit, &hops->edges[e], &s);
@@ -203,6 +217,7 @@ bool tspi_credible(tspi_fit *fit, uint8_t *ret_weak, bool *ret_any)
     }
     free(violated);
     free(s.values);
+    free(s.slacks);
     free(small);
     return ok;
 }

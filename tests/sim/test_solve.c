@@ -484,6 +484,29 @@ TEST(solve, stamps_that_wait_convict_nobody)
     free(hops);
 }
 
+/* Network delays spread downwards too (here a normal delay), but a clock inverts all its hops by more than their
+ * spread: some hundred of them convict it. */
+TEST(solve, what_is_inverted_altogether_is_no_wait)
+{
+    enum { ROUNDS = 100, MOST = 400 };
+    tspi_random random;
+    tsp_hop hops[MOST];
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < ROUNDS; round++) {
+        const double behind[2] = {0, -tspi_random_uniform(&random, 6, 20)};
+        uint32_t n = 50 + (uint32_t)tspi_random_below(&random, MOST - 50);
+        for (uint32_t k = 0; k < n; k++) {
+            double delay = 4 + tspi_random_normal(&random) * 0.2;
+            hops[k] = hop_at(behind, k % 2, 1 - k % 2, 10 * k, 10 * k + delay);
+        }
+        tsp_solver *solver = solve(2, 0, hops, n);
+        REQUIRE(solver);
+        CHECK_INT(clock_of(solver, 1).verdict, TSP_CLOCK_PROVEN);
+        tsp_solver_free(solver);
+    }
+}
+
 /* Queues: how long a message waits has no floor, and the fastest of a few messages is a matter of chance. */
 TEST(solve, waits_without_a_floor_suspect_nobody)
 {
