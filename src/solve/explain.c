@@ -44,15 +44,25 @@ static size_t merge_ties(tsp_proof_link *links, size_t n)
 }
 
 bool tspi_solver_links(const tsp_solver *solver, const tspi_graph *graph, const tspi_link *links, size_t n,
-                       tsp_proof_link **ret_links)
+                       tsp_proof_link **ret_links, size_t *ret_n)
 {
-    tsp_proof_link *out = malloc((n + 2) * sizeof *out); /* room for the tie to the instant that was asked for */
+    tsp_proof_link *out = malloc((2 * n + 2) * sizeof *out); /* room for the tie to the instant that was asked for */
+    size_t q = 0;
 
     if (!out)
         return false;
-    for (size_t k = 0; k < n; k++)
-        out[k] = make_link(solver, graph, &links[k]);
+    for (size_t k = 0; k < n; k++) {
+        tsp_proof_link next = make_link(solver, graph, &links[k]);
+        const tsp_proof_link *last = q ? &out[q - 1] : NULL;
+        if (last &&
+            last->to_ns != next.from_ns) { /* between two steps a reference's clock does not drift from itself */
+            out[q] = (tsp_proof_link){TSP_NO_HOP, 0, next.from, next.from, last->to_ns, next.from_ns, 0};
+            q++;
+        }
+        out[q++] = next;
+    }
     *ret_links = out;
+    *ret_n = q;
     return true;
 }
 
@@ -91,7 +101,7 @@ tsp_status tsp_solver_why(const tsp_solver *solver, uint32_t clock, int64_t at_n
     if (!solver->bounded || solver->root[clock] || !carrying_vertex(solver, node, at_ns, upper, &v))
         return tsp_error_set(err, TSP_ERANGE, "nothing bounds this clock on that side");
     if (!tspi_bounds_chain(&solver->graph, &solver->bounds, v, upper, &links, &n) ||
-        !tspi_solver_links(solver, &solver->graph, links, n, &out)) {
+        !tspi_solver_links(solver, &solver->graph, links, n, &out, &n)) {
         free(links);
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
     }

@@ -42,10 +42,7 @@ static bool keep_conflict(tsp_solver *solver, const tspi_graph *graph, const tsp
 {
     if (solver->conflict)
         return true;
-    if (!tspi_solver_links(solver, graph, links, n, &solver->conflict))
-        return false;
-    solver->conflict_n = n;
-    return true;
+    return tspi_solver_links(solver, graph, links, n, &solver->conflict, &solver->conflict_n);
 }
 
 typedef enum { FEASIBLE, INFEASIBLE, NO_MEMORY } outcome;

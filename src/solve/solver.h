@@ -82,6 +82,6 @@ bool tspi_solver_knots(tsp_solver *solver);
 
 /* explain.c. */
 bool tspi_solver_links(const tsp_solver *solver, const tspi_graph *graph, const tspi_link *links, size_t n,
-                       tsp_proof_link **ret_links);
+                       tsp_proof_link **ret_links, size_t *ret_n);
 
 #endif
