@@ -5,7 +5,9 @@
  * them; an offset is local minus reference, positive = the clock runs ahead, and corrected = stamp - offset.
  *
  * A solver is used by one thread at a time. Results are borrowed from it and live until the next run or the free.
- * The same hops give the same results, whatever the order in which they were added and the number of threads. */
+ * The same hops give the same results, whatever the order in which they were added and the number of threads. Clocks are
+ * told apart by number only where nothing else decides: without a reference, of clocks equally good as a frame the lowest
+ * is taken, so numbering them otherwise may choose another, against which all offsets and bounds are then stated. */
 #ifndef TRUESPAN_CLOCKS_H
 #define TRUESPAN_CLOCKS_H
 
@@ -28,8 +30,9 @@ typedef struct tsp_track tsp_track;
 
 /* Zero means the default of every field but reference.
  * clocks          number of clocks; rows are 0 .. clocks - 1
- * reference       the clock whose time is the truth, or TSP_NO_CLOCK: each group of connected clocks then gets the
- *                 frame in which most of its clocks need no correction
+ * reference       the clock whose time is the truth (if it steps: as it shows it over the longest stretch between its
+ *                 steps), or TSP_NO_CLOCK: each group of connected clocks then gets the frame in which most of its clocks
+ *                 need no correction, of a clock that neither steps nor slews if there is one
  * max_drift_ppm   the most by which any clock's rate differs from the reference's; default 100
  * quorum          0: soft hops bound when more agree than lies explain, and stamps written late are fenced off;
  *                 1: every hop is believed; k > 1: k soft hops of one edge must agree
@@ -101,7 +104,7 @@ typedef struct {
 typedef struct {
     tsp_clock_verdict verdict;
     uint32_t group;    /* connected clocks share a group, and a frame */
-    bool is_reference; /* this clock's time is the truth of its group */
+    bool is_reference; /* this clock's time is the truth of its group, but for its steps */
     bool untouched;    /* nothing contradicts it: its track corrects by zero */
     int64_t offset_ns, lo_ns, hi_ns;
     int64_t sigma_ns;

@@ -18,9 +18,10 @@ typedef struct {
 
 /* What the smoother found for a node. */
 typedef struct {
-    double sigma;  /* noise of a window of the usual count, ns; NAN: not estimated */
-    double stiff;  /* noise against the track's own movement: sigma^2 / (q T^3) */
-    double window; /* T, ns */
+    double sigma;      /* noise of a window of the usual count, ns; NAN: not estimated */
+    double stiff;      /* noise against the track's own movement: sigma^2 / (q T^3) */
+    double window;     /* T, ns */
+    double noise_hops; /* noise of a window times its hops; 0: not known. Outlives passes without a sight */
     uint32_t windows;
     /* The node's series without its bends, for the hunt; owned. */
     double *local, *total, *noise;

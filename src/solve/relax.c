@@ -127,7 +127,8 @@ static bool build(series *s, const tspi_fit *fit, uint32_t node, const tspi_wind
     return true;
 }
 
-/* Where a clock has too few windows to tell its own noise: that of the others, by count. */
+/* Where a clock has too few windows to tell its own noise: what it was when it had more, else that of the others, by
+ * count. */
 static bool set_priors(pass *p)
 {
     double *known = malloc((p->fit->nodes + 1) * sizeof *known), pooled = NOISE_DEFAULT_NS;
@@ -145,7 +146,8 @@ static bool set_priors(pass *p)
         pooled = fmax(tspi_median(known, n), NOISE_FLOOR_NS);
     for (uint32_t node = 0; node < p->fit->nodes; node++) {
         series *s = &p->all[node];
-        s->prior = !s->n ? 0 : !isnan(s->scatter) ? s->scatter : pooled / s->count;
+        double before = p->fit->series[node].noise_hops;
+        s->prior = !s->n ? 0 : !isnan(s->scatter) ? s->scatter : (before > 0 ? before : pooled) / s->count;
         s->prior = fmax(s->prior, 1);
     }
     free(known);
@@ -306,6 +308,7 @@ static bool smooth_node(void *pass_, size_t node, unsigned worker)
     *out = (tspi_series){.sigma = sigma,
                          .stiff = fmin(1e8, sigma * sigma / (q * pow(s->window * 1e-9, 3))),
                          .window = s->window,
+                         .noise_hops = sigma * s->count,
                          .windows = (uint32_t)round((s->local[s->n - 1] - s->local[0]) / s->window) + 1,
                          .n = s->n,
                          .local = malloc(s->n * sizeof(double)),

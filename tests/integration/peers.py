@@ -144,7 +144,7 @@ def t1(t, rng, accurate=False):
 
 
 def t1_sharp(t, rng):
-    """A trace of known numbers, for the estimate: on some of the random ones the drift stays unseen (docs/peers.md)."""
+    """A trace of known numbers, for the estimate (docs/peers.md)."""
     t1(t, random.Random(1), True)
 
 
