@@ -171,12 +171,29 @@ static tsp_status write_all(int fd, const uint8_t *bytes, size_t len, const char
 
 tsp_status tspi_file_begin(tspi_file *file, const char *path, tsp_error *err)
 {
+    struct stat st;
+    bool exists = stat(path, &st) == 0;
+
     file->path = path;
     file->fd = -1;
-    if ((size_t)snprintf(file->aside, sizeof file->aside, "%s.part-%ld", path, (long)getpid()) >= sizeof file->aside)
+    file->target = NULL;
+    if (exists && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        file->fd = open(path, O_WRONLY | O_CLOEXEC);
+        return file->fd < 0 ? tsp_error_sys(err, errno, "cannot write '%s'", path) : TSP_OK;
+    }
+    file->target = exists ? realpath(path, NULL) : strdup(path);
+    if (!file->target)
+        return tsp_error_sys(err, errno, "cannot write '%s'", path);
+    if ((size_t)snprintf(file->aside, sizeof file->aside, "%s.part-%ld", file->target, (long)getpid()) >=
+        sizeof file->aside)
         return tsp_error_set(err, TSP_EINVAL, "path too long: '%s'", path);
     file->fd = open(file->aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    return file->fd < 0 ? tsp_error_sys(err, errno, "cannot create '%s'", file->aside) : TSP_OK;
+    if (file->fd < 0)
+        return tsp_error_sys(err, errno, "cannot create '%s'", file->aside);
+    if (exists && fchmod(file->fd, st.st_mode & 07777) != 0) {
+        /* Its owner is another: then it is a new file of ours, as a copy of it would be. */
+    }
+    return TSP_OK;
 }
 
 tsp_status tspi_file_write(tspi_file *file, const void *bytes, size_t len, tsp_error *err)
@@ -186,17 +203,19 @@ tsp_status tspi_file_write(tspi_file *file, const void *bytes, size_t len, tsp_e
 
 tsp_status tspi_file_end(tspi_file *file, tsp_status rc, tsp_error *err)
 {
-    if (file->fd < 0)
-        return rc;
-    if (rc == TSP_OK && fsync(file->fd) != 0)
-        rc = tsp_error_sys(err, errno, "cannot write '%s'", file->path);
-    if (close(file->fd) != 0 && rc == TSP_OK)
-        rc = tsp_error_sys(err, errno, "cannot write '%s'", file->path);
-    if (rc == TSP_OK && rename(file->aside, file->path) != 0)
-        rc = tsp_error_sys(err, errno, "cannot rename '%s' to '%s'", file->aside, file->path);
-    if (rc != TSP_OK)
-        unlink(file->aside);
+    if (file->fd >= 0) {
+        if (rc == TSP_OK && file->target && fsync(file->fd) != 0)
+            rc = tsp_error_sys(err, errno, "cannot write '%s'", file->path);
+        if (close(file->fd) != 0 && rc == TSP_OK)
+            rc = tsp_error_sys(err, errno, "cannot write '%s'", file->path);
+        if (rc == TSP_OK && file->target && rename(file->aside, file->target) != 0)
+            rc = tsp_error_sys(err, errno, "cannot rename '%s' to '%s'", file->aside, file->target);
+        if (rc != TSP_OK && file->target)
+            unlink(file->aside);
+    }
     file->fd = -1;
+    free(file->target);
+    file->target = NULL;
     return rc;
 }
 

@@ -40,10 +40,12 @@ void tspi_buf_json_string(tspi_buf *buf, const char *text, size_t len);
 /* The whole of a file (or of standard input when path is "-"), appended. limit_bytes: 0 = none. */
 tsp_status tspi_buf_read_file(tspi_buf *buf, const char *path, size_t limit_bytes, tsp_error *err);
 
-/* A file that is written aside, in parts. path is borrowed until the end. */
+/* A file that is written aside, in parts. path is borrowed until the end. A file that stands there already keeps its
+ * mode, and a link to it goes on leading to it. What is no file (a device, a pipe) is written to as it is. */
 typedef struct {
     const char *path;
-    int fd; /* -1: not open */
+    int fd;       /* -1: not open */
+    char *target; /* owned: the file to be replaced, links followed; NULL: path is no file */
     char aside[4096];
 } tspi_file;
 tsp_status tspi_file_begin(tspi_file *file, const char *path, tsp_error *err);

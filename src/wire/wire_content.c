@@ -96,9 +96,16 @@ tsp_status tspi_content_reload(const tspi_document *document, const tspi_wire_op
 }
 
 tsp_status tspi_content_confirm(const tspi_content *content, const tspi_document *document, const char *path,
-                                tsp_error *err)
+                                tsp_status rc, tsp_error *err)
 {
+    tsp_error why = {0};
+    tsp_status now = TSP_OK;
+
     if (tspi_mapped_is_cut(&content->map) || (document && tspi_mapped_is_cut(&document->map)))
-        return tsp_error_set(err, TSP_EIO, "%s was cut short while it was read", path);
-    return document && !document->kept.data && !stands(document) ? changed(path, err) : TSP_OK;
+        now = tsp_error_set(&why, TSP_EIO, "%s was cut short while it was read", path);
+    else if (document && !document->kept.data && !stands(document))
+        now = changed(path, &why);
+    if (now != TSP_OK && err)
+        *err = why;
+    return now != TSP_OK ? now : rc;
 }

@@ -42,9 +42,9 @@ tsp_status tspi_content_load(const char *path, const tspi_wire_options *options,
 tsp_status tspi_content_reload(const tspi_document *document, const tspi_wire_options *options, tspi_content *ret,
                                tsp_error *err);
 
-/* What was read from the content is what stood in the file, so far. TSP_EIO: it was cut short, or, for a document,
- * anything else was done to it. document: NULL = one that is only read. */
+/* What became of work on the content: rc, unless the file was cut short meanwhile, or, for a document, anything else
+ * was done to it. Then that is the reason, whatever the bytes said: TSP_EIO. document: NULL = one that is only read. */
 tsp_status tspi_content_confirm(const tspi_content *content, const tspi_document *document, const char *path,
-                                tsp_error *err);
+                                tsp_status rc, tsp_error *err);
 
 #endif

@@ -12,18 +12,6 @@
 #include "wire/wire_pack.h"
 #include "wire/wire_scan.h"
 
-/* A file that is written to while it is read says anything, or nothing that can be parsed: this says why. */
-static tsp_status confirm(const char *path, const tspi_content *content, tsp_status rc, tsp_error *err)
-{
-    tsp_error why = {0};
-
-    if (tspi_content_confirm(content, NULL, path, &why) == TSP_OK)
-        return rc;
-    if (err)
-        *err = why;
-    return why.code;
-}
-
 /* Pages of a file that is going to be written back stay mapped from here on: finding them again is a tenth of the
  * writing. Not those of thousands of small files: a process may have some 65,000 mappings. */
 #define KEPT_BYTES ((size_t)1 << 20)
@@ -41,7 +29,7 @@ static tsp_status read_content(const char *path, tspi_content *content, const ts
     }
     tsp_status rc =
         tspi_wire_read(tspi_content_name(path), content->plain, content->plain_n, options, set, report, err);
-    rc = confirm(path, content, rc, err);
+    rc = tspi_content_confirm(content, NULL, path, rc, err);
     if (rc != TSP_OK)
         return rc;
     tspi_document *document = &report->documents[report->documents_n - 1];
@@ -99,7 +87,7 @@ static tsp_status read_file(const char *path, const tspi_wire_options *options, 
         rc = feed_descriptor(path, options, set, report, err);
     else if (options->between || content.sparse || tspi_pack_sniff(content.stored, content.stored_n) != TSPI_PLAIN) {
         rc = feed_mapped(path, &content, options, set, report, err);
-        rc = confirm(path, &content, rc, err);
+        rc = tspi_content_confirm(&content, NULL, path, rc, err);
         if (rc == TSP_OK)
             report->documents[report->documents_n - 1].mark = content.mark;
     } else {
@@ -149,7 +137,7 @@ tsp_status tspi_read_member(const char *path, const tspi_wire_options *options, 
         found.format = options->format && must ? options->format : TSPI_FORMAT_AUTO;
         rc = read_content(path, &content, &found, set, report, &why);
     }
-    rc = confirm(path, &content, rc, &why);
+    rc = tspi_content_confirm(&content, NULL, path, rc, &why);
     tspi_content_release(&content);
     if (rc != TSP_OK && rc != TSP_ENOMEM && options->keep_going) {
         report->bad_stretches++;

@@ -1,5 +1,6 @@
 /* Documents written back. */
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "wire/wire_content.h"
@@ -36,9 +37,16 @@ static tsp_status patch_through(const tspi_document *document, const tspi_conten
     if (rc == TSP_OK)
         rc = tspi_wire_patch_drain(document->path, content->plain, content->plain_n, document->format, &with,
                                    document->first_span, edit, ctx, drain_to_file, &file, err);
-    if (rc == TSP_OK)
-        rc = tspi_content_confirm(content, document, document->path, err);
+    rc = tspi_content_confirm(content, document, document->path, rc, err);
     return tspi_file_end(&file, rc, err);
+}
+
+/* Nothing can be taken back from there. */
+static bool is_one_way(const char *path)
+{
+    struct stat st;
+
+    return tspi_is_stdin(path) || (stat(path, &st) == 0 && !S_ISREG(st.st_mode));
 }
 
 /* All of it in memory: what is packed, annotated, or goes where nothing can be taken back. */
@@ -58,8 +66,7 @@ static tsp_status patch_whole(const tspi_document *document, const tspi_content 
         rc = tspi_pack_redo(document->path, result->data, result->len, content->compression, &packed, err);
         result = &packed;
     }
-    if (rc == TSP_OK)
-        rc = tspi_content_confirm(content, document, document->path, err);
+    rc = tspi_content_confirm(content, document, document->path, rc, err);
     if (rc == TSP_OK)
         rc = write_out(out_path, result, err);
     tspi_buf_release(&patched);
@@ -82,7 +89,7 @@ tsp_status tspi_wire_patch_document(const tspi_document *document, const char *o
     if (rc == TSP_OK && content.plain_n != document->plain_bytes)
         rc = tsp_error_set(err, TSP_EIO, "%s has changed since it was read", document->path);
     if (rc == TSP_OK) {
-        bool through = content.compression == TSPI_PLAIN && !options->annotate && !tspi_is_stdin(out_path);
+        bool through = content.compression == TSPI_PLAIN && !options->annotate && !is_one_way(out_path);
         rc = (through ? patch_through : patch_whole)(document, &content, out_path, options, edit, ctx, err);
     }
     tspi_content_release(&content);

@@ -1,5 +1,8 @@
 #include "test.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/due_queue.h"
@@ -95,6 +98,33 @@ TEST(buf, replaces_a_file_whole_or_not_at_all)
     CHECK_INT(tspi_buf_read_file(&got, path, 2, &err), TSP_ERANGE);
     tspi_buf_release(&got);
     unlink(path);
+}
+
+/* Replacing what stands there: its mode stays, a link still leads to it, and what is no file stays what it is. */
+TEST(buf, a_replaced_file_keeps_its_mode_and_its_links)
+{
+    char folder[] = "/tmp/truespan-replace-XXXXXX", path[3][64];
+    struct stat st;
+    char got[8] = "";
+    tsp_error err = {0};
+
+    REQUIRE(mkdtemp(folder) != NULL);
+    snprintf(path[0], sizeof path[0], "%s/file", folder);
+    snprintf(path[1], sizeof path[1], "%s/link", folder);
+    snprintf(path[2], sizeof path[2], "%s/pipe", folder);
+    CHECK_STATUS(tspi_file_replace(path[0], "old", 3, &err), TSP_OK, &err);
+    REQUIRE(chmod(path[0], 0640) == 0 && symlink("file", path[1]) == 0 && mkfifo(path[2], 0600) == 0);
+    CHECK_STATUS(tspi_file_replace(path[1], "new", 3, &err), TSP_OK, &err);
+    CHECK(lstat(path[1], &st) == 0 && S_ISLNK(st.st_mode));
+    CHECK(stat(path[0], &st) == 0 && (st.st_mode & 07777) == 0640 && st.st_size == 3);
+    int reader = open(path[2], O_RDONLY | O_NONBLOCK);
+    CHECK_STATUS(tspi_file_replace(path[2], "pipe", 4, &err), TSP_OK, &err);
+    CHECK(lstat(path[2], &st) == 0 && S_ISFIFO(st.st_mode));
+    CHECK(read(reader, got, sizeof got) == 4 && !memcmp(got, "pipe", 4));
+    close(reader);
+    for (int k = 0; k < 3; k++)
+        CHECK(unlink(path[k]) == 0);
+    CHECK(rmdir(folder) == 0);
 }
 
 TEST(utf8, accepts_exactly_rfc3629)
