@@ -1,0 +1,169 @@
+/* What the hops say of the stamps they join, once the solver has spoken. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock/track.h"
+#include "mend/correct.h"
+
+void tspi_correct_release(tspi_correction *c)
+{
+    free(c->broken_groups);
+    free(c->sides);
+    free(c->lies);
+}
+
+static bool grow(void **rows, size_t *cap, size_t n, size_t size)
+{
+    if (n < *cap)
+        return true;
+    size_t bigger = *cap ? 2 * *cap : 256;
+    void *grown = realloc(*rows, bigger * size);
+    if (!grown)
+        return false;
+    *rows = grown;
+    *cap = bigger;
+    return true;
+}
+
+static bool sent_is_end(const tspi_hop *hop)
+{
+    return hop->relation == TSPI_HOP_REPLY;
+}
+
+static bool received_is_end(const tspi_hop *hop)
+{
+    return hop->relation == TSPI_HOP_REPLY || hop->relation == TSPI_HOP_RECEIVE;
+}
+
+static bool has_steps(const tspi_mend *m, uint32_t clock)
+{
+    return m->answer.clocks[clock].track->pieces > 1;
+}
+
+static bool add_side(tspi_correction *c, uint32_t clock, uint32_t span, bool is_end, int64_t raw_ns, int64_t ns)
+{
+    const tsp_track *track = c->mend->answer.clocks[clock].track;
+
+    if (track->pieces < 2 || tsp_track_correct(track, raw_ns) == ns)
+        return true;
+    if (!grow((void **)&c->sides, &c->sides_cap, c->sides_n, sizeof *c->sides))
+        return false;
+    c->sides[c->sides_n++] = (tspi_sided){span, is_end, ns};
+    return true;
+}
+
+static bool add_lie(tspi_correction *c, const tspi_hop *hop)
+{
+    if (!grow((void **)&c->lies, &c->lies_cap, c->lies_n, sizeof *c->lies))
+        return false;
+    c->lies[c->lies_n++] = (tspi_lie){hop->from_span, hop->to_span, sent_is_end(hop), received_is_end(hop)};
+    return true;
+}
+
+static tsp_status look_at_hop(void *ctx, const tspi_hop *hop, size_t index, tsp_error *err)
+{
+    tspi_correction *c = ctx;
+    tspi_mend *m = c->mend;
+    int64_t sent, received;
+    bool ok = true;
+
+    if (hop->same_clock)
+        return TSP_OK;
+    tsp_hop_label label = tsp_solver_hop_label(m->answer.solver, index);
+    if (label == TSP_HOP_USED && tspi_hop_is_violation(hop))
+        c->broken_groups[m->answer.clocks[hop->from_clock].group] = 1;
+    if (label == TSP_HOP_USED && !has_steps(m, hop->from_clock) && !has_steps(m, hop->to_clock))
+        return TSP_OK;
+    tsp_solver_correct_hop(m->answer.solver, index, &sent, &received);
+    if (label == TSP_HOP_USED) {
+        ok = add_side(c, hop->from_clock, hop->from_span, sent_is_end(hop), hop->sent_ns, sent) &&
+             add_side(c, hop->to_clock, hop->to_span, received_is_end(hop), hop->received_ns, received);
+    } else if (received < sent + NEAR_NS + hop->allowance_ns)
+        ok = add_lie(c, hop);
+    return ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
+}
+
+/* As they are stamped, clocks are at UTC: a bound that says otherwise is broken. */
+static void look_at_bounds(tspi_correction *c)
+{
+    tspi_mend *m = c->mend;
+
+    for (size_t k = 0; k < m->bounds.n; k++) {
+        const tspi_utc_bound *b = &m->bounds.rows[k];
+        if (b->row != TSPI_NONE && (b->lo_ns > 0 || b->hi_ns < 0))
+            c->broken_groups[m->answer.clocks[b->row].group] = 1;
+    }
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static tsp_status keep_lies(tspi_correction *c, tsp_error *err)
+{
+    tspi_mend *m = c->mend;
+
+    free(m->lies);
+    m->lies_n = 0;
+    m->lies = malloc((c->lies_n + 1) * sizeof *m->lies);
+    if (!m->lies)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    for (size_t k = 0; k < c->lies_n; k++)
+        m->lies[m->lies_n++] = (uint64_t)c->lies[k].from_span << 32 | c->lies[k].to_span;
+    qsort(m->lies, m->lies_n, sizeof *m->lies, by_number);
+    return TSP_OK;
+}
+
+static int by_span(const void *a, const void *b)
+{
+    const tspi_sided *x = a, *y = b;
+
+    if (x->span != y->span)
+        return x->span < y->span ? -1 : 1;
+    if (x->is_end != y->is_end)
+        return x->is_end ? 1 : -1;
+    return (x->ns > y->ns) - (x->ns < y->ns);
+}
+
+const tspi_sided *tspi_correct_side(const tspi_correction *c, uint32_t span, bool is_end)
+{
+    size_t lo = 0, hi = c->sides_n;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        const tspi_sided *s = &c->sides[mid];
+        if (s->span < span || (s->span == span && s->is_end < is_end))
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < c->sides_n && c->sides[lo].span == span && c->sides[lo].is_end == is_end ? &c->sides[lo] : NULL;
+}
+
+static void find_moves(tspi_correction *c)
+{
+    tspi_mend *m = c->mend;
+
+    for (uint32_t k = 0; k < m->causal.clocks.clocks_n; k++)
+        m->moves[k] = !m->answer.clocks[k].untouched && c->broken_groups[m->answer.clocks[k].group];
+}
+
+tsp_status tspi_correct_look(tspi_correction *c, tsp_error *err)
+{
+    c->broken_groups = calloc((size_t)c->mend->answer.summary.groups + 1, 1);
+    tsp_status rc = c->broken_groups ? tspi_mend_each_hop(c->mend, look_at_hop, c, err)
+                                     : tsp_error_set(err, TSP_ENOMEM, "out of memory");
+
+    if (rc == TSP_OK && c->sides_n)
+        qsort(c->sides, c->sides_n, sizeof *c->sides, by_span);
+    if (rc == TSP_OK)
+        rc = keep_lies(c, err);
+    if (rc != TSP_OK)
+        return rc;
+    look_at_bounds(c);
+    find_moves(c);
+    return TSP_OK;
+}
