@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 """Whether two runs of one spec, say one of the lab and one of the simulator, show the same rates over time.
 
-compare_runs.py RUN RUN: prints a line a stretch of time; exit code 1 when more stretches differ than one in ten."""
+compare_runs.py RUN RUN [TIMES]: prints a line a stretch of time; exit code 1 when more stretches differ than one in ten.
+TIMES: the second run and its stretches took so many times as long as the first, with as much less drift."""
 
 import json
 import os
 import sys
 
 
-def timeline(folder):
+def timeline(folder, times=1):
     with open(os.path.join(folder, "summary.json"), encoding="utf-8") as file:
         runs = json.load(file)["runs"]
     run = next(run for run in runs if run["timeline"])
-    return {point["since_ns"]: point for point in run["timeline"] if point["hops"] >= 100}
+    return {point["since_ns"] // times: point for point in run["timeline"] if point["hops"] >= 100}
 
 
 def show(point):
@@ -20,7 +21,9 @@ def show(point):
 
 
 def main():
-    one, other = timeline(sys.argv[1]), timeline(sys.argv[2])
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
+    one, other = timeline(sys.argv[1]), timeline(sys.argv[2], int(sys.argv[3]) if len(sys.argv) == 4 else 1)
     common = sorted(set(one) & set(other))
     differ = 0
     for since in common:

@@ -126,6 +126,7 @@ static const cyaml_schema_field_t sim_fields[] = {
     TEXT("delays", struct raw_sim, delays),
     CYAML_FIELD_FLOAT_PTR("shape", OPTIONAL_PTR, struct raw_sim, shape),
     TEXT("delays_file", struct raw_sim, delays_file),
+    CYAML_FIELD_UINT_PTR("delays_run", OPTIONAL_PTR, struct raw_sim, delays_run),
     TEXT("wake", struct raw_sim, wake),
     TEXT("wake_spread", struct raw_sim, wake_spread),
     TEXT("receive", struct raw_sim, receive),

@@ -96,6 +96,7 @@ struct raw_congestion {
 struct raw_sim {
     char *delays, *delays_file, *wake, *wake_spread, *receive, *send, *tokenize, *token, *detokenize, *service;
     char *late_by, *offset, *saturated_wait;
+    uint32_t *delays_run;
     double *shape, *work_spread, *saturated, *late_stamps, *drift_ppm, *wander_ppm;
     struct raw_edge *edges;
     unsigned edges_count;

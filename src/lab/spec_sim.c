@@ -134,6 +134,7 @@ void tspi_sim_spec_get(tspi_spec_reader *in, const struct raw_sim *raw, tspi_sim
     sim->delays = (enum tspi_delays)delays;
     tspi_spec_get_number(in, "sim.shape", raw->shape, 0.01, 100, &sim->shape);
     tspi_spec_get_text(raw->delays_file, &sim->delays_file);
+    tspi_spec_get_count(in, "sim.delays_run", raw->delays_run, 1, 1000000, &sim->delays_run);
     get_work(in, raw, sim);
     tspi_spec_get_number(in, "sim.late_stamps", raw->late_stamps, 0, 1, &sim->late_stamps);
     tspi_spec_get_duration(in, "sim.late_by", raw->late_by, 0, TSPI_HOUR_NS, &sim->late_by_ns);
@@ -207,6 +208,7 @@ void tspi_sim_spec_write(const tspi_sim_spec *sim, tspi_buf *out)
     tspi_buf_printf(out, "sim:\n  delays: %s\n", delays_names[sim->delays]);
     tspi_spec_put_real(out, "  shape", sim->shape);
     tspi_spec_put_text(out, "  delays_file", sim->delays_file);
+    tspi_buf_printf(out, "  delays_run: %u\n", sim->delays_run);
     for (size_t k = 0; k < sizeof times / sizeof *times; k++)
         put_time(out, times[k].key, times[k].ns, "\n");
     tspi_spec_put_real(out, "  work_spread", sim->work_spread);

@@ -36,6 +36,7 @@ typedef struct {
     enum tspi_delays delays;
     double shape;
     char *delays_file;                 /* owned */
+    uint32_t delays_run;               /* so many lines of it are taken one after another, then a new place is drawn */
     int64_t wake_ns, wake_spread_ns;   /* from a message's arrival until an idle node has it: least, mean beyond that */
     int64_t receive_ns, send_ns;       /* a message's processing at either end */
     int64_t tokenize_ns, token_ns;     /* a prompt; a token of one answer */

@@ -23,6 +23,8 @@ struct sample {
     int from, to; /* rows of stages; -1 = any */
     int64_t *delays_ns;
     size_t n, cap;
+    size_t at; /* the next to be taken, while left > 0 */
+    uint32_t left;
 };
 
 struct tspi_sim_delay {
@@ -184,12 +186,15 @@ void tspi_sim_delay_begin(tspi_sim_delay *delay)
 
 /* ------------------------------------------------------------------ drawing */
 
+/* Delays that follow one another are alike, and messages keep their order: drawn one by one the slow ones would hold up
+ * all behind them. So delays are taken in runs, from a place that is drawn (the moving-blocks bootstrap; Kunsch 1989).
+ */
 static int64_t draw_empirical(tspi_sim_delay *delay, uint32_t from, uint32_t to)
 {
-    const struct sample *best = NULL;
+    struct sample *best = NULL;
 
     for (size_t k = 0; k < delay->samples_n; k++) {
-        const struct sample *sample = &delay->samples[k];
+        struct sample *sample = &delay->samples[k];
         if (sample->from == (int)from && sample->to == (int)to) {
             best = sample;
             break;
@@ -197,7 +202,14 @@ static int64_t draw_empirical(tspi_sim_delay *delay, uint32_t from, uint32_t to)
         if (sample->from < 0)
             best = sample;
     }
-    return best ? best->delays_ns[tspi_random_below(&delay->random, best->n)] : delay->spec->link.delay_ns;
+    if (!best)
+        return delay->spec->link.delay_ns;
+    if (!best->left || best->at == best->n) {
+        best->at = tspi_random_below(&delay->random, best->n);
+        best->left = delay->spec->sim.delays_run;
+    }
+    best->left--;
+    return best->delays_ns[best->at++];
 }
 
 /* What comes on top of the least delay, in units of link.jitter. */

@@ -51,7 +51,7 @@ def same_bytes(tap):
         place = Place()
         table = place.write("delays.txt", "# measured\n4ms\n4.5ms\n5ms\npreprocess inference 9ms\n")
         spec = (QUIET % ("0ms, 5ms", "2s", "") + TREE + f"sim: {{delays: {delays}, late_stamps: 0.05, wander_ppm: 1, offset: 1ms"
-                + (f", delays_file: {table}" if delays == "empirical" else "")
+                + (f", delays_file: {table}, delays_run: {1 + number % 3}" if delays == "empirical" else "")
                 + ", congestion: [{at: 500ms, for: 500ms, delay: 2ms, spread: 1ms}]}\n"
                 + "link: {loss: 0.01, rate_mbit: 50, jitter: 1ms}\nclock: {stage: inference, wander_ppm: 3}\n")
         folders = []
@@ -112,6 +112,28 @@ def truth_holds(tap):
     tap.check(abs(sum(1 for l in late if l) / sends - 0.1) < 0.02, "share of late stamps", sum(1 for l in late if l) / sends)
     negative = [row["name"] for row in spans.rows if row["end"] < row["start"]]
     tap.check(not negative, "spans that end before they begin", negative[:3])
+    place.remove()
+
+
+def delays_drawn_again(tap):
+    """What tools/delays_of_run.py takes from one run, another draws: edge by edge the same quantiles."""
+    place = Place()
+    load = QUIET % ("0ms", "40s", "") + "load: {rate: 15}\nengine: {chunk_tokens: 8}\n"
+    run = simulate(tap, place, load + "link: {delay: 3ms, jitter: 500us}\nsim: {delays: lognormal, shape: 0.7, edges: "
+                   + "[{from: sink, to: gateway, delay: 2ms}]}\n", "--seed", str(FIRST))["runs"][0]
+    first = os.path.join(place.out, run["folder"])
+    tool = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/delays_of_run.py")
+    done = subprocess.run([sys.executable, tool, first], capture_output=True, text=True, timeout=60)
+    tap.equal((done.returncode, len(done.stdout.splitlines())), (0, run["hops"]), "a line a hop")
+    table = place.write("delays.txt", done.stdout)
+    again = simulate(tap, place, load + f"sim: {{delays: empirical, delays_file: {table}, delays_run: 20, wake: 0us, "
+                     + "wake_spread: 0us, send: 0us, receive: 0us}\n", "--seed", str(FIRST + 1))["runs"][0]
+    second = os.path.join(place.out, again["folder"])
+    for shown in (("gateway", "preprocess"), ("inference", "postprocess"), ("sink", "gateway")):
+        one, other = (sorted(delay_of(Spans(f), read_truth(f), shown)) for f in (first, second))
+        for part in (0.1, 0.5, 0.9):
+            a, b = one[int(part * len(one))], other[int(part * len(other))]
+            tap.check(abs(a - b) < 0.2 * a, shown, "quantile", part, a, b)
     place.remove()
 
 
@@ -219,6 +241,7 @@ def main():
         tap.run("the same seed leaves the same bytes, whatever the delays", same_bytes)
         tap.run("a seed's stamps are the same on every machine", same_everywhere)
         tap.run("outputs, delays, asymmetry and late stamps are as the spec says", truth_holds)
+        tap.run("delays of a run, drawn again", delays_drawn_again)
         tap.run("figures over time, counted again", over_time)
         tap.run("health that recovers without its clock", health_recovers)
         tap.run("limits and bad specs", trouble)

@@ -131,6 +131,7 @@ static void draw_sim(tspi_random *random, tspi_sim_spec *sim)
     sim->delays = (enum tspi_delays)tspi_random_below(random, TSPI_DELAYS_N);
     sim->delays_file = sim->delays == TSPI_DELAYS_EMPIRICAL ? draw_text(random) : NULL;
     sim->shape = tspi_random_uniform(random, 0.01, 100);
+    sim->delays_run = draw_count(random, 1, 1000000);
     for (size_t k = 0; k < sizeof times / sizeof *times; k++)
         *times[k] = draw_ns(random, 0, 60 * TSP_NS_PER_S);
     sim->work_spread = tspi_random_unit(random);
