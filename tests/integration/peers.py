@@ -137,6 +137,7 @@ def t1(t, rng, accurate=False):
     t.equal(b["verdict"], "proven", "verdict")
     holds(t, answer, "B")
     repaired(t, answer)
+    t.check(abs(b["drift_ppb"] - 20_000) < 4_000, "drift", b["drift_ppb"])
     if accurate:
         t.check(abs(b["offset_ns"] - last) < MS, "end error", b["offset_ns"] - last)
         t.check(abs(b["drift_ppb"] - 20_000) < 2_000, "drift", b["drift_ppb"])
