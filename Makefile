@@ -100,10 +100,10 @@ ablation: need-build
 	@nice -n 19 python3 tests/bench/ablation.py . --keep $(BUILD)/ablation -o $(BUILD)/ablation.md
 	@echo "$(BUILD)/ablation.md"
 
-# A thousand seeds of every simulated shape of trace.
+# A thousand seeds of every simulated shape of trace, then hundreds of whole runs: each topology, and clocks of all kinds.
 soak-sim: need-check all
 	@ninja -C $(BUILD) --quiet
-	@nice meson test -C $(BUILD) --no-rebuild --benchmark --print-errorlogs soak-solve
+	@nice meson test -C $(BUILD) --no-rebuild --benchmark --print-errorlogs soak-solve soak-topology soak-simulator
 
 # Twenty times as many senders that come and go as the ordinary tests have, over every transport. About four minutes.
 soak-transport: parts-or-skip
