@@ -18,6 +18,7 @@
 
 #define SLOP_NS 8.0
 #define HOPS_LEAST 16 /* an edge, on average: below, there is little to win */
+#define KEPT_MOST 0.6 /* where pruning leaves more, hops lie so far apart that waits decide, not edges */
 #define MOST_WORKERS 64
 
 /* How long it takes to cross an edge, along it and against it. */
@@ -260,8 +261,13 @@ static bool sift(const tsp_solver *solver, int64_t allowance, uint8_t *keep)
 {
     const tspi_hop_store *hops = &solver->hops;
     survey s = {.solver = solver, .allowance = allowance, .keep = keep};
+    size_t kept = 0;
 
     if (!hops->n || hops->n < HOPS_LEAST * hops->edges_n)
+        return true;
+    for (size_t row = 0; row < hops->n; row++)
+        kept += keep[row];
+    if ((double)kept > KEPT_MOST * (double)hops->n)
         return true;
     for (uint32_t c = 0; c < solver->clocks; c++)
         if (!obeys_drift(solver, solver->rows[c].estimate) || (solver->root[c] && is_cut(solver, c)))

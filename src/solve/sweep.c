@@ -121,30 +121,43 @@ typedef struct {
     bool whole; /* every arc is there */
 } sweep;
 
-static void collect_ways(sweep *s)
+/* Dealt to the places of the ends that they lower. The arcs are walked as they lie: those of an edge are neighbours,
+ * and so are their ends. at: room for a number a place. */
+static void collect_ways(sweep *s, uint32_t *at)
 {
     const tspi_graph *graph = s->line->graph;
-    const uint32_t *first = s->forward ? graph->in_first : graph->out_first;
-    const uint32_t *arcs = s->forward ? graph->in : graph->out;
-    uint32_t n = graph->vertices_n;
+    const uint32_t *place_of = s->line->place_of;
+    uint32_t n = graph->vertices_n, total = 0;
 
+    memset(s->count, 0, n);
     for (uint32_t k = 0; k < n; k++) {
-        uint32_t v = s->line->order[k], count = 0;
-        bool is_root = graph->is_root[graph->node[v]]; /* never lowered: it is where all ways begin */
-        for (uint32_t q = first[v]; !is_root && q < first[v + 1]; q++) {
-            const tspi_arc *arc = &graph->arcs[arcs[q]];
+        uint32_t node = graph->node[s->line->order[k]];
+        s->label[k] = graph->is_root[node] ? 0 : UNREACHED;
+        s->via[k] = TSPI_VIA_NONE;
+    }
+    for (int round = 0; round < 2; round++) { /* count them, then deal them */
+        for (uint32_t a = 0; a < graph->arcs_n; a++) {
+            const tspi_arc *arc = &graph->arcs[a];
+            uint32_t from = place_of[arc->from], to = place_of[arc->to];
+            uint32_t end = s->forward ? to : from, other = s->forward ? from : to;
             uint32_t length = reduced(s->line, arc->from, arc->to, arc->limit);
-            if (length == UNREACHED || count == MOST_ARCS) {
+            if (!s->label[end]) /* a root is never lowered: it is where all ways begin */
+                continue;
+            if (length == UNREACHED || s->count[end] == MOST_ARCS) {
                 s->whole = false;
                 continue;
             }
-            s->ways[s->ways_n++] = (way){s->line->place_of[s->forward ? arc->from : arc->to], length, arcs[q]};
-            count++;
+            s->count[end]++;
+            if (round)
+                s->ways[at[end]++] = (way){other, length, a};
         }
-        s->count[k] = (uint8_t)count;
-        s->label[k] = is_root ? 0 : UNREACHED;
-        s->via[k] = TSPI_VIA_NONE;
+        for (uint32_t k = 0; k < n && !round; k++) {
+            at[k] = total;
+            total += s->count[k];
+            s->count[k] = 0;
+        }
     }
+    s->ways_n = total;
 }
 
 static inline uint32_t lower(sweep *s, uint32_t from, uint32_t to, uint32_t length, uint32_t via)
@@ -228,7 +241,7 @@ bool tspi_sweep(const tspi_timeline *line, bool forward, int64_t *ret_label, uin
     s.ways = malloc(((size_t)graph->arcs_n + 1) * sizeof *s.ways);
     bool ok = s.count && s.ways;
     if (ok)
-        collect_ways(&s);
+        collect_ways(&s, ret_via);
     for (int round = 0; ok && changed && round < SWEEPS_MOST; round++)
         changed = forward ? sweep_back(&s) + sweep_forward(&s) : sweep_forward(&s) + sweep_back(&s);
     free(s.count);
