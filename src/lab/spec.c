@@ -226,6 +226,14 @@ tsp_status tspi_spec_default(tspi_spec *ret_spec, tsp_error *err)
     return rc;
 }
 
+/* A message may quote what the spec says, and a text in YAML may have several lines. */
+static void make_one_line(tsp_error *err)
+{
+    for (char *at = err ? err->message : NULL; at && *at; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = ' ';
+}
+
 tsp_status tspi_spec_read(const char *text, size_t len, const char *name, tspi_spec *ret_spec, tsp_error *err)
 {
     tsp_status rc = tspi_spec_default(ret_spec, err);
@@ -239,8 +247,10 @@ tsp_status tspi_spec_read(const char *text, size_t len, const char *name, tspi_s
         if (rc != TSP_OK)
             tsp_error_note(err, "%s: line %zu", name, tspi_spec_line(text, len, key));
     }
-    if (rc != TSP_OK)
+    if (rc != TSP_OK) {
+        make_one_line(err);
         tspi_spec_release(ret_spec);
+    }
     return rc;
 }
 

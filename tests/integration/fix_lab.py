@@ -66,12 +66,12 @@ def point(folder, skew, lines):
 
 
 def slowest_floor(folder):
-    """The largest of the edges' fastest true delays beyond the link's, ms."""
-    spans, truth, floors = Spans(folder), read_truth(folder), {}
+    """The largest of the fastest true delays of each edge in each second, beyond the link's, ms."""
+    spans, truth, delays = Spans(folder), read_truth(folder), {}
     for parent, child in spans.hops():
-        edge = parent["host"], child["host"]
-        floors[edge] = min(floors.get(edge, 1 << 60), truth[child["id"]][0] - truth[parent["id"]][0])
-    return max(floors.values()) / MS - DELAY_MS
+        sent, received = truth[parent["id"]][0], truth[child["id"]][0]
+        delays.setdefault((parent["host"], child["host"], received // (1000 * MS)), []).append(received - sent)
+    return max(min(some) for some in delays.values() if len(some) >= 10) / MS - DELAY_MS
 
 
 def lab(folder, skew):
