@@ -151,6 +151,11 @@
 #define FRAME_INSTANTS 5
 #define FRAME_COMPARED 256
 #define FRAME_SAME_NS 1e6
+/* Of clocks near the middle, the one that is inverted most by clocks three times as far off: 3 : 1 as in SUSPECT_PART.
+ */
+#define FRAME_FAR 3.0
+/* A frame is left for one that is nearer to all by a quarter: among equals the sums differ by less. */
+#define FRAME_BETTER 0.75
 
 /* Soft hops. Of n hops, the k smallest bound nothing, k being what lies alone would exceed only with this probability.
  * The rate of lies is the upper 95 % limit from same-clock calls, where at least 8 were seen, and never taken for more

@@ -8,6 +8,9 @@
 #include "solve/motion.h"
 #include "solve/order.h"
 
+/* Hops that say nothing of who is wronged. */
+enum { FRAME_NO_WITNESS = TSPI_STORED_SOFT | TSPI_STORED_BOUND | TSPI_STORED_LATE | TSPI_STORED_CONFLICT };
+
 static uint32_t find(uint32_t *up, uint32_t c)
 {
     while (up[c] != c)
@@ -132,61 +135,153 @@ static void sample_offsets(const tspi_fit *fit, uint32_t clock, uint32_t root, d
     }
 }
 
-/* How far from each other two clocks are at the worst of the instants, beyond a constant that no one can tell from
- * delays; capped, so that a clock far off weighs no more than one that is merely off. */
-static double distance(const double *a, const double *b)
+/* How far from each other two clocks are at the worst of the instants, ns. */
+static double apart(const double *x, uint32_t a, uint32_t b)
 {
     double worst = 0;
 
-    for (int k = 0; k < FRAME_INSTANTS; k++)
-        worst = fmax(worst, fabs(a[k] - b[k]));
+    for (size_t k = 0; k < FRAME_INSTANTS; k++)
+        worst = fmax(worst, fabs(x[a * (size_t)FRAME_INSTANTS + k] - x[b * (size_t)FRAME_INSTANTS + k]));
+    return worst;
+}
+
+/* The same, beyond a constant that no one can tell from delays; capped, so that a clock far off weighs no more than
+ * one that is merely off. */
+static double distance(const double *x, uint32_t a, uint32_t b)
+{
+    double worst = apart(x, a, b);
+
     return worst / (worst + FRAME_SAME_NS);
 }
 
-/* still: only groups whose root moves, and only clocks that do not. */
-static bool best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, bool still, uint8_t *ret_root)
+/* Which of several equally central clocks is the frame decides what can be proven: the hops between a wrong clock and
+ * a right one bound the two against each other, and against a third only by as much as the third's own hops leave. So
+ * among those near the middle it is the one whose hops are most inverted by clocks far from it. Far: FRAME_FAR times
+ * as far from the middle as the candidate is itself; a violation with one less far speaks against the candidate. */
+static void most_wronged(const tspi_fit *fit, const double *x, const uint8_t *may_root, uint8_t *ret_root,
+                         uint32_t *middle)
 {
-    uint32_t *member = malloc(((size_t)fit->clocks + 1) * sizeof *member);
-    uint32_t *first = calloc((size_t)groups_n + 2, sizeof *first);
-    double *x = malloc(((size_t)fit->clocks + 1) * FRAME_INSTANTS * sizeof *x);
-    bool ok = member && first && x;
+    const tspi_hop_store *hops = fit->hops;
+    int64_t *score = calloc((size_t)fit->clocks + 1, sizeof *score);
 
-    for (uint32_t c = 0; ok && c < fit->clocks; c++)
-        first[fit->group[c] + 2]++;
-    for (uint32_t g = 1; ok && g <= groups_n; g++)
-        first[g + 1] += first[g];
-    for (uint32_t c = 0; ok && c < fit->clocks; c++)
-        member[first[fit->group[c] + 1]++] = c;
-    for (uint32_t g = 0; ok && g < groups_n; g++) {
-        uint32_t root = TSP_NO_CLOCK, best = TSP_NO_CLOCK, n = first[g + 1] - first[g];
-        double least = INFINITY;
-        for (uint32_t k = first[g]; k < first[g + 1]; k++)
-            if (fit->root[member[k]])
-                root = member[k];
-        if (n < 3 || root == fixed || (still && !tspi_motion_is_there(fit, root)))
+    for (size_t e = 0; score && e < hops->edges_n; e++) {
+        const tspi_stored_edge *edge = &hops->edges[e];
+        uint32_t centre = middle[fit->group[edge->from]];
+        int64_t violated = 0;
+        if (centre == TSP_NO_CLOCK || !fit->joined[edge->from] || !fit->joined[edge->to])
             continue;
-        for (uint32_t k = first[g]; k < first[g + 1]; k++)
-            sample_offsets(fit, member[k], root, x + (size_t)member[k] * FRAME_INSTANTS);
-        /* Against a bounded sample of the others: a medoid of thousands needs no more. */
-        uint32_t stride = n / FRAME_COMPARED + 1;
-        for (uint32_t k = first[g]; k < first[g + 1]; k++) {
-            double sum = 0;
-            if (!fit->joined[member[k]] || (still && tspi_motion_is_there(fit, member[k])))
-                continue;
-            for (uint32_t q = first[g]; q < first[g + 1]; q += stride)
-                if (fit->joined[member[q]])
-                    sum += distance(x + (size_t)member[k] * FRAME_INSTANTS, x + (size_t)member[q] * FRAME_INSTANTS);
-            if (sum < least) {
-                least = sum;
-                best = member[k];
-            }
-        }
-        ret_root[root] = 0;
-        ret_root[best == TSP_NO_CLOCK ? root : best] = 1;
+        for (size_t row = edge->first; row < edge->first + edge->n; row++)
+            violated += tspi_stored_slack(&hops->hops[row]) < 0 && !(hops->hops[row].flags & FRAME_NO_WITNESS);
+        if (!violated)
+            continue;
+        double from = apart(x, edge->from, centre), to = apart(x, edge->to, centre);
+        score[edge->from] += to > FRAME_FAR * from ? violated : -violated;
+        score[edge->to] += from > FRAME_FAR * to ? violated : -violated;
     }
-    free(member);
-    free(first);
-    free(x);
+    for (uint32_t c = 0; score && c < fit->clocks; c++) {
+        uint32_t *best = &middle[fit->group[c]];
+        if (*best != TSP_NO_CLOCK && may_root[c] && score[c] > score[*best]) {
+            ret_root[*best] = 0;
+            ret_root[c] = 1;
+            *best = c;
+        }
+    }
+    free(score);
+}
+
+typedef struct {
+    uint32_t *member, *first; /* clocks by group; first[g + 1] is where the next group's begin */
+    double *x;                /* FRAME_INSTANTS offsets a clock */
+    uint32_t *middle;         /* of each group; TSP_NO_CLOCK: its root stays */
+    uint8_t *may_root;
+} choice;
+
+static void choice_release(choice *c)
+{
+    free(c->member);
+    free(c->first);
+    free(c->x);
+    free(c->middle);
+    free(c->may_root);
+}
+
+static bool choice_init(choice *c, const tspi_fit *fit, uint32_t groups_n)
+{
+    *c = (choice){.member = malloc(((size_t)fit->clocks + 1) * sizeof *c->member),
+                  .first = calloc((size_t)groups_n + 2, sizeof *c->first),
+                  .x = malloc(((size_t)fit->clocks + 1) * FRAME_INSTANTS * sizeof *c->x),
+                  .middle = malloc(((size_t)groups_n + 1) * sizeof *c->middle),
+                  .may_root = calloc((size_t)fit->clocks + 1, 1)};
+    if (!c->member || !c->first || !c->x || !c->middle || !c->may_root)
+        return false;
+    for (uint32_t k = 0; k < fit->clocks; k++)
+        c->first[fit->group[k] + 2]++;
+    for (uint32_t g = 1; g <= groups_n; g++)
+        c->first[g + 1] += c->first[g];
+    for (uint32_t k = 0; k < fit->clocks; k++)
+        c->member[c->first[fit->group[k] + 1]++] = k;
+    return true;
+}
+
+static double from_all(const tspi_fit *fit, const choice *c, uint32_t group, uint32_t clock)
+{
+    uint32_t n = c->first[group + 1] - c->first[group];
+    uint32_t stride = n / FRAME_COMPARED + 1; /* a bounded sample of the others: a medoid of thousands needs no more */
+    double sum = 0;
+
+    for (uint32_t q = c->first[group]; q < c->first[group + 1]; q += stride)
+        if (fit->joined[c->member[q]])
+            sum += distance(c->x, clock, c->member[q]);
+    return sum;
+}
+
+/* The clock of a group that is least far from all, among those that may be its root. */
+static uint32_t medoid(const tspi_fit *fit, const choice *c, uint32_t group)
+{
+    uint32_t best = TSP_NO_CLOCK;
+    double least = INFINITY;
+
+    for (uint32_t k = c->first[group]; k < c->first[group + 1]; k++) {
+        double sum = c->may_root[c->member[k]] ? from_all(fit, c, group, c->member[k]) : INFINITY;
+        if (sum < least) {
+            least = sum;
+            best = c->member[k];
+        }
+    }
+    return best;
+}
+
+/* again: the tracks are those of a whole estimate. Then only clocks that do not move may be roots, and one that is
+ * remains so unless it is clearly out of the middle. */
+static bool best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, bool again, uint8_t *ret_root)
+{
+    choice c;
+    bool ok = choice_init(&c, fit, groups_n);
+
+    for (uint32_t g = 0; ok && g < groups_n; g++) {
+        uint32_t root = TSP_NO_CLOCK, *middle = &c.middle[g];
+        for (uint32_t k = c.first[g]; k < c.first[g + 1]; k++)
+            if (fit->root[c.member[k]])
+                root = c.member[k];
+        *middle = TSP_NO_CLOCK;
+        if (c.first[g + 1] - c.first[g] < 3 || root == fixed)
+            continue;
+        for (uint32_t k = c.first[g]; k < c.first[g + 1]; k++) {
+            uint32_t clock = c.member[k];
+            sample_offsets(fit, clock, root, c.x + (size_t)clock * FRAME_INSTANTS);
+            c.may_root[clock] = fit->joined[clock] && !(again && tspi_motion_is_there(fit, clock));
+        }
+        *middle = medoid(fit, &c, g);
+        if (again && c.may_root[root] && from_all(fit, &c, g, *middle) > FRAME_BETTER * from_all(fit, &c, g, root))
+            *middle = root;
+        if (*middle != TSP_NO_CLOCK) {
+            ret_root[root] = 0;
+            ret_root[*middle] = 1;
+        }
+    }
+    if (ok)
+        most_wronged(fit, c.x, c.may_root, ret_root, c.middle);
+    choice_release(&c);
     return ok;
 }
 
@@ -204,7 +299,7 @@ bool tspi_frame_still_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fix
     if (!before)
         return false;
     memcpy(before, ret_root, fit->clocks);
-    bool ok = !(fit->bends_n || fit->jumps_n) || best_roots(fit, groups_n, fixed, true, ret_root);
+    bool ok = best_roots(fit, groups_n, fixed, true, ret_root);
     for (uint32_t c = 0; c < fit->clocks; c++)
         *ret_changed = *ret_changed || !before[c] != !ret_root[c];
     free(before);

@@ -523,6 +523,37 @@ TEST(solve, what_is_inverted_altogether_is_no_wait)
     }
 }
 
+/* A ring in which only one clock is wrong, and is so only for a part of the run: it is proven wrong against whom its
+ * messages contradict, whichever of the right clocks that is. */
+TEST(solve, the_frame_is_the_one_most_wronged)
+{
+    enum { N = 5, ROUNDS = 20, TURNS = 300 };
+    tspi_random random;
+    tsp_hop *hops = calloc((size_t)N * TURNS, sizeof *hops);
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; hops && round < ROUNDS; round++) {
+        uint32_t wrong = (uint32_t)tspi_random_below(&random, N);
+        double from = tspi_random_uniform(&random, 6, 8), to = round % 2 ? from : 1.5;
+        for (uint32_t k = 0; k < TURNS; k++) {
+            double off[N] = {0}, at = 200 * k;
+            off[wrong] = from + (to - from) * k / TURNS;
+            for (uint32_t c = 0; c < N; c++) {
+                double received = at + 4 + tspi_random_exponential(&random, 0.2);
+                hops[k * N + c] = hop_at(off, c, (c + 1) % N, at, received);
+                at = received;
+            }
+        }
+        tsp_solver_config config = {.clocks = N, .reference = TSP_NO_CLOCK, .max_drift_ppm = 500};
+        tsp_solver *solver = solve_with(&config, hops, (size_t)N * TURNS);
+        REQUIRE(solver);
+        CHECK_INT(clock_of(solver, wrong).verdict, TSP_CLOCK_PROVEN);
+        CHECK_INT(accused(solver, N), 1);
+        tsp_solver_free(solver);
+    }
+    free(hops);
+}
+
 /* Queues: how long a message waits has no floor, and the fastest of a few messages is a matter of chance. */
 TEST(solve, waits_without_a_floor_suspect_nobody)
 {
