@@ -10,7 +10,9 @@ function sortedClocks(audit) {
 function clockFacts(clock) {
   if (clock.reference) return "its time counts as true";
   const where = between(clock.lo_ns, clock.hi_ns), moves = clock.drift_ppb !== null && Math.abs(clock.drift_ppb) >= 5 ? `, drifting ${drift(clock.drift_ppb)}` : "";
-  return clock.offset_ns === null ? (clock.lo_ns === null && clock.hi_ns === null ? where : `offset unknown, ${where}`) : `${signedDuration(clock.offset_ns)}, ${where}${moves}`;
+  const outside = clock.lo_ns > 0 || (clock.hi_ns !== null && clock.hi_ns < 0);
+  const before = clock.verdict === "proven" && !outside ? `; before that proven off by ${duration(Math.abs(clock.at_least_ns))} at least` : "";
+  return (clock.offset_ns === null ? (clock.lo_ns === null && clock.hi_ns === null ? where : `offset unknown, ${where}`) : `${signedDuration(clock.offset_ns)}, ${where}${moves}`) + before;
 }
 
 /* Knots as numbers; where many fall on one pixel, the mean offset and the widest bounds of them. */

@@ -131,7 +131,7 @@ function drawNode(svg, node, width, height, many) {
 
 function edgesTable(audit, onEdge) {
   return makeTable({
-    caption: "Edges, the worst first. Margin: how much more skew the edge takes before its first violation; negative: how far it is beyond.",
+    caption: "Edges, the worst first. Margin: how much more skew the edge takes before its first violation; negative: how far it is beyond. To 1 %: until one hop in a hundred is violated.",
     rows: audit.check.edges, onRow: onEdge, describeRow: (e) => `Show traces of ${edgeName(e)}`,
     columns: [
       { label: "from", text: true, value: (e) => e.from, show: (e) => clip(e.from, 80) },
@@ -141,6 +141,7 @@ function edgesTable(audit, onEdge) {
       { label: "worst", value: (e) => e.worst_ns, show: (e) => (e.worst_ns ? duration(e.worst_ns) : "\u2013"), bad: (e) => e.worst_ns > 0 },
       { label: "median", value: (e) => e.slack_p50_ns, show: (e) => duration(e.slack_p50_ns) },
       { label: "margin", value: (e) => e.margin_ns, show: (e) => duration(e.margin_ns), bad: (e) => e.margin_ns < 0 },
+      { label: "to 1 %", value: (e) => e.margin_1pct_ns, show: (e) => duration(e.margin_1pct_ns), bad: (e) => e.margin_1pct_ns < 0 },
     ],
   });
 }

@@ -68,6 +68,10 @@ function movedWords(audit) {
   });
 }
 
+function steppedWords(c) {
+  return c.steps.length ? `; it stepped ${c.steps.length === 1 ? "once" : `${count(c.steps.length)} times`}` : "";
+}
+
 function clockWords(audit) {
   const wrong = audit.clockRows.filter((c) => c.verdict === "proven" || c.verdict === "suspected").sort((a, b) => Math.abs(b.at_least_ns) - Math.abs(a.at_least_ns));
   if (audit.notes.contradictory) return ["The stamps contradict each other: no clocks within the drift limit explain them, so nothing is proven."];
@@ -75,9 +79,11 @@ function clockWords(audit) {
   if (!wrong.length) return audit.check.input.hops ? ["No clock is known to be wrong."] : [];
   const words = wrong.slice(0, 3).map((c) => {
     const size = c.offset_ns === null ? `at least ${duration(Math.abs(c.at_least_ns))}` : `about ${duration(Math.abs(c.offset_ns))}`;
+    if (c.verdict === "proven" && c.offset_ns !== null && Math.abs(c.at_least_ns) > Math.abs(c.offset_ns))
+      return `${clip(c.clock, 40)} ran ${c.at_least_ns > 0 ? "ahead" : "behind"} by at least ${duration(Math.abs(c.at_least_ns))}, which the hops prove; at its last stamp it is off by ${size}${steppedWords(c)}.`;
     const side = (c.offset_ns === null ? c.at_least_ns : c.offset_ns) > 0 ? "ahead" : "behind";
     return `${clip(c.clock, 40)} runs ${size} ${side}` + (c.verdict === "proven" ? `: the hops prove at least ${duration(Math.abs(c.at_least_ns))}` : ", though no error at all is possible, too") +
-      (c.steps.length ? `; it stepped ${c.steps.length === 1 ? "once" : `${count(c.steps.length)} times`}` : "") + ".";
+      `${steppedWords(c)}.`;
   });
   if (wrong.length > 3) words.push(`${plural(wrong.length - 3, "other clock is", "other clocks are")} off as well.`);
   return words;

@@ -14,7 +14,7 @@
 #include "lab/priority.h"
 #include "lab/remote.h"
 
-/* As much as a media driver with a few dozen streams could fill; only what is used is taken. */
+/* Room for a media driver and a few dozen streams; a mount takes no more than its files do. */
 static const uint64_t own_shm_bytes = UINT64_C(1) << 30;
 
 static void exec_node(const tspi_conductor *conductor, const tspi_member *member, uint32_t index, const char *folder,

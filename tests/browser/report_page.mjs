@@ -46,7 +46,7 @@ await test("every number of a table is that of --json", async () => {
   const service = await readTable(body(), "What the service did");
   assert.deepEqual(service.map((row) => row.slice(0, 7)), summary.runs.map((r) => [r.transport, r.skew_ns, r.requests_per_s, r.tokens_per_s, r.latency_p50_ns, r.latency_p99_ns, r.ttft_p50_ns].map(text)));
   const edges = await readTable(body(), "Edges, the worst first");
-  assert.deepEqual(edges, check.edges.map((e) => [e.from, e.to, e.hops, e.violations, e.worst_ns, e.slack_p50_ns, e.margin_ns].map(text)));
+  assert.deepEqual(edges, check.edges.map((e) => [e.from, e.to, e.hops, e.violations, e.worst_ns, e.slack_p50_ns, e.margin_ns, e.margin_1pct_ns].map(text)));
   const rows = await readTable(body(), "Offsets are local minus reference");
   assert.deepEqual(rows.map((r) => r.join()).sort(), clocks.clocks.map((c) => [c.clock, c.verdict, c.offset_ns, c.lo_ns, c.hi_ns, c.drift_ppb, c.hops_in, c.hops_out, c.steps.length].map(text).join()).sort());
   const health = await readTable(body(), "causality_health over time");
@@ -150,7 +150,7 @@ await test("another run is shown by its button, and its numbers with it", async 
   await settled(page);
   assert.ok((await page.locator("#run h2").innerText()).includes(`${other.skew_ns / 1e6}\u00a0ms`));
   const edges = await readTable(body(), "Edges, the worst first"), want = answer("check", "--json", join(folder, other.folder, "otlp"));
-  assert.deepEqual(edges.map((row) => row.join()), want.edges.map((e) => [e.from, e.to, e.hops, e.violations, e.worst_ns, e.slack_p50_ns, e.margin_ns].join()));
+  assert.deepEqual(edges.map((row) => row.join()), want.edges.map((e) => [e.from, e.to, e.hops, e.violations, e.worst_ns, e.slack_p50_ns, e.margin_ns, e.margin_1pct_ns].join()));
 });
 
 await test("names for those who do not see it", async () => {

@@ -159,22 +159,20 @@ def little_shared_memory(tap, lab):
 
 
 def shared_memory_fills_up(tap, lab):
-    """Somebody else fills /dev/shm amid the run: what Aeron has mapped there is not to be had any more."""
+    """Somebody else fills /dev/shm amid the run: Aeron's streams took theirs when they were opened, and go on."""
     if root_with_namespaces():
         return root_with_namespaces()
     place = Place()
-    # Terms of 4 MB fill as messages pass: there was room at the start.
     spec = place.write("spec.yaml", "aeron: {term_bytes: 4194304}\n")
     script = ('mount -t tmpfs -o size=300m none /dev/shm; "$@" & run=$!; '
               'until ls "$LAB_OUT"/*/requests.jsonl >/dev/null 2>&1; do sleep 0.1; done; '
-              'head -c 400m /dev/zero > /dev/shm/hog 2>/dev/null; wait $run')
-    code, out, err = lab.run(place, spec, *AERON, "--nodes", "process", "--sweep", "0ms", "--duration", "90s", "--quick",
-                             "--rate", "400", prefix=["env", f"LAB_OUT={place.out}", "unshare", "-m", "sh", "-c", script,
+              'head -c 400m /dev/zero > /dev/shm/hog 2>/dev/null && exit 3; wait $run')
+    code, out, err = lab.run(place, spec, *AERON, "--nodes", "process", "--sweep", "0ms", "--duration", "6s", "--quick",
+                             "--rate", "200", prefix=["env", f"LAB_OUT={place.out}", "unshare", "-m", "sh", "-c", script,
                                                       "sh"], timeout=120)
-    tap.equal((code, out, len(err.splitlines())), (2, "", 1), f"exit code, output, lines ({err})")
-    tap.check("full" in err or "No space" in err, "does not say why:", err)
+    tap.equal((code, err), (0, ""), f"exit code and errors ({out})")
+    tap.check("identical" in out, "outputs:", out)
     tap.check(place.wait_for_nobody(), "processes left:", place.processes())
-    tap.check(not os.path.exists(os.path.join(place.out, "summary.json")), "a summary is left")
     place.remove()
     return None
 

@@ -205,10 +205,11 @@ def conductor_killed(tap, lab, machines):
     deadline = time.monotonic() + 30
     while len([w for w in place.processes().values() if "--remote" in w and w[0].endswith("truespan")]) < 3:
         time.sleep(0.02)
-        if not tap.check(time.monotonic() < deadline, "the nodes never came up"):
+        if not tap.check(time.monotonic() < deadline and process.poll() is None, "the nodes never came up"):
             break
     process.kill()
-    process.communicate()
+    said = process.communicate()
+    tap.check(process.returncode < 0, "the run had ended before:", process.returncode, said)
     tap.check(place.wait_for_nobody(), "left running:", place.processes())
     tap.equal(remote_folders(), before, "folders left on the machines")
 
