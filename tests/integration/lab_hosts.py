@@ -75,12 +75,15 @@ class Machines:
         with open(os.path.join(self.place.base, f"sshd_{host}.log"), "wb") as log:
             server = subprocess.Popen([*self.inside(host), shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f",
                                        config], stderr=log)
+        self.wait_for(host)
+        return server
+
+    def wait_for(self, host):
         deadline = time.monotonic() + 20
         while subprocess.run(self.ssh(host).split() + ["true"], capture_output=True, check=False).returncode != 0:
-            if time.monotonic() > deadline or server.poll() is not None:
+            if time.monotonic() > deadline:
                 raise RuntimeError(f"sshd of {host} does not answer")
             time.sleep(0.05)
-        return server
 
     def ssh(self, host, program="ssh "):
         return (f"{program}-F none -i {self.keys}/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
@@ -274,6 +277,7 @@ def host_goes_away(tap, lab, machines, transport):
         tap.check(machines.place.wait_for_nobody(30), "left running:", machines.place.processes(), "of", nodes)
     finally:
         machines.cable("b", True)
+        machines.wait_for("b")
     tap.equal(remote_folders(), before, "folders left on the machines")
 
 
