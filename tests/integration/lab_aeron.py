@@ -9,7 +9,7 @@ import signal
 import sys
 
 sys.dont_write_bytecode = True
-from lab_tap import Lab, Place, STAGES, Spans, Tap, read_truth, root_with_namespaces  # noqa: E402
+from lab_tap import Lab, Place, STAGES, Spans, Tap, own_mounts, read_truth, root_with_namespaces  # noqa: E402
 from lab_trouble import LONG, blocks_done, check_end, finish, refused, running, wait_for  # noqa: E402
 
 AERON = ["--transport", "aeron"]
@@ -135,8 +135,8 @@ def a_driver_is_killed_and_it_goes_on(tap, lab):
 def little_shared_memory(tap, lab):
     """Where /dev/shm is as small as in a container, nodes in namespaces get one of their own; processes, which share one
     media driver, are refused, in words that say what to do."""
-    if root_with_namespaces():
-        return root_with_namespaces()
+    if root_with_namespaces() or own_mounts():
+        return root_with_namespaces() or own_mounts()
     prefix = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=20m none /dev/shm && exec "$@"', "sh"]
     place = Place()
     code, out, err = lab.run(place, *AERON, "--nodes", "netns", "--sweep", "0ms", "--duration", "1s", "--quick", "--json",
@@ -160,8 +160,8 @@ def little_shared_memory(tap, lab):
 
 def shared_memory_fills_up(tap, lab):
     """Somebody else fills /dev/shm amid the run: Aeron's streams took theirs when they were opened, and go on."""
-    if root_with_namespaces():
-        return root_with_namespaces()
+    if root_with_namespaces() or own_mounts():
+        return root_with_namespaces() or own_mounts()
     place = Place()
     spec = place.write("spec.yaml", "aeron: {term_bytes: 4194304}\n")
     script = ('mount -t tmpfs -o size=300m none /dev/shm; "$@" & run=$!; '

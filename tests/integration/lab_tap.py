@@ -137,6 +137,14 @@ def root_with_namespaces():
     return None if probe.returncode == 0 else "no right to make network namespaces"
 
 
+def own_mounts():
+    """Why there can be no mounts that nobody else sees; None when there can. In a chroot unshare refuses them."""
+    if os.geteuid() != 0:
+        return "not root"
+    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
+    return None if probe.returncode == 0 else "no mounts of one's own here"
+
+
 def value_of(attribute):
     (kind, value), = attribute["value"].items()
     return int(value) if kind == "intValue" else value
