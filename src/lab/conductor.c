@@ -130,10 +130,8 @@ static tsp_status start_all(tspi_conductor *conductor, const char *folder, tsp_e
 
 static tsp_status list_members(tspi_conductor *conductor, tsp_error *err)
 {
-    uint32_t n = 0;
+    uint32_t n = tspi_spec_nodes(conductor->spec);
 
-    for (uint32_t s = 0; s < conductor->spec->stages_n; s++)
-        n += conductor->spec->stages[s].workers;
     if (n >= TSPI_LINK_NODES_MAX) /* one is kept for a broker */
         return tsp_error_set(err, TSP_EINVAL, "%u nodes are more than the %d that one lab can hold", n,
                              TSPI_LINK_NODES_MAX - 1);

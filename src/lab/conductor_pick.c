@@ -27,20 +27,11 @@ static uint32_t count_streams(const tspi_spec *spec)
     return n;
 }
 
-static uint32_t count_nodes(const tspi_spec *spec)
-{
-    uint32_t n = 0;
-
-    for (uint32_t s = 0; s < spec->stages_n; s++)
-        n += spec->stages[s].workers;
-    return n;
-}
-
 /* The parts that the transport needs beside its nodes. */
 static tsp_status check_parts(const tspi_spec *spec, bool own_drivers, tsp_error *err)
 {
     if (!strcmp(spec->transport, "aeron") && !spec->hosts_n) {
-        tsp_status rc = tspi_media_drivers_fit(own_drivers ? count_nodes(spec) : 1, count_streams(spec),
+        tsp_status rc = tspi_media_drivers_fit(own_drivers ? tspi_spec_nodes(spec) : 1, count_streams(spec),
                                                spec->aeron.term_bytes, err);
         return rc == TSP_OK || !own_drivers || !tspi_own_shm_available() ? rc : TSP_OK;
     }
@@ -108,7 +99,7 @@ bool tspi_wants_own_shm(const tspi_spec *spec)
     tsp_error why = {0};
 
     return !strcmp(spec->transport, "aeron") &&
-           tspi_media_drivers_fit(count_nodes(spec), count_streams(spec), spec->aeron.term_bytes, &why) != TSP_OK;
+           tspi_media_drivers_fit(tspi_spec_nodes(spec), count_streams(spec), spec->aeron.term_bytes, &why) != TSP_OK;
 }
 
 tsp_status tspi_conductor_pick(const tspi_spec *spec, bool *ret_netns, char *ret_why, size_t size, tsp_error *err)

@@ -128,15 +128,6 @@ static tsp_status check_sim(const tspi_spec *spec, char *ret_key, tsp_error *err
     return rc;
 }
 
-static uint32_t workers_n(const tspi_spec *spec)
-{
-    uint32_t n = 0;
-
-    for (uint32_t k = 0; k < spec->stages_n; k++)
-        n += spec->stages[k].workers;
-    return n;
-}
-
 tsp_status tspi_spec_check(const tspi_spec *spec, char ret_key[TSPI_SPEC_KEY_MAX], tsp_error *err)
 {
     tsp_status rc = check_edges(spec, ret_key, err);
@@ -147,8 +138,8 @@ tsp_status tspi_spec_check(const tspi_spec *spec, char ret_key[TSPI_SPEC_KEY_MAX
         return blame(ret_key, "link.jitter", err, "it is larger than the delay, and no message can arrive early");
     if (tspi_spec_stage(spec, spec->clock_stage) < 0)
         return blame(ret_key, "clock.stage", err, "there is no stage '%s'", spec->clock_stage);
-    if (spec->port && spec->port + workers_n(spec) - 1 > UINT16_MAX)
-        return blame(ret_key, "port", err, "%u is too high: %u nodes count up from it", spec->port, workers_n(spec));
+    if (spec->port && spec->port + tspi_spec_nodes(spec) - 1 > UINT16_MAX)
+        return blame(ret_key, "port", err, "%u is too high: %u nodes count up from it", spec->port, tspi_spec_nodes(spec));
     if (spec->topology.shape == TSPI_SHAPE_BATCH && spec->topology.width > spec->engine.slots)
         return blame(ret_key, "topology.width", err, "a batch of %u needs as many engine.slots, there are %u",
                      spec->topology.width, spec->engine.slots);

@@ -261,3 +261,12 @@ bool tspi_spec_sends(const tspi_spec *spec, uint32_t from, uint32_t to)
             return true;
     return false;
 }
+
+uint32_t tspi_spec_nodes(const tspi_spec *spec)
+{
+    uint32_t n = 0;
+
+    for (uint32_t s = 0; s < spec->stages_n; s++)
+        n += spec->stages[s].workers;
+    return n;
+}

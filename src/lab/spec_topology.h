@@ -47,4 +47,7 @@ uint32_t tspi_topology_callees(const struct tspi_spec *spec, uint32_t stage, uin
 /* Whether nodes of stages[from] send to nodes of stages[to]: messages passed on, calls or their answers. */
 bool tspi_spec_sends(const struct tspi_spec *spec, uint32_t from, uint32_t to);
 
+/* How many nodes the spec has: the workers of all its stages. */
+uint32_t tspi_spec_nodes(const struct tspi_spec *spec);
+
 #endif

@@ -141,9 +141,7 @@ tsp_status tspi_sim_delay_new(const tspi_spec *spec, const tspi_random *random, 
     tsp_status rc = TSP_OK;
 
     if (delay) {
-        *delay = (tspi_sim_delay){.spec = spec, .random = *random};
-        for (uint32_t s = 0; s < spec->stages_n; s++)
-            delay->lines_n += spec->stages[s].workers;
+        *delay = (tspi_sim_delay){.spec = spec, .random = *random, .lines_n = tspi_spec_nodes(spec)};
         delay->extra_ns = calloc(pairs + 1, sizeof *delay->extra_ns);
         delay->line_free_ns = calloc(delay->lines_n + 1, sizeof *delay->line_free_ns);
     }

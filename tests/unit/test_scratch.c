@@ -49,8 +49,8 @@ static pid_t holder(char ret_folder[128])
         memset(ret_folder, 0, 128);
         tspi_scratch_make(base, "lab-", ret_folder, 128, &lock_fd, NULL);
         ssize_t n = write(pipes[1], ret_folder, 128);
-        for (; n > 0;)
-            pause();
+        while (n > 0)
+            n = pause() < 0 ? n : 0;
         _exit(1);
     }
     close(pipes[1]);
