@@ -79,8 +79,8 @@ function clockWords(audit) {
   if (!wrong.length) return audit.check.input.hops ? ["No clock is known to be wrong."] : [];
   const words = wrong.slice(0, 3).map((c) => {
     const size = c.offset_ns === null ? `at least ${duration(Math.abs(c.at_least_ns))}` : `about ${duration(Math.abs(c.offset_ns))}`;
-    if (c.verdict === "proven" && c.offset_ns !== null && Math.abs(c.at_least_ns) > Math.abs(c.offset_ns))
-      return `${clip(c.clock, 40)} ran ${c.at_least_ns > 0 ? "ahead" : "behind"} by at least ${duration(Math.abs(c.at_least_ns))}, which the hops prove; at its last stamp it is off by ${size}${steppedWords(c)}.`;
+    if (c.verdict === "proven" && c.offset_ns !== null && (Math.abs(c.at_least_ns) > Math.abs(c.offset_ns) || c.at_least_ns > 0 !== c.offset_ns > 0))
+      return `${clip(c.clock, 40)} ran ${c.at_least_ns > 0 ? "ahead" : "behind"} by at least ${duration(Math.abs(c.at_least_ns))}, which the hops prove; at its last stamp it is ${size} ${c.offset_ns > 0 ? "ahead" : "behind"}${steppedWords(c)}.`;
     const side = (c.offset_ns === null ? c.at_least_ns : c.offset_ns) > 0 ? "ahead" : "behind";
     return `${clip(c.clock, 40)} runs ${size} ${side}` + (c.verdict === "proven" ? `: the hops prove at least ${duration(Math.abs(c.at_least_ns))}` : ", though no error at all is possible, too") +
       `${steppedWords(c)}.`;

@@ -66,7 +66,14 @@ static void describe_proof(const tsp_clock_result *row, char *ret, size_t size)
         snprintf(ret, size, "; proven: at least %s", AMOUNT(row->at_least_ns));
 }
 
-/* "b runs about 1.5 ms ahead of a: 412 of 980 hops; proven: ...", or what is proven of it when it was further off. */
+/* What is proven is not what the last stamp shows: the clock was further off, or off the other way. */
+static bool was_otherwise(const tsp_clock_result *row)
+{
+    return row->verdict == TSP_CLOCK_PROVEN && row->offset_ns != TSP_NO_VALUE &&
+           (llabs(row->at_least_ns) > llabs(row->offset_ns) || (row->at_least_ns > 0) != (row->offset_ns > 0));
+}
+
+/* "b runs about 1.5 ms ahead of a: 412 of 980 hops; proven: ...", or what is proven of it when it was otherwise. */
 static void say_off(tspi_audit *a, uint32_t clock)
 {
     const tsp_clock_result *row = tspi_audit_clock(a, clock);
@@ -76,10 +83,12 @@ static void say_off(tspi_audit *a, uint32_t clock)
     char proof[160], amounts[40];
 
     count_clock_hops(a, clock, &violations, &hops);
-    if (row->verdict == TSP_CLOCK_PROVEN && known && llabs(row->at_least_ns) > llabs(row->offset_ns)) {
-        tspi_audit_say(a, "%s ran %s %s by at least %s, which is proven; at its last stamp by about %s: %s of %s hops.",
-                       NAME(clock), row->at_least_ns > 0 ? "ahead of" : "behind", NAME(tspi_audit_reference(a, clock)),
-                       AMOUNT(row->at_least_ns), AMOUNT(row->offset_ns), NUMBER(violations), NUMBER(hops));
+    if (was_otherwise(row)) {
+        tspi_audit_say(
+            a, "%s ran %s %s by at least %s, which is proven; at its last stamp it is about %s %s: %s of %s hops.",
+            NAME(clock), row->at_least_ns > 0 ? "ahead of" : "behind", NAME(tspi_audit_reference(a, clock)),
+            AMOUNT(row->at_least_ns), AMOUNT(row->offset_ns), ahead ? "ahead" : "behind", NUMBER(violations),
+            NUMBER(hops));
         return;
     }
     describe_proof(row, proof, sizeof proof);

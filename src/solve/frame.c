@@ -158,13 +158,15 @@ static double distance(const double *x, uint32_t a, uint32_t b)
  * a right one bound the two against each other, and against a third only by as much as the third's own hops leave. So
  * among those near the middle it is the one whose hops are most inverted by clocks far from it. Far: FRAME_FAR times
  * as far from the middle as the candidate is itself; a violation with one less far speaks against the candidate. */
-static void most_wronged(const tspi_fit *fit, const double *x, const uint8_t *may_root, uint8_t *ret_root,
+static bool most_wronged(const tspi_fit *fit, const double *x, const uint8_t *may_root, uint8_t *ret_root,
                          uint32_t *middle)
 {
     const tspi_hop_store *hops = fit->hops;
     int64_t *score = calloc((size_t)fit->clocks + 1, sizeof *score);
 
-    for (size_t e = 0; score && e < hops->edges_n; e++) {
+    if (!score)
+        return false;
+    for (size_t e = 0; e < hops->edges_n; e++) {
         const tspi_stored_edge *edge = &hops->edges[e];
         uint32_t centre = middle[fit->group[edge->from]];
         int64_t violated = 0;
@@ -178,7 +180,7 @@ static void most_wronged(const tspi_fit *fit, const double *x, const uint8_t *ma
         score[edge->from] += to > FRAME_FAR * from ? violated : -violated;
         score[edge->to] += from > FRAME_FAR * to ? violated : -violated;
     }
-    for (uint32_t c = 0; score && c < fit->clocks; c++) {
+    for (uint32_t c = 0; c < fit->clocks; c++) {
         uint32_t *best = &middle[fit->group[c]];
         if (*best != TSP_NO_CLOCK && may_root[c] && score[c] > score[*best]) {
             ret_root[*best] = 0;
@@ -187,6 +189,7 @@ static void most_wronged(const tspi_fit *fit, const double *x, const uint8_t *ma
         }
     }
     free(score);
+    return true;
 }
 
 typedef struct {
@@ -251,8 +254,8 @@ static uint32_t medoid(const tspi_fit *fit, const choice *c, uint32_t group)
     return best;
 }
 
-/* again: the tracks are those of a whole estimate. Then only clocks that do not move may be roots, and one that is
- * remains so unless it is clearly out of the middle. */
+/* again: the tracks are those of a whole estimate. Then only clocks that do not move may be roots, and the root goes
+ * into the choice as the middle unless it moves or is clearly out of it. */
 static bool best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, bool again, uint8_t *ret_root)
 {
     choice c;
@@ -279,8 +282,7 @@ static bool best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, b
             ret_root[*middle] = 1;
         }
     }
-    if (ok)
-        most_wronged(fit, c.x, c.may_root, ret_root, c.middle);
+    ok = ok && most_wronged(fit, c.x, c.may_root, ret_root, c.middle);
     choice_release(&c);
     return ok;
 }
@@ -290,8 +292,8 @@ bool tspi_frame_best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixe
     return best_roots(fit, groups_n, fixed, false, ret_root);
 }
 
-bool tspi_frame_still_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, uint8_t *ret_root,
-                            bool *ret_changed)
+bool tspi_frame_review_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, uint8_t *ret_root,
+                             bool *ret_changed)
 {
     uint8_t *before = malloc((size_t)fit->clocks + 1);
 

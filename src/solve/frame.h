@@ -20,9 +20,12 @@ bool tspi_frame_roots(const tspi_hop_store *hops, uint32_t clocks, const uint32_
 /* After a fit: the root in whose frame most clocks need no correction. Groups of the fixed clock keep it. */
 bool tspi_frame_best_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, uint8_t *ret_root);
 
-/* After a fit that found a root to bend or step: among the clocks of its group that do neither, if there are any, the
- * one in whose frame most clocks need no correction. ret_changed: the fit is to be made again. */
-bool tspi_frame_still_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, uint8_t *ret_root,
-                            bool *ret_changed);
+/* After a whole estimate, each root once more. It stays unless it bends or steps and another clock of its group does
+ * not; or another is clearly nearer to all (FRAME_BETTER); or another near the middle is inverted more by clocks far
+ * off (FRAME_FAR). Groups of the fixed clock keep it. ret_changed: the estimate is to be made again. False: out of
+ * memory.
+ */
+bool tspi_frame_review_roots(const tspi_fit *fit, uint32_t groups_n, uint32_t fixed, uint8_t *ret_root,
+                             bool *ret_changed);
 
 #endif

@@ -215,14 +215,15 @@ static bool choose_frame(tsp_solver *solver, bool with_soft)
            tspi_frame_best_roots(&solver->fit, solver->groups_n, fixed, solver->root);
 }
 
-/* Where the caller named no reference, a frame that moves is not the best of them: once more in another's. */
+/* Where the caller named no reference, the tracks may show a better frame than the first guess: then once more in it.
+ */
 static bool estimate(tsp_solver *solver, double quantile, bool with_soft)
 {
     uint32_t fixed = solver->has_utc ? solver->config.clocks : solver->config.reference;
     bool changed;
 
     if (!new_fit(solver, quantile, with_soft) || !tspi_estimate(&solver->fit) ||
-        !tspi_frame_still_roots(&solver->fit, solver->groups_n, fixed, solver->root, &changed))
+        !tspi_frame_review_roots(&solver->fit, solver->groups_n, fixed, solver->root, &changed))
         return false;
     return !changed || (new_fit(solver, quantile, with_soft) && tspi_estimate(&solver->fit));
 }

@@ -84,6 +84,25 @@ def guilty(rng, folder):
         report("guilty: " + kind, wrong)
 
 
+def turned(rng, folder):
+    """A clock that is proven off one way and ends off the other way: neither way is told of the wrong time."""
+    first = rng.choice((-1, 1)) * rng.randrange(20 * MS, 30 * MS)
+    truth = {h: Clock() for h in HOSTS}
+    truth["C"] = Stepping(-2 * first, EPOCH + int(rng.uniform(12, 18) * 1e9))
+    truth["C"].offset, read = first, truth["C"].read
+    truth["C"].read = lambda t: read(t) + first
+    path = os.path.join(folder, "turned.json")
+    with open(path, "wb") as out:
+        out.write(WRITERS["otlp.json"](calls(rng, HOSTS, 1500, 30), truth))
+    said = subprocess.run([TRUESPAN, "check", "--reference", "A", path], capture_output=True, text=True, timeout=120).stdout
+    about = [line.strip() for line in said.splitlines() if line.strip().startswith("C r")]
+    ways = ("ahead", "behind") if first > 0 else ("behind", "ahead")
+    good = len(about) == 1 and ("C ran " + ways[0] in about[0] and "it is about" in about[0] and
+                                about[0].split(":")[0].endswith(ways[1]) or "C runs about" in about[0] and
+                                ways[1] in about[0] and ways[0] not in about[0] and "proven: between" in about[0])
+    report("guilty: one way, then the other", [] if good else ["first off by %d ns: %s" % (first, about or said)])
+
+
 def main():
     print("# SEED=%d" % SEED)
     rng = random.Random(SEED)
@@ -99,6 +118,7 @@ def main():
                 report("%s accuse nobody, %d" % (name, k), wrong)
                 report("%s are not made worse, %d" % (name, k), mended(path))
         guilty(rng, folder)
+        turned(rng, folder)
     for name in sorted(os.listdir(FOLDER)):
         path = os.path.join(FOLDER, name)
         if os.path.isfile(path) and not name.endswith(".md"):
