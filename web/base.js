@@ -24,10 +24,12 @@ const clip = (text, length) => ([...text].length > length ? [...text].slice(0, l
 /* For SVG and canvas: the same isolation by characters (FSI ... PDI). */
 const isolate = (text) => "\u2068" + text + "\u2069";
 
-/* Work that waits until the page answers: a task each, in order. What it is for may be gone by then. */
+/* Work that waits until the page answers: a task each, in order, or before all others. What it is for may be gone by
+ * then. */
 const waiting = { tasks: [], open: false, busy: false };
-function later(task) {
-  waiting.tasks.push(task);
+function later(task, next) {
+  if (next) waiting.tasks.unshift(task);
+  else waiting.tasks.push(task);
   delete document.documentElement.dataset.complete;
   if (waiting.open && !waiting.busy) workOff();
 }
@@ -38,13 +40,14 @@ function workOff() {
     if (task) task();
     waiting.busy = false;
     if (waiting.tasks.length) workOff();
-    else document.documentElement.dataset.complete = "1";
+    else if (document.readyState !== "loading") document.documentElement.dataset.complete = "1";
   }, 0);
 }
 function startLater() {
   performance.mark("interactive");
   waiting.open = true;
   workOff();
+  onceRead(() => later(() => {}));
 }
 const finishNow = () => { while (waiting.tasks.length) waiting.tasks.shift()(); };
 
@@ -59,7 +62,20 @@ function afterFrame(act) {
   setTimeout(once, 300);
 }
 
-const haveD3 = typeof d3 !== "undefined";
+/* Once the whole file is there. */
+function onceRead(act) {
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => act(), { once: true });
+  else act();
+}
+
+/* The modules of d3 lie in the file as text: they are made a script when the first chart is drawn. */
+const haveD3 = byId("library").textContent.includes("d3-selection");
+function needD3() {
+  if (!haveD3 || typeof d3 !== "undefined") return;
+  const script = document.createElement("script");
+  script.textContent = byId("library").textContent;
+  document.head.append(script);
+}
 
 const tip = {
   show(text, x, y) {

@@ -27,14 +27,37 @@ function makeFigure({ label, caption, legend, draw, table, tableLabel, room }) {
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) if (entry.isIntersecting) entry.target.begin();
 }, { rootMargin: "100px" });
+const unseen = new Set();
 function whenSeen(place, act) {
   place.begin = () => {
     place.begin = () => {};
     seen.unobserve(place);
+    unseen.delete(place);
     act();
   };
   seen.observe(place);
+  unseen.add(place);
   later(() => place.begin());
+}
+
+/* Begin what is in view without waiting for a frame to say so: sections from the top, each of which pushes the next one
+ * down, then the charts in them. */
+function beginInView() {
+  const inView = (place) => place.isConnected && place.getBoundingClientRect().top < window.innerHeight;
+  for (const place of [...unseen]) if (place.localName === "section" && inView(place)) place.begin();
+  for (const place of [...unseen].filter((one) => one.localName !== "section" && inView(one))) place.begin();
+}
+
+/* A section that is made when it comes into view, or once the page has time. room: about how high it will be. */
+function laterSection(id, title, room, make) {
+  const place = el("section", { id, "aria-label": title });
+  place.style.minHeight = `${room}px`;
+  whenSeen(place, () => {
+    needD3();
+    place.style.minHeight = "";
+    place.append(...make().flat(Infinity).filter((node) => node));
+  });
+  return place;
 }
 
 /* Call draw(width) at once, and whenever the place has another width. */

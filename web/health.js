@@ -90,7 +90,7 @@ function timelineTable(rows) {
 function overTime(run) {
   const rows = (run && run.timeline) || [];
   if (rows.length < 2) return [];
-  return [section("time", "Over time", [
+  return [laterSection("time", "Over time", 400, () => [
     el("h2", null, "Negative spans over time"),
     el("p", { class: "note" }, "Measured in stretches of the run, beside what the clock's true offset and the hop delays predict. A rate that falls by itself says where the clock is, not that it is right."),
     makeFigure({ label: "Rate of negative spans over time, measured and predicted", draw: (svg, width) => drawTimeline(svg, width, rows), table: () => timelineTable(rows), room: 220,

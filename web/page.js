@@ -4,7 +4,7 @@ const section = (id, title, nodes) => el("section", { id, "aria-label": title },
 
 /* The run that shows most: the one with the most violations. */
 function firstAudit() {
-  return page.audits.reduce((best, audit) => (audit.check.violations.total > best.check.violations.total ? audit : best), page.audits[0]);
+  return page.audits.reduce((best, audit) => (audit.violations > best.violations ? audit : best), page.audits[0]);
 }
 
 /* Runs to choose from, a row a transport; small: how many violations each has. */
@@ -12,7 +12,7 @@ function picker(current, onPick) {
   if (page.audits.length < 2) return null;
   const chip = (audit, name) => el("label", { class: "chip" },
     el("input", { type: "radio", name: "audit", value: String(page.audits.indexOf(audit)), checked: audit === current, onchange: () => onPick(audit) }),
-    el("span", null, name, audit.check.violations.total ? el("span", { class: "count" }, ` ${count(audit.check.violations.total)}`, el("span", { class: "unseen" }, " violations")) : null));
+    el("span", null, name, audit.violations ? el("span", { class: "count" }, ` ${count(audit.violations)}`, el("span", { class: "unseen" }, " violations")) : null));
   const rows = new Map();
   for (const audit of page.audits) {
     const key = audit.runRow ? (page.labs.length > 1 ? `${audit.lab.name}, ` : "") + transportName(audit.runRow.transport) : "";
@@ -49,23 +49,33 @@ function story(audit) {
       audit.advice.length > 8 ? behind(`${count(audit.advice.length - 8)} more`, el("ul", null, audit.advice.slice(8).map((line) => el("li", null, named(line))))) : null) : null);
 }
 
-/* Everything about one input or one run of a sweep. */
+/* Everything about one input or one run of a sweep; its waterfall comes with the section of traces. */
 function auditParts(audit, place) {
-  const waterfall = new Waterfall(audit);
+  const parts = { waterfall: null, traces: null };
+  /* act with the waterfall, now or as soon as the file has been read. */
+  parts.withTraces = (act) => {
+    parts.traces.begin();
+    onceRead(() => { if (parts.waterfall) act(parts.waterfall); });
+  };
   const toEdge = (edge) => {
-    waterfall.list.filterEdge(edge);
-    byId("traces").scrollIntoView();
+    parts.withTraces((waterfall) => waterfall.list.filterEdge(edge));
+    parts.traces.scrollIntoView();
     document.querySelectorAll(".edge").forEach((g) => g.classList.toggle("chosen", g.dataset.from === edge.from && g.dataset.to === edge.to));
   };
+  parts.traces = laterSection("traces", "Traces", 640, () => {
+    parts.waterfall = new Waterfall(audit);
+    onceRead(() => later(() => parts.waterfall.begin(), true));
+    return waterfallSection(audit, parts.waterfall);
+  });
   place.replaceChildren(
     tilesOf(audit),
     story(audit),
     ...overTime(audit.runRow),
-    section("clocks", "Clocks", clocksSection(audit)),
-    section("graph", "Graph", graphSection(audit, toEdge)),
-    section("traces", "Traces", waterfallSection(audit, waterfall)),
-    section("health", "Health", healthSection(audit)));
-  return waterfall;
+    laterSection("clocks", "Clocks", 420, () => clocksSection(audit)),
+    laterSection("graph", "Graph", 480, () => graphSection(audit, toEdge)),
+    parts.traces,
+    laterSection("health", "Health", 320, () => healthSection(audit)));
+  return parts;
 }
 
 function navigation() {
@@ -74,31 +84,36 @@ function navigation() {
 
 function build() {
   const main = byId("main"), place = el("div", { id: "audit" });
-  let shown = page.audits.length ? firstAudit() : null, waterfall = null;
+  let shown = page.audits.length ? firstAudit() : null, parts = null;
   const pick = (audit) => {
-    const first = !waterfall;
+    if (!readAudit(audit)) {
+      onceRead(() => pick(audit));
+      return;
+    }
+    const first = !parts;
     shown = audit;
-    waterfall = auditParts(audit, place);
+    parts = auditParts(audit, place);
     if (byId("run-name")) byId("run-name").replaceChildren("One run, closely: ", named(audit.runRow ? `${transportName(audit.runRow.transport)}, ${runName(audit.runRow)}` : clip(audit.name, 60)));
     if (first) return;
-    waterfall.begin();
+    beginInView();
     navigation();
     document.querySelectorAll('input[name="audit"]').forEach((input) => { input.checked = page.audits[Number(input.value)] === audit; });
   };
+  if (shown) readAudit(shown);
   const lone = page.labs.length === 1 && page.title === page.labs[0].name ? /^name: "(.*)"$/m.exec(page.labs[0].summary.spec) : null;
   byId("title").append(named(lone ? lone[1][0].toUpperCase() + lone[1].slice(1) : page.title));
   main.append(el("p", { class: "note" }, named(subtitle())));
   if (page.labs.length) {
     const words = [...sweepWords(), ...throughputWords()];
     main.append(sweepTiles() || "", el("div", { class: "lead columns", id: "story" }, words.map((sentence) => el("p", null, sentence))));
-    main.append(section("sweep", "Sweep", sweepSection((run) => {
+    main.append(laterSection("sweep", "Sweep", 620, () => sweepSection((run) => {
       const audit = page.audits.find((a) => a.lab === run.lab && a.runRow && a.runRow.folder === run.folder);
       if (audit) {
         pick(audit);
         byId("run").scrollIntoView();
       }
     })));
-    main.append(section("throughput", "Throughput", throughputSection()));
+    main.append(laterSection("throughput", "Throughput", 420, () => throughputSection()));
   }
   if (shown) {
     const several = page.audits.length > 1;
@@ -108,23 +123,22 @@ function build() {
   for (const lab of page.labs) main.append(el("section", null, behind("The spec of the run", () => el("pre", { tabindex: 0 }, el("code", null, lab.summary.spec)))));
   navigation();
   byId("foot").append(`Made by truespan ${page.truespan}. Nothing in this file is loaded from elsewhere. Figures are those of check --json, clocks --json and fix --json` + (page.labs.length ? " and of summary.json." : "."));
-  followHash(() => waterfall);
-  afterFrame(() => {
-    if (waterfall) waterfall.begin();
-    startLater();
-  });
-  return { redraw: () => waterfall && waterfall.sheet.draw() };
+  beginInView();
+  followHash(() => parts);
+  afterFrame(startLater);
+  return { redraw: () => parts && parts.waterfall && parts.waterfall.sheet.draw() };
 }
 
 /* #trace=ID opens that trace. */
 function followHash(current) {
   const follow = () => {
-    const match = /^#trace=([0-9a-fA-F]+)$/.exec(location.hash), waterfall = current();
-    if (!match || !waterfall) return;
-    waterfall.begin();
-    waterfall.list.search.value = match[1].toLowerCase();
-    waterfall.list.fill();
-    byId("traces").scrollIntoView();
+    const match = /^#trace=([0-9a-fA-F]+)$/.exec(location.hash), parts = current();
+    if (!match || !parts) return;
+    parts.withTraces(({ list }) => {
+      list.search.value = match[1].toLowerCase();
+      list.fill();
+    });
+    parts.traces.scrollIntoView();
   };
   window.addEventListener("hashchange", follow);
   setTimeout(follow, 1);

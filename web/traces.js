@@ -73,6 +73,7 @@ class Pairs {
 class TraceStore {
   constructor(audit) {
     this.packed = audit.traces;
+    this.audit = audit;
     this.names = audit.traces.names;
     this.clocks = audit.clockRows;
     this.rows = audit.traces.index.map(([id, spans, shown, violations, left, worst_ns, origin, place], row) =>
@@ -96,7 +97,8 @@ class TraceStore {
   }
 
   bytesOf(info) {
-    const next = this.rows[info.row + 1], data = this.packed.data, padding = data.endsWith("==") ? 2 : data.endsWith("=") ? 1 : 0;
+    if (!this.data) this.data = tracesText(this.audit);
+    const next = this.rows[info.row + 1], { data } = this, padding = data.endsWith("==") ? 2 : data.endsWith("=") ? 1 : 0;
     return bytesOf(data, info.place, next ? next.place : (data.length / 4) * 3 - padding);
   }
 

@@ -1,6 +1,5 @@
 #include "truespan/check.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include "cli/report_make.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "health/audit.h"
 
 static bool json, keep_going, ascii;
 static const char *format, *clock_key, *reference, *trace, *html, *solve = "auto";
@@ -39,7 +39,9 @@ static const struct option_spec options[] = {
      &examples_given},
     {"trace", 't', OPTION_STRING, &trace, "ID", "show one trace as a tree, with the offending pairs marked", NULL,
      NULL},
-    {"html", 0, OPTION_FILE, &html, "FILE", "write a page that shows it, too, as `truespan report` does", NULL, NULL},
+    {"html", 0, OPTION_FILE, &html, "FILE",
+     "write a page that shows it, too, as `truespan report` does; the input, all of it in memory then, is read once",
+     NULL, NULL},
     {"ascii", 0, OPTION_FLAG, &ascii, NULL, "draw offsets and bars in ASCII, also where the locale has UTF-8", NULL,
      NULL},
     {"window", 0, OPTION_COUNT, &window, "N",
@@ -271,17 +273,27 @@ static void print_answer(const tsp_check *check)
     print_advice(check, stdout);
 }
 
-static bool write_page(char **operands, int operands_n)
+/* With a page, the input is read and solved as the page needs it, and the answer is made of the same. */
+static tsp_status audit(const tsp_check_options *wanted, tspi_mend *mend, tsp_check **ret_check, tsp_error *err)
 {
-    const report_request request = {.read = {.paths = (const char *const *)operands,
-                                             .paths_n = (size_t)operands_n,
-                                             .format = format,
-                                             .clock_key = clock_key,
-                                             .reference = reference,
-                                             .max_drift_ppm = max_drift_ppm > 0 ? fmin(max_drift_ppm, 1e5) : 100,
-                                             .threads = (unsigned)jobs,
-                                             .keep_going = keep_going},
-                                    .spans = REPORT_SPANS};
+    const tspi_mend_options read = {.paths = wanted->paths,
+                                    .paths_n = wanted->paths_n,
+                                    .format = wanted->format,
+                                    .clock_key = wanted->clock_key,
+                                    .reference = wanted->reference,
+                                    .max_drift_ppm = wanted->max_drift_ppm,
+                                    .threads = wanted->threads,
+                                    .keep_going = wanted->keep_going};
+
+    if (!html)
+        return tsp_check_run(wanted, ret_check, err);
+    tsp_status rc = tspi_mend_open(mend, &read, err);
+    return rc == TSP_OK ? tspi_audit_of_mend(mend, wanted, ret_check, err) : rc;
+}
+
+static bool write_page(const tsp_check_options *wanted, tspi_mend *mend)
+{
+    const report_request request = {.read = mend->options, .mend = mend, .solve = wanted->solve, .spans = REPORT_SPANS};
     tsp_error err = {0};
 
     if (report_write(&request, html, &err) == TSP_OK)
@@ -292,15 +304,16 @@ static bool write_page(char **operands, int operands_n)
 }
 
 /* What the command line asks for that cannot be; NULL = all is well. */
-static const char *refuse(char **operands, int operands_n)
+static const char *refuse(int operands_n)
 {
     if (!operands_n)
         return "want files, folders or - to read. See 'truespan check --help'.";
     if (!(max_drift_ppm > 0 && max_drift_ppm <= 1e5))
         return "--max-drift: want more than 0 and at most 100000 ppm";
-    for (int k = 0; html && k < operands_n; k++)
-        if (!strcmp(operands[k], "-"))
-            return "--html reads its input twice: use 'truespan report - -o FILE' for standard input";
+    if (html && !strcmp(html, "-"))
+        return "--html: standard output takes the answer: want a file, or 'truespan report - -o -' for the page alone";
+    if (html && window)
+        return "--html: a page needs the whole input in memory: leave --window out";
     return NULL;
 }
 
@@ -309,12 +322,13 @@ static int run(int argc, char **argv)
     char **operands = calloc((size_t)argc + 1, sizeof *operands);
     int operands_n = 0, rc = operands ? options_parse(&spec, argc, argv, operands, &operands_n) : EXIT_FAILED;
     tsp_check *check = NULL;
+    tspi_mend mend = {0};
     tsp_error err = {0};
 
     if (rc >= 0)
         goto out;
-    if (refuse(operands, operands_n)) {
-        rc = command_complain(&spec, refuse(operands, operands_n));
+    if (refuse(operands_n)) {
+        rc = command_complain(&spec, refuse(operands_n));
         goto out;
     }
     tsp_check_options wanted = {.paths = (const char *const *)operands,
@@ -332,7 +346,7 @@ static int run(int argc, char **argv)
                                 .solve = !strcmp(solve, "always")  ? TSP_CHECK_SOLVE_ALWAYS
                                          : !strcmp(solve, "never") ? TSP_CHECK_SOLVE_NEVER
                                                                    : TSP_CHECK_SOLVE_AUTO};
-    if (tsp_check_run(&wanted, &check, &err) != TSP_OK) {
+    if (audit(&wanted, &mend, &check, &err) != TSP_OK) {
         rc = command_complain(&spec, err.message);
         goto out;
     }
@@ -345,9 +359,10 @@ static int run(int argc, char **argv)
               stderr);
         rc = EXIT_FAILED;
     }
-    if (html && !write_page(operands, operands_n))
+    if (html && !write_page(&wanted, &mend))
         rc = EXIT_FAILED;
 out:
+    tspi_mend_release(&mend);
     tsp_check_free(check);
     free(operands);
     return rc;

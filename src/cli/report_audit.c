@@ -57,12 +57,13 @@ static void put_advice(const tsp_check *check, tspi_buf *out)
 }
 
 /* Before the stamps are corrected. */
-static tsp_status put_check(const tspi_mend *m, tspi_buf *out, tsp_error *err)
+static tsp_status put_check(const tspi_mend *m, tsp_check_solve solve, tspi_buf *out, tsp_error *err)
 {
     const tsp_check_options wanted = {.clock_key = m->options.clock_key,
                                       .reference = m->options.reference,
                                       .max_drift_ppm = m->options.max_drift_ppm,
                                       .examples = EXAMPLES,
+                                      .solve = solve,
                                       .threads = m->options.threads};
     tsp_check *check = NULL;
     capture text;
@@ -147,7 +148,7 @@ static tsp_status put_raw(const report_audit *a, const tspi_mend *m, tspi_buf *o
         tspi_buf_printf(out, ", \"lab\": %" PRId64 ", \"run\": %" PRId64, a->lab, a->run);
     else
         tspi_buf_puts(out, ", \"lab\": null, \"run\": null");
-    tsp_status rc = put_check(m, out, err);
+    tsp_status rc = put_check(m, a->solve, out, err);
     if (rc == TSP_OK)
         rc = put_clocks(m, out, err);
     put_notes(m, out);
@@ -159,42 +160,42 @@ static tsp_status put_raw(const report_audit *a, const tspi_mend *m, tspi_buf *o
 
 /* What is said of them once they are corrected. */
 static tsp_status put_corrected(const tspi_mend *m, const tspi_mend_outcome *outcome, const tspi_pick *pick,
-                                tspi_buf *out, tsp_error *err)
+                                report_part *part, tsp_error *err)
 {
-    tsp_status rc = put_fix(m, outcome, out, err);
+    tsp_status rc = put_fix(m, outcome, &part->data, err);
 
-    tspi_buf_puts(out, ",\n\"traces\": ");
+    tspi_buf_puts(&part->data, ",\n\"traces\": ");
     if (rc == TSP_OK)
-        rc = tspi_trace_pack(m, pick, out, err);
-    tspi_buf_putc(out, '}');
+        rc = tspi_trace_pack(m, pick, &part->data, &part->traces, err);
+    tspi_buf_putc(&part->data, '}');
     return rc;
 }
 
-tsp_status report_audit_put(const report_audit *a, tspi_buf *page, tspi_buf *tracks, bool *ret_found, tsp_error *err)
+void report_part_release(report_part *part)
+{
+    tspi_buf_release(&part->data);
+    tspi_buf_release(&part->traces);
+}
+
+tsp_status report_audit_put(const report_audit *a, tspi_mend *m, report_part *part, tspi_buf *tracks,
+                            uint64_t *ret_violations, tsp_error *err)
 {
     tspi_mend_outcome outcome = {0};
-    tspi_mend mend = {0};
     tspi_pick shown = {0}, tracked = {0};
-    tsp_status rc = tspi_mend_open(&mend, &a->read, err);
+    tsp_status rc = part ? put_raw(a, m, &part->data, err) : TSP_OK;
 
-    *ret_found = false;
-    if (rc != TSP_OK)
-        return rc;
-    if (page)
-        rc = put_raw(a, &mend, page, err);
-    if (rc == TSP_OK && page)
-        rc = tspi_pick_traces(&mend, a->spans, &shown, err);
+    if (rc == TSP_OK && part)
+        rc = tspi_pick_traces(m, a->spans, &shown, err);
     if (rc == TSP_OK && tracks)
-        rc = tspi_pick_traces(&mend, a->track_spans, &tracked, err);
+        rc = tspi_pick_traces(m, a->track_spans, &tracked, err);
     if (rc == TSP_OK)
-        rc = tspi_mend_correct(&mend, false, &outcome, err);
-    if (rc == TSP_OK && page)
-        rc = put_corrected(&mend, &outcome, &shown, page, err);
+        rc = tspi_mend_correct(m, false, &outcome, err);
+    if (rc == TSP_OK && part)
+        rc = put_corrected(m, &outcome, &shown, part, err);
     if (rc == TSP_OK && tracks)
-        rc = tspi_perfetto_write(&mend, &tracked, tracks, err);
-    *ret_found = outcome.before.total > 0;
+        rc = tspi_perfetto_write(m, &tracked, tracks, err);
+    *ret_violations = outcome.before.total;
     tspi_pick_release(&shown);
     tspi_pick_release(&tracked);
-    tspi_mend_release(&mend);
     return rc;
 }

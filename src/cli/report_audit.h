@@ -4,22 +4,30 @@
 
 #include "base/buf.h"
 #include "mend/mend.h"
+#include "truespan/check.h"
 
-/* read     its paths are the traces
+/* solve    when the audit asks the solver, as in tsp_check_options
  * name     what the page calls it
  * truth    truth.jsonl of a lab; NULL = none
  * lab, run rows of the page's labs and of that lab's runs; -1 = none
  * spans, track_spans  that the page and the tracks carry at most; 0 = all */
 typedef struct {
-    tspi_mend_options read;
+    tsp_check_solve solve;
     const char *name, *truth;
     int64_t lab, run;
     uint64_t spans, track_spans;
 } report_audit;
 
-/* Append the audit to page as web/README.md describes it, and its tracks for Perfetto; either may be NULL. ret_found: a
- * violation was found. Errors: those of reading and solving; TSP_EPARSE: the truth is none; TSP_ENOMEM. */
-tsp_status report_audit_put(const report_audit *audit, tspi_buf *page, tspi_buf *tracks, bool *ret_found,
-                            tsp_error *err);
+/* What a page has of an audit: its answers, and its traces apart, as web/README.md describes both. */
+typedef struct {
+    tspi_buf data, traces; /* owned */
+} report_part;
+
+void report_part_release(report_part *part);
+
+/* mend: read and solved, not corrected yet; it is afterwards. Fill part, which is zero, and append tracks for Perfetto;
+ * either may be NULL. ret_violations: how many were found. Errors: TSP_EPARSE: the truth is none; TSP_ENOMEM. */
+tsp_status report_audit_put(const report_audit *audit, tspi_mend *mend, report_part *part, tspi_buf *tracks,
+                            uint64_t *ret_violations, tsp_error *err);
 
 #endif

@@ -1,5 +1,6 @@
 #include "cli/report_make.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,22 @@
 
 enum { SPANS_LEAST = 2000 };
 
+/* An audit of the page. lab, run: as in report_audit. */
+typedef struct {
+    report_part part;
+    char *name; /* owned */
+    int64_t lab, run;
+    uint64_t violations;
+} audited;
+
 typedef struct {
     const report_request *request;
     const report_inputs *in;
     const char *title;
-    tspi_buf *data, *tracks; /* either may be NULL */
-    size_t audits;
+    tspi_buf *tracks; /* may be NULL */
+    bool page;
+    audited *audits; /* owned; room for all */
+    size_t audits_n;
     bool found;
 } maker;
 
@@ -45,20 +56,33 @@ static uint64_t share_of(uint64_t spans, const report_inputs *in)
     return share > SPANS_LEAST || share >= spans ? share : SPANS_LEAST;
 }
 
-static tsp_status make_audit(maker *m, report_audit *a, const char *const *paths, size_t paths_n, tsp_error *err)
+static tsp_status add_audit(maker *m, report_audit *a, tspi_mend *mend, tsp_error *err)
 {
-    bool found;
+    audited *row = &m->audits[m->audits_n++];
 
-    a->read = m->request->read;
-    a->read.paths = paths;
-    a->read.paths_n = paths_n;
+    *row = (audited){.name = strdup(a->name), .lab = a->lab, .run = a->run};
+    if (!row->name)
+        return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted");
+    a->solve = m->request->solve;
     a->spans = share_of(m->request->spans, m->in);
     a->track_spans = share_of(m->request->track_spans, m->in);
-    if (m->data)
-        tspi_buf_puts(m->data, m->audits ? ",\n" : "\n");
-    m->audits++;
-    tsp_status rc = report_audit_put(a, m->data, m->tracks, &found, err);
-    m->found |= found;
+    tsp_status rc = report_audit_put(a, mend, m->page ? &row->part : NULL, m->tracks, &row->violations, err);
+    m->found |= row->violations > 0;
+    return rc;
+}
+
+static tsp_status make_audit(maker *m, report_audit *a, const char *const *paths, size_t paths_n, tsp_error *err)
+{
+    tspi_mend_options read = m->request->read;
+    tspi_mend mend = {0};
+
+    read.paths = paths;
+    read.paths_n = paths_n;
+    tsp_status rc = tspi_mend_open(&mend, &read, err);
+    if (rc != TSP_OK)
+        return rc;
+    rc = add_audit(m, a, &mend, err);
+    tspi_mend_release(&mend);
     return rc;
 }
 
@@ -81,16 +105,20 @@ static tsp_status make_point(maker *m, size_t lab, size_t point, tsp_error *err)
 static tsp_status make_audits(maker *m, tsp_error *err)
 {
     const report_inputs *in = m->in;
+    report_audit all = {.name = m->title, .truth = in->truth, .lab = -1, .run = -1};
     tsp_status rc = TSP_OK;
 
+    m->audits = calloc(points_of(in) + 1, sizeof *m->audits);
+    if (!m->audits)
+        return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted");
+    if (m->request->mend)
+        return add_audit(m, &all, m->request->mend, err);
     for (size_t l = 0; l < in->labs_n; l++)
         for (size_t p = 0; p < in->labs[l].points_n && rc == TSP_OK; p++)
             if (tspi_run_folder_has(&in->labs[l], &in->labs[l].points[p]))
                 rc = make_point(m, l, p, err);
-    if (in->traces_n && rc == TSP_OK) {
-        report_audit a = {.name = m->title, .truth = in->truth, .lab = -1, .run = -1};
-        rc = make_audit(m, &a, in->traces, in->traces_n, err);
-    }
+    if (in->traces_n && rc == TSP_OK)
+        rc = make_audit(m, &all, in->traces, in->traces_n, err);
     return rc;
 }
 
@@ -124,40 +152,91 @@ static tsp_status one_input(const report_inputs *in, tsp_error *err)
                          points ? in->labs[0].path : "RUN", points ? in->labs[0].points[0].folder : "zmq-5ms");
 }
 
-/* Everything, where a page is wanted; else the tracks alone. */
-static tsp_status make_all(maker *m, tspi_buf *page, tsp_error *err)
+static void put_row(tspi_buf *out, const char *key, int64_t row)
 {
-    tsp_status rc;
+    if (row >= 0)
+        tspi_buf_printf(out, ", \"%s\": %" PRId64, key, row);
+    else
+        tspi_buf_printf(out, ", \"%s\": null", key);
+}
 
-    if (!page)
-        return make_audits(m, err);
-    tspi_buf_puts(m->data, "{\"truespan\": \"" TSP_VERSION "\", \"title\": ");
-    put_text(m->data, m->title);
-    tspi_buf_puts(m->data, ",\n\"labs\": [");
-    rc = put_labs(m->in, m->data, err);
-    tspi_buf_puts(m->data, "],\n\"audits\": [");
+/* What the page must know at once; the audits stand in elements of their own. */
+static tsp_status put_main(const maker *m, tspi_buf *out, tsp_error *err)
+{
+    tspi_buf data = {0};
+
+    tspi_buf_puts(&data, "{\"truespan\": \"" TSP_VERSION "\", \"title\": ");
+    put_text(&data, m->title);
+    tspi_buf_puts(&data, ",\n\"labs\": [");
+    tsp_status rc = put_labs(m->in, &data, err);
+    tspi_buf_puts(&data, "],\n\"audits\": [");
+    for (size_t k = 0; k < m->audits_n; k++) {
+        const audited *a = &m->audits[k];
+        tspi_buf_puts(&data, k ? ",\n{\"name\": " : "\n{\"name\": ");
+        put_text(&data, a->name);
+        put_row(&data, "lab", a->lab);
+        put_row(&data, "run", a->run);
+        tspi_buf_printf(&data, ", \"violations\": %" PRIu64 "}", a->violations);
+    }
+    tspi_buf_puts(&data, "]}\n");
+    tspi_page_put_json(out, "data", 0, &data);
+    tspi_buf_release(&data);
+    return rc;
+}
+
+/* The audit that is shown first: of the most violations. */
+static size_t first_shown(const maker *m)
+{
+    size_t best = 0;
+
+    for (size_t k = 1; k < m->audits_n; k++)
+        if (m->audits[k].violations > m->audits[best].violations)
+            best = k;
+    return best;
+}
+
+static tsp_status put_page(const maker *m, tspi_buf *page, tsp_error *err)
+{
+    tspi_buf first = {0}, rest = {0};
+    size_t shown = first_shown(m);
+    tsp_status rc = put_main(m, &first, err);
+
+    for (size_t k = 0; k < m->audits_n; k++)
+        tspi_page_put_json(k == shown ? &first : &rest, "audit", k, &m->audits[k].part.data);
+    /* The traces of what is shown first are wanted first. */
+    for (size_t turn = 0; turn < m->audits_n; turn++) {
+        size_t k = turn == 0 ? shown : turn <= shown ? turn - 1 : turn;
+        tspi_page_put_base64(&rest, "traces", k, &m->audits[k].part.traces);
+    }
     if (rc == TSP_OK)
-        rc = make_audits(m, err);
-    tspi_buf_puts(m->data, "]}\n");
-    return rc == TSP_OK ? tspi_page_write(m->title, m->data, page, err) : rc;
+        rc = tspi_page_write(m->title, &first, &rest, page, err);
+    tspi_buf_release(&first);
+    tspi_buf_release(&rest);
+    return rc;
 }
 
 tsp_status report_make(const report_request *request, tspi_buf *page, tspi_buf *tracks, bool *ret_found, tsp_error *err)
 {
     const tspi_mend_options *o = &request->read;
     report_inputs in = {0};
-    tspi_buf data = {0};
     char *title = request->title ? strdup(request->title) : report_title_of(o->paths, o->paths_n);
-    maker m = {.request = request, .in = &in, .title = title, .data = page ? &data : NULL, .tracks = tracks};
-    tsp_status rc = title ? report_inputs_sort(o->paths, o->paths_n, &in, err)
-                          : tsp_error_set(err, TSP_ENOMEM, "memory is exhausted");
+    maker m = {.request = request, .in = &in, .title = title, .page = page != NULL, .tracks = tracks};
+    tsp_status rc = title ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "memory is exhausted");
 
+    if (rc == TSP_OK && !request->mend)
+        rc = report_inputs_sort(o->paths, o->paths_n, &in, err);
     if (rc == TSP_OK && tracks)
         rc = one_input(&in, err);
     if (rc == TSP_OK)
-        rc = make_all(&m, page, err);
+        rc = make_audits(&m, err);
+    if (rc == TSP_OK && page)
+        rc = put_page(&m, page, err);
     *ret_found = m.found;
-    tspi_buf_release(&data);
+    for (size_t k = 0; k < m.audits_n; k++) {
+        report_part_release(&m.audits[k].part);
+        free(m.audits[k].name);
+    }
+    free(m.audits);
     report_inputs_release(&in);
     free(title);
     return rc;

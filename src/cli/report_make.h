@@ -4,12 +4,17 @@
 
 #include "base/buf.h"
 #include "mend/mend.h"
+#include "truespan/check.h"
 
-/* read: as for `truespan clocks`; its paths may also be folders that a lab left, or "-".
+/* read: as for `truespan clocks`; its paths may also be folders that a lab left, or "-"
+ * mend: NULL, or what has been read and solved already, which becomes the page's one audit; it is corrected afterwards
+ * solve: when the audit asks the solver, as in tsp_check_options
  * spans, track_spans: that the page and the tracks carry at most, shared by the points of a sweep; 0 = all
  * title: NULL = the names of the paths */
 typedef struct {
     tspi_mend_options read;
+    tspi_mend *mend;
+    tsp_check_solve solve;
     uint64_t spans, track_spans;
     const char *title;
 } report_request;

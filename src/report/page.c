@@ -55,12 +55,22 @@ static void put_element(tspi_buf *out, const char *name, const char *text, size_
     tspi_buf_printf(out, "</%s>\n", name);
 }
 
+/* As text: the script makes a script of it, whose digest the policy names, when the first chart is drawn. */
+static void put_library(tspi_buf *out)
+{
+    tspi_buf_puts(out, "<script type=\"text/plain\" id=\"library\">");
+    tspi_buf_append(out, tspi_page_library, tspi_page_library_len);
+    tspi_buf_puts(out, "</script>\n");
+}
+
 /* In JSON a '<' stands in strings only, where it may be written as an escape: no string can end the element. */
-static void put_data(tspi_buf *out, const tspi_buf *data)
+void tspi_page_put_json(tspi_buf *out, const char *name, size_t number, const tspi_buf *data)
 {
     size_t from = 0;
 
-    tspi_buf_puts(out, "<script type=\"application/json\" id=\"data\">");
+    if (!tspi_buf_ok(data))
+        out->failed = true;
+    tspi_buf_printf(out, "<script type=\"application/json\" id=\"%s-%zu\">", name, number);
     for (size_t k = 0; k < data->len; k++)
         if (data->data[k] == '<') {
             tspi_buf_append(out, data->data + from, k - from);
@@ -71,7 +81,17 @@ static void put_data(tspi_buf *out, const tspi_buf *data)
     tspi_buf_puts(out, "</script>\n");
 }
 
-tsp_status tspi_page_write(const char *title, const tspi_buf *data, tspi_buf *out, tsp_error *err)
+void tspi_page_put_base64(tspi_buf *out, const char *name, size_t number, const tspi_buf *base64)
+{
+    if (!tspi_buf_ok(base64))
+        out->failed = true;
+    tspi_buf_printf(out, "<script type=\"text/plain\" id=\"%s-%zu\">", name, number);
+    tspi_buf_append(out, base64->data, base64->len);
+    tspi_buf_puts(out, "</script>\n");
+}
+
+tsp_status tspi_page_write(const char *title, const tspi_buf *first, const tspi_buf *rest, tspi_buf *out,
+                           tsp_error *err)
 {
     tspi_buf_puts(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     put_policy(out);
@@ -83,10 +103,12 @@ tsp_status tspi_page_write(const char *title, const tspi_buf *data, tspi_buf *ou
     put_element(out, "style", tspi_page_style, tspi_page_style_len);
     tspi_buf_puts(out, "</head>\n<body>\n");
     tspi_buf_append(out, tspi_page_body, tspi_page_body_len);
-    put_data(out, data);
-    put_element(out, "script", tspi_page_library, tspi_page_library_len);
+    tspi_buf_append(out, first->data, first->len);
+    put_library(out);
     put_element(out, "script", tspi_page_script, tspi_page_script_len);
+    tspi_buf_append(out, rest->data, rest->len);
     tspi_buf_puts(out, "</body>\n</html>\n");
-    return tspi_buf_ok(out) && tspi_buf_ok(data) ? TSP_OK
-                                                 : tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by the page");
+    return tspi_buf_ok(out) && tspi_buf_ok(first) && tspi_buf_ok(rest)
+               ? TSP_OK
+               : tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by the page");
 }

@@ -5,8 +5,16 @@
 
 #include "base/buf.h"
 
-/* title: plain text. data: one JSON value, as web/README.md describes it; whatever stands in its strings stays text.
- * Appends the page. Errors: TSP_ENOMEM. */
-tsp_status tspi_page_write(const char *title, const tspi_buf *data, tspi_buf *out, tsp_error *err);
+/* One JSON value as an element that the page's script reads by its id ("NAME-NUMBER") when it wants it. Whatever stands
+ * in its strings stays text. */
+void tspi_page_put_json(tspi_buf *out, const char *name, size_t number, const tspi_buf *json);
+
+/* Base64 likewise. */
+void tspi_page_put_base64(tspi_buf *out, const char *name, size_t number, const tspi_buf *base64);
+
+/* title: plain text. first, rest: elements of data, as web/README.md describes them; the script runs between the two,
+ * so that the page is drawn before the bulk of it has been read. Appends the page. Errors: TSP_ENOMEM. */
+tsp_status tspi_page_write(const char *title, const tspi_buf *first, const tspi_buf *rest, tspi_buf *out,
+                           tsp_error *err);
 
 #endif

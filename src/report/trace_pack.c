@@ -262,7 +262,7 @@ static void put_traces(packer *p)
     }
 }
 
-tsp_status tspi_trace_pack(const tspi_mend *mend, const tspi_pick *pick, tspi_buf *out, tsp_error *err)
+tsp_status tspi_trace_pack(const tspi_mend *mend, const tspi_pick *pick, tspi_buf *out, tspi_buf *bytes, tsp_error *err)
 {
     packer p = {.mend = mend, .pick = pick};
     tsp_status rc = arrange(&p, err);
@@ -273,10 +273,10 @@ tsp_status tspi_trace_pack(const tspi_mend *mend, const tspi_pick *pick, tspi_bu
         tspi_buf_append(out, p.text.data, p.text.len);
         tspi_buf_puts(out, "], \"index\": [");
         tspi_buf_append(out, p.index.data, p.index.len);
-        tspi_buf_puts(out, "],\n \"data\": \"");
-        tspi_put_base64(out, p.bytes.data, p.bytes.len);
-        tspi_buf_puts(out, "\"}");
-        if (!tspi_buf_ok(out) || !tspi_buf_ok(&p.index) || !tspi_buf_ok(&p.text) || !tspi_buf_ok(&p.bytes))
+        tspi_buf_puts(out, "]}");
+        tspi_put_base64(bytes, p.bytes.data, p.bytes.len);
+        if (!tspi_buf_ok(out) || !tspi_buf_ok(bytes) || !tspi_buf_ok(&p.index) || !tspi_buf_ok(&p.text) ||
+            !tspi_buf_ok(&p.bytes))
             rc = tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by the traces of a page");
     }
     free(p.rows);

@@ -1,10 +1,11 @@
 /* Picked traces in the compact form that a page carries and web/traces.js reads.
  *
  *     {"total": TRACES, "spans": SPANS, "names": [...],
- *      "index": [[TRACE_ID, SPANS, SHOWN, VIOLATIONS, LEFT, WORST_NS, ORIGIN, PLACE], ...],
- *      "data": BASE64}
+ *      "index": [[TRACE_ID, SPANS, SHOWN, VIOLATIONS, LEFT, WORST_NS, ORIGIN, PLACE], ...]}
  *
- * total and spans: of the whole input. Each trace's bytes begin at PLACE of data; ORIGIN (Unix ns, as text) is its
+ * and, apart from it, bytes in base64: the page reads them when a trace is looked at.
+ *
+ * total and spans: of the whole input. Each trace's bytes begin at PLACE; ORIGIN (Unix ns, as text) is its
  * first stamp, LEFT the number of violations after the correction. A number is a LEB128 varint, a signed one zigzag
  * first. A trace is SHOWN spans, then their number of pairs and the pairs:
  *
@@ -19,8 +20,9 @@
 
 #include "report/trace_pick.h"
 
-/* After tspi_mend_correct. Appends one JSON object. Errors: TSP_ENOMEM. */
-tsp_status tspi_trace_pack(const tspi_mend *mend, const tspi_pick *pick, tspi_buf *out, tsp_error *err);
+/* After tspi_mend_correct. Appends one JSON object to out, and base64 to bytes. Errors: TSP_ENOMEM. */
+tsp_status tspi_trace_pack(const tspi_mend *mend, const tspi_pick *pick, tspi_buf *out, tspi_buf *bytes,
+                           tsp_error *err);
 
 /* len bytes in base64, appended. */
 void tspi_put_base64(tspi_buf *out, const uint8_t *bytes, size_t len);

@@ -260,6 +260,7 @@ def random_cuts(tap):
         most = rng.choice([0, 1, 5, 20])
         run("report", file, "-o", out, "--perfetto", json_out, "--spans", str(most))
         page = read_page(out)
+        same_answers(tap, page.data["audits"][0], [file], "random")
         unpack(page.data["audits"][0]["traces"])
         with open(json_out, encoding="utf-8") as tracks_file:
             check_tracks(tap, tracks_file.read(), [f"m{k}" for k in range(4)])
@@ -305,15 +306,40 @@ def without_spans(tap):
 
 
 def by_check(tap):
-    """check --html leaves the page that report makes."""
+    """check --html leaves the page that report makes, prints what it prints without, and reads its input once."""
     file = os.path.join(TRACES, "hotel-12.jaeger.json")
     one, two = path("check.html"), path("report.html")
-    plain = run("check", file)
-    with_page = run("check", file, "--html", one)
-    run("report", file, "-o", two)
-    tap.equal((with_page.returncode, with_page.stdout), (plain.returncode, plain.stdout), "what check prints")
-    tap.equal(read_page(one).data, read_page(two).data, "data")
-    tap.equal(run("check", "-", "--html", one, stdin=b"{}", want=None).returncode, 2, "check - --html")
+    with open(file, "rb") as input_file:
+        text = input_file.read()
+    for options in ([], ["--json"], ["--json", "--examples", "3", "--solve", "never"], ["--clock-key", "ip/24", "--jobs", "1"],
+                    ["--clock-key", "ip/24", "--reference", "10.0.1.0/24", "--max-drift", "20", "--json"]):
+        plain = run("check", file, *options)
+        key = [word for k, word in enumerate(options) if {"--clock-key", "--reference", "--max-drift"} & {word, *options[k - 1:k]}]
+        run("report", file, *key, "-o", two)
+        for source, stdin in ((file, None), ("-", text)):
+            with_page = run("check", source, *options, "--html", one, stdin=stdin)
+            tap.equal((with_page.returncode, with_page.stdout), (plain.returncode, plain.stdout), f"what check {options} prints of {source}")
+            page, other = read_page(one).data, read_page(two).data
+            for data in (page, other):
+                data["title"] = data["audits"][0]["name"] = ""
+                if "--solve" in options:
+                    data["audits"][0]["check"] = data["audits"][0]["advice"] = None
+            tap.equal(page, other, f"data of {options}")
+    # A pipe can be read once: what hangs here reads it again.
+    fifo = path("fifo")
+    os.mkfifo(fifo)
+    writer = subprocess.Popen(["cp", file, fifo])
+    piped = run("check", fifo, "--json", "--html", one)
+    writer.wait()
+    tap.equal(json.loads(piped.stdout)["violations"], answer("check", "--json", file)["violations"], "of a pipe with a name")
+    for args, word in ((("-", "--html", one), "no trace"), ((file, "--html", "-"), "standard output"), ((file, "--html", one, "--window", "100"), "--window"),
+                       ((path("absent"), "--html", one), "absent")):
+        if os.path.exists(one):
+            os.remove(one)
+        done = run("check", *args, stdin=b"", want=None)
+        tap.equal(done.returncode, 2, f"{args}: exit code")
+        tap.check(word in done.stderr.decode(), args, done.stderr.decode())
+        tap.check(not os.path.exists(one), args, "a page was left")
 
 
 def main():

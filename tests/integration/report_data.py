@@ -13,9 +13,21 @@ class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
         self.scripts, self.styles, self.loads, self.texts = [], [], [], []
-        self.policy, self.data, self.open, self.title, self.elements = "", None, None, "", []
+        self.policy, self.parts, self.open, self.title, self.elements = "", {}, None, "", []
         self.feed(text)
         self.close()
+        self.scripts.append(self.parts["library"])
+        self.data = json.loads(self.parts["data-0"])
+        self.stubs = self.data["audits"]
+        self.data["audits"] = [self.audit(number) for number in range(len(self.stubs))]
+
+    def audit(self, number):
+        """An audit with its traces, which stand in two elements."""
+        whole = json.loads(self.parts[f"audit-{number}"])
+        whole["traces"]["data"] = self.parts[f"traces-{number}"]
+        stub = self.stubs[number]
+        assert stub == {**{key: whole[key] for key in ("name", "lab", "run")}, "violations": whole["fix"]["before"]["total"]}, stub
+        return whole
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
@@ -33,8 +45,8 @@ class Page(html.parser.HTMLParser):
 
     def handle_data(self, data):
         tag, attributes = self.open or (None, {})
-        if tag == "script" and attributes.get("id") == "data":
-            self.data = json.loads((json.dumps(self.data) if self.data else "") + data)
+        if tag == "script" and attributes.get("id"):
+            self.parts[attributes["id"]] = self.parts.get(attributes["id"], "") + data
         elif tag == "script":
             self.scripts.append(data)
         elif tag == "style":
