@@ -1,7 +1,11 @@
 #include "base/number_text.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <time.h>
+
+#include "truespan/base.h"
 
 void tspi_format_count(uint64_t n, char *ret, size_t size)
 {
@@ -49,4 +53,21 @@ void tspi_format_bytes(uint64_t bytes, char *ret, size_t size)
         unit++;
     }
     snprintf(ret, size, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
+void tspi_format_instant(int64_t ns, char *ret, size_t size)
+{
+    time_t seconds = (time_t)(ns / TSP_NS_PER_S);
+    int64_t rest = ns % TSP_NS_PER_S;
+    struct tm tm;
+    char text[40];
+
+    if (rest < 0) {
+        rest += TSP_NS_PER_S;
+        seconds--;
+    }
+    if (gmtime_r(&seconds, &tm) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm))
+        snprintf(ret, size, "%s.%09" PRId64 "Z", text, rest);
+    else
+        snprintf(ret, size, "%" PRId64, ns);
 }

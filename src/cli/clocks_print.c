@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/number_text.h"
 #include "cli/sparkline.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
@@ -24,23 +24,6 @@ bool clocks_found(const tspi_mend *m)
         if (m->answer.clocks[c].verdict == TSP_CLOCK_PROVEN || m->answer.clocks[c].verdict == TSP_CLOCK_SUSPECTED)
             return true;
     return false;
-}
-
-void clocks_format_time(int64_t ns, char *ret, size_t size)
-{
-    time_t seconds = (time_t)(ns / TSP_NS_PER_S);
-    int64_t rest = ns % TSP_NS_PER_S;
-    struct tm tm;
-    char text[40];
-
-    if (rest < 0) {
-        rest += TSP_NS_PER_S;
-        seconds--;
-    }
-    if (gmtime_r(&seconds, &tm) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm))
-        snprintf(ret, size, "%s.%09" PRId64 "Z", text, rest);
-    else
-        snprintf(ret, size, "%" PRId64, ns);
 }
 
 /* A difference with its sign. */
@@ -97,7 +80,7 @@ static void print_steps(const tspi_mend *m, FILE *out)
             const tsp_step *step = &m->answer.clocks[c].steps[k];
             char size[32], at[48], name[TERMINAL_NAME];
             format_signed(step->size_ns, size, sizeof size);
-            clocks_format_time(step->at_ns, at, sizeof at);
+            tspi_format_instant(step->at_ns, at, sizeof at);
             fprintf(out, "%s stepped by %s just after its %s\n",
                     terminal_shown(m->causal.clocks.clocks[c].name, name, sizeof name), size, at);
         }

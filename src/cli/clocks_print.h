@@ -30,9 +30,6 @@ void clocks_print_conflict(const tspi_mend *mend, FILE *out);
 /* The instant at which a clock's bounds say most: its last, or the one furthest from zero where only that proves. */
 int64_t clocks_instant(const tsp_clock_result *clock, bool *ret_known);
 
-/* "2026-11-22T18:05:12.123456789Z" */
-void clocks_format_time(int64_t ns, char *ret, size_t size);
-
 /* Trace and span ids, as lower-case hex. */
 void clocks_format_span(const tspi_mend *mend, uint32_t span, char ret_trace[33], char ret_span[17]);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number_text.h"
 #include "cli/clocks_print.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
@@ -163,7 +164,7 @@ tsp_status clocks_print_why(const tspi_mend *m, uint32_t clock, FILE *out, tsp_e
         fprintf(out, "%s exchanges no hops: nothing bounds its offset.\n", name);
         return TSP_OK;
     }
-    clocks_format_time(at, time, sizeof time);
+    tspi_format_instant(at, time, sizeof time);
     fprintf(
         out,
         "%s, %s: its offset at its %s.\n"

@@ -1,6 +1,7 @@
 #include "cli/experiment_options.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* truespan: one executable, one command a file. */
 #include "cli/command.h"
+#include "cli/options_print.h"
 
 #include <errno.h>
 #include <string.h>

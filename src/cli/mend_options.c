@@ -1,6 +1,7 @@
 #include "cli/mend_options.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "cli/quorum.h"
 #include "cli/terminal.h"

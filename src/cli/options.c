@@ -6,20 +6,11 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "cli/options_print.h"
 
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-bool options_parse_duration(const char *text, int64_t *ret_ns)
-{
-    return tspi_duration_parse(text, ret_ns);
-}
-
-void options_format_duration(int64_t ns, char *ret_text, size_t size)
-{
-    tspi_duration_format(ns, ret_text, size);
 }
 
 static bool parse_count(const char *text, uint64_t *ret)
@@ -90,7 +81,7 @@ static bool store(const struct option_spec *option, const char *text)
     case OPTION_NUMBER:
         return parse_number(text, option->value);
     case OPTION_DURATION:
-        return options_parse_duration(text, option->value);
+        return tspi_duration_parse(text, option->value);
     case OPTION_CHOICE:
         if (!is_choice(option->choices, text))
             return false;

@@ -1,7 +1,10 @@
 /* Help, manual page and shell completion, all from the table of options. */
-#include "cli/options.h"
+#include "cli/options_print.h"
 
+#include <stdint.h>
 #include <string.h>
+
+#include "base/duration.h"
 
 #define WIDTH 80
 
@@ -83,7 +86,7 @@ static void option_default(const struct option_spec *option, char *ret, size_t s
         break;
     case OPTION_DURATION:
         if (*(int64_t *)option->value) {
-            options_format_duration(*(int64_t *)option->value, text, sizeof text);
+            tspi_duration_format(*(int64_t *)option->value, text, sizeof text);
             snprintf(ret, size, " [%s]", text);
         }
         break;

@@ -1,4 +1,5 @@
 /* truespan report: one page that shows what the clocks did, and the same as tracks for Perfetto. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "mend/utc_reader.h"
+#include "mend/utc_chrony.h"
 #include "truespan/clocks.h"
 
 enum { FIELDS = 14, LOG_COLUMNS = 14 };

@@ -36,26 +36,14 @@ tsp_status tspi_utc_wrong_line(const tspi_utc_reader *r, uint32_t line, const ch
 /* Without the blanks and quotes around it. */
 char *tspi_utc_trim(char *text);
 
+/* A whole number. */
+bool tspi_utc_whole(const char *text, int64_t *ret);
+
 /* Unix time: whole ns, or seconds with a point. */
 bool tspi_utc_moment(const char *text, int64_t *ret_ns);
 
 /* One bound more. TSP_EPARSE: no clock, or the bound ends before it begins; TSP_ERANGE; TSP_ENOMEM. */
 tsp_status tspi_utc_add(tspi_utc_reader *r, const char *clock, int64_t at_ns, int64_t lo_ns, int64_t hi_ns,
                         uint32_t line);
-
-/* ---- chrony ---- */
-
-/* "clock NAME", or "clock NAME at TIME": whose the lines below are, and when a report was made. */
-tsp_status tspi_chrony_clock(tspi_utc_reader *r, char *line);
-
-/* Fields of `chronyc -c tracking`, with clock and time before them or not. *ret_is_one: they are that. */
-tsp_status tspi_chrony_fields(tspi_utc_reader *r, char **fields, size_t n, bool *ret_is_one);
-
-/* A line of tracking.log, headings too. *ret_is_one: it is that. */
-tsp_status tspi_chrony_log(tspi_utc_reader *r, char *line, bool *ret_is_one);
-
-/* "Key : value" of `chronyc tracking`, and what comes behind the last of them. */
-tsp_status tspi_chrony_report_line(tspi_utc_reader *r, char *line, char *colon);
-tsp_status tspi_chrony_report_end(tspi_utc_reader *r);
 
 #endif

@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include "cli/options.h"
+#include "cli/options_print.h"
 
 static struct {
     bool flag, seen;
