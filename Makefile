@@ -60,9 +60,11 @@ parts-or-skip: need-check all
 	@bash tools/parts/perfetto.sh || echo "make check: no Perfetto here: its test of the tracks will be skipped" >&2
 	@meson setup --reconfigure $(BUILD) >/dev/null
 
+# CHECK_PATIENCE: by how much a test may take longer than it should before it is ended; more on a slow machine.
+CHECK_PATIENCE ?= 1
 check: parts-or-skip
 	@ninja -C $(BUILD) --quiet
-	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --timeout-multiplier $(CHECK_PATIENCE)
 	@python3 tools/count_tests.py $(BUILD)/meson-logs/testlog.junit.xml
 
 # The tests that want llama.cpp, SmolLM2 and a real llama-server, which are fetched and built first (a quarter of an hour).

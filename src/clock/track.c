@@ -38,11 +38,11 @@ void tspi_track_free(tsp_track *track)
 /* Between two knots, rounded down. */
 static int64_t interpolate(const tspi_track_knot *a, const tspi_track_knot *b, int64_t stamp)
 {
-    int64_t run = b->at - a->at, product;
+    int64_t run = b->at - a->at, rise, product;
 
-    if (!__builtin_mul_overflow(b->x - a->x, stamp - a->at, &product)) /* nearly always */
-        return a->x + product / run - (product % run < 0);
-    __int128 wide = (__int128)(b->x - a->x) * (stamp - a->at);
+    if (!__builtin_sub_overflow(b->x, a->x, &rise) && !__builtin_mul_overflow(rise, stamp - a->at, &product))
+        return a->x + product / run - (product % run < 0); /* nearly always */
+    __int128 wide = ((__int128)b->x - a->x) * (stamp - a->at);
     return a->x + (int64_t)(wide / run - (wide % run < 0));
 }
 

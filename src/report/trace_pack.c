@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/saturate.h"
+
 enum { NAME_BYTES = 200, NO_START = 8, NO_END = 16, ERROR = 32 };
 enum { FROM_END = 8, TO_END = 16, SOFT = 32, VIOLATED = 64, LEFT = 128 };
 
@@ -134,11 +136,7 @@ static uint32_t name_of(packer *p, uint32_t name)
 /* A difference of stamps; 0 where one is absent. Stamps of hostile input may be 300 years apart, twice: saturate. */
 static int64_t difference(int64_t a, int64_t b)
 {
-    int64_t d;
-
-    if (a == TSPI_NO_STAMP || b == TSPI_NO_STAMP)
-        return 0;
-    return __builtin_sub_overflow(a, b, &d) ? (a > b ? INT64_MAX : INT64_MIN) : d;
+    return a == TSPI_NO_STAMP || b == TSPI_NO_STAMP ? 0 : tspi_sub_most(a, b);
 }
 
 static void put_span(packer *p, uint32_t row, int64_t origin_ns)

@@ -97,8 +97,10 @@ bool tspi_estimate_coarse(tspi_fit *fit)
         if (windows.first[c] < windows.first[c + 1]) {
             double x = windows.sights[windows.first[c]].y, most = 2.0 * (double)TSP_STAMP_MAX;
             fit->joined[c] = 1;
-            x = fmin(fmax(x, -most - (double)fit->origin[c]), most - (double)fit->origin[c]);
-            fit->origin[c] += (int64_t)x;
+            int64_t moved = tspi_add_most(fit->origin[c], (int64_t)fmin(fmax(x, -most), most));
+            fit->origin[c] = moved < -2 * TSP_STAMP_MAX  ? -2 * TSP_STAMP_MAX
+                             : moved > 2 * TSP_STAMP_MAX ? 2 * TSP_STAMP_MAX
+                                                         : moved;
         }
     }
     tspi_windows_release(&windows);

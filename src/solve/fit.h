@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/saturate.h"
 #include "solve/hop_store.h"
 #include "solve/sides.h"
 
@@ -94,7 +95,7 @@ bool tspi_fit_evaluate(tspi_fit *fit);
 
 static inline double tspi_fit_local(const tspi_fit *fit, uint32_t clock, int64_t stamp)
 {
-    return (double)(stamp - fit->origin[clock]);
+    return (double)tspi_sub_most(stamp, fit->origin[clock]);
 }
 
 #endif

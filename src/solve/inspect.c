@@ -10,6 +10,14 @@ typedef struct {
     uint16_t lies;
 } inspection;
 
+/* Offsets of clocks whose stamps lie centuries apart make differences that 64 bits do not hold. */
+static int64_t slack_of(const tspi_stored_hop *hop, int64_t x_sent, int64_t x_received)
+{
+    __int128 slack = (__int128)hop->received - x_received - hop->sent + x_sent + hop->quantum;
+
+    return slack < INT64_MIN ? INT64_MIN : slack > INT64_MAX ? INT64_MAX : (int64_t)slack;
+}
+
 static bool inspect_edge(void *inspection_, size_t e, unsigned worker)
 {
     inspection *in = inspection_;
@@ -26,9 +34,8 @@ static bool inspect_edge(void *inspection_, size_t e, unsigned worker)
         const tspi_stored_hop *hop = &solver->hops.hops[row];
         uint32_t piece_from = from->pieces > 1 ? tspi_sides_sent_node(sides, &solver->hops, row) - first_from : 0;
         uint32_t piece_to = to->pieces > 1 ? tspi_sides_received_node(sides, &solver->hops, row) - first_to : 0;
-        int64_t sent = hop->sent - tspi_track_near(from, piece_from, hop->sent, &hint_from);
-        int64_t received = hop->received - tspi_track_near(to, piece_to, hop->received, &hint_to);
-        int64_t slack = received - sent + hop->quantum;
+        int64_t slack = slack_of(hop, tspi_track_near(from, piece_from, hop->sent, &hint_from),
+                                 tspi_track_near(to, piece_to, hop->received, &hint_to));
         bool lie = hop->flags & in->lies;
         test.lies += lie && slack < 0;
         if (lie)

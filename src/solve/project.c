@@ -207,8 +207,8 @@ static bool settle(projection *p)
     if (!clip_to_pinned(p) || !reach_from_aims(p))
         return false;
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
-        int64_t sum = p->up[v] - p->down[v];
-        p->aim[v] = sum / 2 - (sum % 2 < 0);
+        __int128 sum = (__int128)p->up[v] - p->down[v];
+        p->aim[v] = (int64_t)(sum / 2 - (sum % 2 < 0));
     }
     return true;
 }
@@ -221,7 +221,7 @@ static size_t merge_knots(const projection *p, const tsp_track *estimate, uint32
     const tspi_track_knot *old = estimate->knots + estimate->first[piece];
     size_t old_n = estimate->first[piece + 1] - estimate->first[piece], q = 0, n = 0;
     uint32_t v = p->graph.first[node], end = p->graph.first[node + 1], last = end;
-    int64_t shift = v < end ? p->aim[v] - tspi_track_piece_offset(estimate, piece, p->graph.at[v]) : 0;
+    int64_t shift = v < end ? tspi_sub_most(p->aim[v], tspi_track_piece_offset(estimate, piece, p->graph.at[v])) : 0;
     bool moved_before = false;
 
     for (; v < end; v++) {
@@ -230,7 +230,7 @@ static size_t merge_knots(const projection *p, const tsp_track *estimate, uint32
         bool next_moved = v + 1 < end && p->aim[v + 1] != tspi_track_piece_offset(estimate, piece, p->graph.at[v + 1]);
         for (; q < old_n && old[q].at < at; q++) {
             if (last == end) /* before the first vertex */
-                out[n++] = (tspi_track_knot){old[q].at, old[q].x + shift};
+                out[n++] = (tspi_track_knot){old[q].at, tspi_add_most(old[q].x, shift)};
             else if (!moved && !moved_before)
                 out[n++] = old[q];
         }
@@ -245,9 +245,9 @@ static size_t merge_knots(const projection *p, const tsp_track *estimate, uint32
         last = v;
         moved_before = moved;
     }
-    shift = last < end ? p->aim[last] - tspi_track_piece_offset(estimate, piece, p->graph.at[last]) : 0;
+    shift = last < end ? tspi_sub_most(p->aim[last], tspi_track_piece_offset(estimate, piece, p->graph.at[last])) : 0;
     for (; q < old_n; q++)
-        out[n++] = (tspi_track_knot){old[q].at, old[q].x + shift};
+        out[n++] = (tspi_track_knot){old[q].at, tspi_add_most(old[q].x, shift)};
     return n;
 }
 

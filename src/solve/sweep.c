@@ -10,24 +10,31 @@
 #define NO_PLACE UINT32_MAX
 #define SAMPLES 4096
 #define MOST_ARCS UINT8_MAX
+#define DOUBLE_GRAIN_NS 2048.0 /* differences of stamps of 10^18 ns that a double surely shows */
 
 static int by_time(const void *a_, const void *b_)
 {
-    int64_t a = *(const int64_t *)a_, b = *(const int64_t *)b_;
+    double a = *(const double *)a_, b = *(const double *)b_;
 
     return a < b ? -1 : a > b;
+}
+
+/* A vertex's time by the potential. Clocks can be further apart than 64 bits hold. */
+static double time_of(const tspi_graph *graph, const int64_t *pi, size_t v)
+{
+    return (double)graph->at[v] - (double)pi[v];
 }
 
 /* Where most of the vertices lie, so that a stray stamp decades away does not put all others into one bucket. */
 static void find_span(const tspi_graph *graph, const int64_t *pi, double *ret_first, double *ret_last)
 {
-    int64_t sample[SAMPLES];
+    double sample[SAMPLES];
     size_t n = 0, stride = graph->vertices_n / SAMPLES + 1;
 
     for (size_t v = 0; v < graph->vertices_n; v += stride)
-        sample[n++] = graph->at[v] - pi[v];
+        sample[n++] = time_of(graph, pi, v);
     qsort(sample, n, sizeof *sample, by_time);
-    double low = (double)sample[n / 100], high = (double)sample[n - 1 - n / 100], margin = (high - low) / 20 + 1;
+    double low = sample[n / 100], high = sample[n - 1 - n / 100], margin = (high - low) / 20 + DOUBLE_GRAIN_NS;
     *ret_first = low - margin;
     *ret_last = high + margin;
 }
@@ -45,7 +52,7 @@ static bool find_order(tspi_timeline *line)
     find_span(graph, line->pi, &from, &to);
     scale = buckets / (to - from);
     for (uint32_t v = 0; v < n; v++) {
-        double at = ((double)(graph->at[v] - line->pi[v]) - from) * scale;
+        double at = (time_of(graph, line->pi, v) - from) * scale;
         bucket_of[v] = at <= 0 ? 0 : at >= buckets ? buckets - 1 : (uint32_t)at;
         first[bucket_of[v] + 1]++;
     }

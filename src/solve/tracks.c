@@ -47,6 +47,13 @@ static bool find_traffic(tsp_solver *solver, range *nodes)
     return true;
 }
 
+static tspi_track_knot carried(const tspi_curve *curve, int64_t at, int64_t origin, int64_t shift)
+{
+    double x = tspi_curve_at(curve, (double)tspi_sub_most(at, origin));
+
+    return (tspi_track_knot){at, tspi_add_most(shift, llround(x))};
+}
+
 /* The knots of one node: the curve's own, and its ends carried on to the ends of the traffic. */
 static size_t node_knots(const tspi_fit *fit, uint32_t node, const range *traffic, int64_t shift, tspi_track_knot *out)
 {
@@ -55,17 +62,16 @@ static size_t node_knots(const tspi_fit *fit, uint32_t node, const range *traffi
     bool has_traffic = traffic->first <= traffic->last;
     size_t n = 0;
 
-    if (has_traffic && (!curve->n || traffic->first < origin + (int64_t)curve->t[0]))
-        out[n++] =
-            (tspi_track_knot){traffic->first, shift + llround(tspi_curve_at(curve, (double)(traffic->first - origin)))};
+    if (has_traffic && (!curve->n || traffic->first < tspi_add_most(origin, (int64_t)curve->t[0])))
+        out[n++] = carried(curve, traffic->first, origin, shift);
     for (uint32_t k = 0; k < curve->n; k++) {
-        tspi_track_knot knot = {origin + llround(curve->t[k]), shift + llround(curve->x[k])};
+        tspi_track_knot knot = {tspi_add_most(origin, llround(curve->t[k])),
+                                tspi_add_most(shift, llround(curve->x[k]))};
         if (!n || knot.at > out[n - 1].at)
             out[n++] = knot;
     }
     if (has_traffic && n && traffic->last > out[n - 1].at)
-        out[n++] =
-            (tspi_track_knot){traffic->last, shift + llround(tspi_curve_at(curve, (double)(traffic->last - origin)))};
+        out[n++] = carried(curve, traffic->last, origin, shift);
     return n;
 }
 
@@ -86,7 +92,7 @@ static tsp_track *make_track(const tsp_solver *solver, uint32_t clock, int64_t s
         starts[k + 1] =
             starts[k] + (known ? node_knots(fit, first + k, &nodes[first + k], shift, knots + starts[k]) : 0);
     if (knots && starts)
-        track = tspi_track_new(pieces, fit->sides.cuts + fit->sides.first[clock], starts, knots);
+        track = tspi_track_new(pieces, pieces > 1 ? fit->sides.cuts + fit->sides.first[clock] : NULL, starts, knots);
     free(knots);
     free(starts);
     return track;
@@ -105,7 +111,7 @@ bool tspi_solver_tracks(tsp_solver *solver)
     for (uint32_t c = 0; ok && c < solver->clocks; c++) {
         tspi_clock_row *row = &solver->rows[c];
         tspi_track_free(row->estimate);
-        row->estimate = make_track(solver, c, fit->origin[c] - root_origin[solver->group[c]], nodes);
+        row->estimate = make_track(solver, c, tspi_sub_most(fit->origin[c], root_origin[solver->group[c]]), nodes);
         ok = row->estimate != NULL;
     }
     free(nodes);

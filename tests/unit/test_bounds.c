@@ -439,3 +439,45 @@ TEST(bounds, drift_is_counted_exactly)
     CHECK_INT(tspi_drift_at(100000, TSP_STAMP_MAX), INT64_C(400000000000000));
     CHECK_INT(tspi_drift_tie(7, INT64_C(1700000000000000001), INT64_C(1700001000000000001)), 7000);
 }
+
+/* The bounds hold the truth; nothing overflows on the way to them (which the sanitizers would say). */
+static void check_ends(tspi_random *random, bool truthful)
+{
+    static const int64_t ends[] = {-TSP_STAMP_MAX, 0, TSP_STAMP_MAX - 1000000000};
+    tsp_solver_config config = {.clocks = CLOCKS, .reference = 0};
+    tsp_solver *solver = NULL;
+    int64_t base[CLOCKS];
+
+    REQUIRE(tsp_solver_new(&config, &solver, NULL) == TSP_OK);
+    for (uint32_t c = 0; c < CLOCKS; c++)
+        base[c] = ends[tspi_random_below(random, 3)];
+    for (int k = 0; k < 200; k++) {
+        uint32_t i = (uint32_t)tspi_random_below(random, CLOCKS), j = (uint32_t)tspi_random_below(random, CLOCKS);
+        int64_t t = (int64_t)tspi_random_below(random, 900000000), delay = (int64_t)tspi_random_below(random, 1000000);
+        tsp_hop hop = {
+            .from = i, .to = j, .sent_ns = base[i] + t, .received_ns = base[j] + t + delay, .tag = (uint64_t)k};
+        if (!truthful && tspi_random_below(random, 4) == 0)
+            hop.received_ns = ends[tspi_random_below(random, 3)] + t;
+        REQUIRE(tsp_solver_add_hops(solver, &hop, 1, NULL) == TSP_OK);
+    }
+    CHECK(tsp_solver_run(solver, NULL) == TSP_OK);
+    for (uint32_t c = 0; c < CLOCKS; c++) {
+        tsp_clock_result clock;
+        CHECK(tsp_solver_clock(solver, c, &clock, NULL) == TSP_OK);
+        CHECK(clock.lo_ns <= clock.hi_ns);
+        if (truthful) /* a difference of more than 64 bits is none that can be said */
+            CHECK(clock.lo_ns <= base[c] - base[0] && base[c] - base[0] <= clock.hi_ns);
+    }
+    tsp_solver_free(solver);
+}
+
+TEST(bounds, stamps_may_lie_centuries_apart)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < 20; round++) {
+        check_ends(&random, true);
+        check_ends(&random, false);
+    }
+}
