@@ -6,7 +6,7 @@
 
 #include "base/number_text.h"
 #include "causal/twins.h"
-#include "health/audit.h"
+#include "health/audit_advice.h"
 
 enum { CLOCK_LINES_MAX = 20, EDGE_LINES_MAX = 10 };
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "health/audit.h"
+#include "health/audit_tree.h"
 
 bool tspi_audit_parse_trace(const char *text, tspi_trace_id *ret)
 {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "health/audit.h"
+#include "health/audit_violations.h"
 
 enum { EXAMPLES_MAX = 100000 };
 
