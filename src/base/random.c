@@ -85,6 +85,16 @@ double tspi_random_normal(tspi_random *random)
     return x * sqrt(-2.0 * tspi_same_log(r2) / r2);
 }
 
+void tspi_random_ahead_refill(tspi_random_ahead *ahead)
+{
+    for (int k = 0; k < TSPI_RANDOM_AHEAD; k++) {
+        ahead->units[k] = tspi_random_unit(&ahead->random);
+        ahead->logs[k] = 1.0 - ahead->units[k]; /* at least 2^-53 */
+    }
+    tspi_same_logs(ahead->logs, TSPI_RANDOM_AHEAD, ahead->logs);
+    ahead->at = 0;
+}
+
 void tspi_random_bytes(tspi_random *random, void *bytes, size_t len)
 {
     uint8_t *out = bytes;

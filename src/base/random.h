@@ -33,6 +33,36 @@ double tspi_random_exponential(tspi_random *random, double mean);
 /* Standard normal. */
 double tspi_random_normal(tspi_random *random);
 
+/* A generator that draws ahead, for who wants many exponential numbers: what it gives is, to the bit and in the same
+ * order, what the functions above give for the generator that it was made from. */
+enum { TSPI_RANDOM_AHEAD = 16 };
+typedef struct {
+    tspi_random random;
+    double units[TSPI_RANDOM_AHEAD], logs[TSPI_RANDOM_AHEAD]; /* logs: of 1 - unit */
+    uint32_t at;
+} tspi_random_ahead;
+
+static inline tspi_random_ahead tspi_random_ahead_of(const tspi_random *random)
+{
+    return (tspi_random_ahead){.random = *random, .at = TSPI_RANDOM_AHEAD};
+}
+
+void tspi_random_ahead_refill(tspi_random_ahead *ahead);
+
+static inline double tspi_random_ahead_unit(tspi_random_ahead *ahead)
+{
+    if (ahead->at == TSPI_RANDOM_AHEAD)
+        tspi_random_ahead_refill(ahead);
+    return ahead->units[ahead->at++];
+}
+
+static inline double tspi_random_ahead_exponential(tspi_random_ahead *ahead, double mean)
+{
+    if (ahead->at == TSPI_RANDOM_AHEAD)
+        tspi_random_ahead_refill(ahead);
+    return -mean * ahead->logs[ahead->at++];
+}
+
 void tspi_random_bytes(tspi_random *random, void *bytes, size_t len);
 
 #endif

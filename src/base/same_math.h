@@ -4,8 +4,15 @@
 #ifndef TSPI_BASE_SAME_MATH_H
 #define TSPI_BASE_SAME_MATH_H
 
+#include <stddef.h>
+
 /* Natural logarithm; x > 0 and finite. */
 double tspi_same_log(double x);
+
+/* The same of n numbers, none of them subnormal, some four times as fast: to the bit what tspi_same_log gives. n: a
+ * multiple of TSPI_SAME_LOGS_STEP. ret_logs may be x. */
+enum { TSPI_SAME_LOGS_STEP = 8 };
+void tspi_same_logs(const double *x, size_t n, double *ret_logs);
 
 /* e to the x; 0 or infinity outside of about [-745, 709]. */
 double tspi_same_exp(double x);

@@ -25,6 +25,7 @@ struct experiment {
     tspi_progress progress;
     tspi_memory_log memory;
     tspi_prompts prompts;
+    tspi_engine *engine; /* NULL: the runner opens none */
     uint8_t (*reference)[32];
     tspi_plan plan;
     uint32_t at;             /* the block at hand */
@@ -184,6 +185,7 @@ static tsp_status run_plan(struct experiment *x, tsp_error *err)
         .netns = x->result->netns,
         .on_progress = on_progress,
         .ctx = x,
+        .engine = x->engine,
         .memory = &x->memory,
         .interrupted = x->options->interrupted,
     };
@@ -270,6 +272,7 @@ static void experiment_release(struct experiment *x)
     tspi_memory_release(&x->memory);
     free(x->done_blocks);
     free(x->reference);
+    tspi_engine_close(x->engine);
     tspi_prompts_release(&x->prompts);
 }
 
@@ -286,8 +289,10 @@ tsp_status tspi_experiment_run(const tspi_spec *spec, const tspi_experiment_opti
         rc = tspi_prompts_load(spec->load.prompts, &x.prompts, err);
     if (rc == TSP_OK && options->on_progress)
         options->on_progress(options->ctx, &(tspi_experiment_progress){.phase = "single-process reference"});
+    if (rc == TSP_OK && options->runner->engine)
+        rc = options->runner->engine(spec, &x.engine, err);
     if (rc == TSP_OK)
-        rc = tspi_reference_outputs(spec, &x.prompts, &x.reference, &why, err);
+        rc = tspi_reference_outputs(spec, &x.prompts, x.engine, &x.reference, &why, err);
     if (rc == TSP_OK)
         rc = tspi_plan_runs(spec, &result, err);
     if (rc == TSP_OK)

@@ -11,10 +11,10 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/hex.h"
 #include "causal/causal.h"
 #include "lab/node.h"
 #include "lab/timeline.h"
-#include "lab/traceparent.h"
 #include "wire/wire.h"
 
 /* ------------------------------------------------------------------ traces */

@@ -139,6 +139,7 @@ tsp_status tspi_node_init(tspi_node *node, const tspi_spec *spec, uint32_t stage
 
 void tspi_node_release(tspi_node *node)
 {
+    tspi_span_writer_release(&node->spans); /* first: what it has yet to write names sorts */
     if (node->state && node->ops->release)
         node->ops->release(node);
     free(node->state);
@@ -152,7 +153,6 @@ void tspi_node_release(tspi_node *node)
     node->send_sorts = NULL;
     tspi_engine_close(node->engine);
     node->engine = NULL;
-    tspi_span_writer_release(&node->spans);
 }
 
 tsp_status tspi_node_begin(tspi_node *node, const tspi_block *block, tsp_error *err)

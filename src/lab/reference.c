@@ -3,8 +3,6 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
-#include "engine/engine.h"
-
 static tsp_status complete_all(tspi_engine *engine, const tspi_spec *spec, const tspi_prompts *prompts,
                                uint8_t (*sha256)[32], tsp_error *err)
 {
@@ -30,8 +28,8 @@ static tsp_status complete_all(tspi_engine *engine, const tspi_spec *spec, const
     return rc;
 }
 
-tsp_status tspi_reference_outputs(const tspi_spec *spec, const tspi_prompts *prompts, uint8_t (**ret_sha256)[32],
-                                  const char **ret_why, tsp_error *err)
+tsp_status tspi_reference_outputs(const tspi_spec *spec, const tspi_prompts *prompts, tspi_engine *engine,
+                                  uint8_t (**ret_sha256)[32], const char **ret_why, tsp_error *err)
 {
     const tspi_engine_config config = {
         .name = spec->engine.name,
@@ -39,20 +37,21 @@ tsp_status tspi_reference_outputs(const tspi_spec *spec, const tspi_prompts *pro
         .jobs = TSPI_ENGINE_TOKENIZE | TSPI_ENGINE_DECODE | TSPI_ENGINE_DETOKENIZE,
         .max_sessions = 1,
     };
-    tspi_engine *engine = NULL;
-    tsp_status rc = tspi_engine_open(&config, &engine, err);
+    tspi_engine *opened = NULL;
+    tsp_status rc = engine ? TSP_OK : tspi_engine_open(&config, &opened, err);
 
     *ret_sha256 = NULL;
     *ret_why = "";
     if (rc != TSP_OK)
         return rc;
+    engine = engine ? engine : opened;
     if (!engine->ops->deterministic)
         *ret_why = "this engine's answers depend on what runs beside them, so outputs are not compared";
     else if (!(*ret_sha256 = calloc(prompts->n, 32)))
         rc = tsp_error_set(err, TSP_ENOMEM, "out of memory for %u outputs", prompts->n);
     else
         rc = complete_all(engine, spec, prompts, *ret_sha256, err);
-    tspi_engine_close(engine);
+    tspi_engine_close(opened);
     if (rc != TSP_OK) {
         free(*ret_sha256);
         *ret_sha256 = NULL;

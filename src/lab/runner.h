@@ -20,6 +20,7 @@ typedef struct {
     bool netns;         /* as pick said */
     void (*on_progress)(void *ctx, const tspi_progress *progress);
     void *ctx;
+    tspi_engine *engine;                      /* what ops->engine opened, borrowed; NULL: it opens none */
     tspi_memory_log *memory;                  /* takes what processes say of their memory; may be NULL */
     const volatile sig_atomic_t *interrupted; /* may be NULL */
 } tspi_runner_config;
@@ -30,6 +31,9 @@ struct tspi_runner_ops {
     bool is_virtual; /* blocks take no real time to speak of */
     /* How nodes will be separated: fills result->netns and result->how, or says why it cannot be. */
     tsp_status (*pick)(const tspi_spec *spec, tspi_lab_result *result, tsp_error *err);
+    /* The engine that the reference is made with, which stays open as long as there is a runner; NULL: one of its own.
+     */
+    tsp_status (*engine)(const tspi_spec *spec, tspi_engine **ret_engine, tsp_error *err);
     /* Start every node. config is borrowed for the runner's life. */
     tsp_status (*start)(const tspi_runner_config *config, tspi_runner **ret_runner, tsp_error *err);
     /* Lead all nodes through a block, on saturated machines if asked.

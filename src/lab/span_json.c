@@ -3,6 +3,8 @@
 #include <endian.h>
 #include <stdio.h>
 
+#include "base/hex.h"
+
 /* More bytes than all of a span's fixed text, numbers and ids, in the trace or in the truth; names, texts and what its
  * sort has come on top. */
 enum { SPAN_BYTES = 768, ATTRIBUTE_BYTES = 96 };
@@ -16,8 +18,6 @@ static inline uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t len)
 }
 
 /* ------------------------------------------------------------------ numbers */
-
-static const char hex_digits[] = "0123456789abcdef";
 
 /* All eight digits of a number below 10^8, the lower half of each step's lanes at a time: four, two, one digit a lane.
  * Each quotient is a product with the reciprocal, exact over its range. */
@@ -64,18 +64,30 @@ static uint8_t *put_decimal(uint8_t *at, int64_t value)
     return put_eight(at, (uint32_t)(rest % block));
 }
 
+/* Stamps of this age and of the next two centuries have 19 digits. */
+static uint8_t *put_stamp(uint8_t *at, int64_t ns)
+{
+    const int64_t block = 100000000, first = INT64_C(1000000000000000000);
+
+    if (ns < first)
+        return put_decimal(at, ns);
+    uint32_t high = (uint32_t)(ns / (block * block)), rest = high % 100;
+    *at++ = (uint8_t)('0' + high / 100);
+    *at++ = (uint8_t)('0' + rest / 10);
+    *at++ = (uint8_t)('0' + rest % 10);
+    at = put_eight(at, (uint32_t)(ns / block % block));
+    return put_eight(at, (uint32_t)(ns % block));
+}
+
 static uint8_t *put_hex(uint8_t *at, const uint8_t *bytes, size_t n)
 {
-    for (size_t k = 0; k < n; k++) {
-        *at++ = (uint8_t)hex_digits[bytes[k] >> 4];
-        *at++ = (uint8_t)hex_digits[bytes[k] & 15];
-    }
-    return at;
+    tspi_hex_write(bytes, n, (char *)at);
+    return at + 2 * n;
 }
 
 static uint8_t *put_id(uint8_t *at, uint64_t id)
 {
-    uint64_t bytes = __builtin_bswap64(id);
+    uint64_t bytes = htobe64(id);
 
     return put_hex(at, (const uint8_t *)&bytes, sizeof bytes);
 }
@@ -231,9 +243,9 @@ static uint8_t *put_span(tspi_buf *out, const tspi_lab_span *span)
     at = sort ? put_bytes(at, sort->name.data, sort->name.len) : put_name(out, at, span, common);
     if (!at)
         return NULL;
-    at = put_decimal(at, span->start.local_ns);
+    at = put_stamp(at, span->start.local_ns);
     at = PUT(at, "\",\"endTimeUnixNano\":\"");
-    at = put_decimal(at, span->end.local_ns);
+    at = put_stamp(at, span->end.local_ns);
     at = PUT(at, "\",\"attributes\":[");
     if (sort && sort->attributes.len) {
         at = put_bytes(at, sort->attributes.data, sort->attributes.len);
@@ -261,9 +273,9 @@ void tspi_span_truth(tspi_buf *truth, const tspi_lab_span *span)
     at = PUT(at, "{\"span_id\":\"");
     at = put_id(at, span->span_id);
     at = PUT(at, "\",\"start\":\"");
-    at = put_decimal(at, span->start.true_ns);
+    at = put_stamp(at, span->start.true_ns);
     at = PUT(at, "\",\"end\":\"");
-    at = put_decimal(at, span->end.true_ns);
+    at = put_stamp(at, span->end.true_ns);
     at = PUT(at, "\",\"start_offset_ns\":");
     at = put_decimal(at, span->start.local_ns - span->start.true_ns - span->start.late_ns);
     if (span->start.late_ns) {

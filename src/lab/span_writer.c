@@ -4,13 +4,21 @@
 #include <unistd.h>
 
 #include "lab/append.h"
+#include "lab/span_row.h"
 
 /* A line holds about this much, so that the resource's text is a small part and a reader's line is not huge. */
 enum { LINE_BYTES = 64 * 1024 };
+/* So much is written at once where few write behind: larger writes cost the kernel less a byte. */
+enum { WRITE_BYTES = 256 * 1024 };
+/* So much is given away at once: a chunk's text fits into a processor's own cache, and takes longer to write than to
+ * hand over. */
+enum { ROWS_BYTES = 32 * 1024 };
+
+static tsp_status write_rows(tspi_write_lane *lane, tspi_buf *rows, bool ends, tsp_error *err);
 
 tsp_status tspi_span_writer_init(tspi_span_writer *writer, const char *const (*resource)[2], size_t n, tsp_error *err)
 {
-    *writer = (tspi_span_writer){.spans_fd = -1, .truth_fd = -1};
+    *writer = (tspi_span_writer){.lane.write = write_rows, .spans_fd = -1, .truth_fd = -1};
     tspi_buf_puts(&writer->head, "{\"resourceSpans\":[{\"resource\":{\"attributes\":[");
     for (size_t k = 0; k < n; k++) {
         tspi_lab_span row;
@@ -25,61 +33,84 @@ tsp_status tspi_span_writer_init(tspi_span_writer *writer, const char *const (*r
     return tspi_buf_ok(&writer->head) ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory for a span writer");
 }
 
+/* ------------------------------------------------------------------ files */
+
 static tsp_status open_file(tspi_span_writer *writer, const char *folder, const char *kind, const char *node,
                             char path[4096], int *ret_fd, tsp_error *err)
 {
     if ((size_t)snprintf(path, 4096, "%s/%s/%s.jsonl", folder, kind, node) >= 4096)
         return tsp_error_set(err, TSP_EINVAL, "path too long: '%s'", folder);
     tsp_status rc = tspi_append_open(path, ret_fd, err);
-    return rc == TSP_OK && writer->behind ? tspi_append_close(path, ret_fd, err) : rc;
+    bool holds = !writer->behind || tspi_write_behind_holds_files(writer->behind);
+    return rc == TSP_OK && !holds ? tspi_append_close(path, ret_fd, err) : rc;
+}
+
+static tsp_status close_files(tspi_span_writer *writer, tsp_error *err)
+{
+    tsp_status rc = tspi_append_close(writer->path[0], &writer->spans_fd, err);
+    tsp_status closed = tspi_append_close(writer->path[1], &writer->truth_fd, rc == TSP_OK ? err : NULL);
+
+    tspi_buf_clear(&writer->spans);
+    tspi_buf_clear(&writer->truth);
+    writer->line_at = 0;
+    return rc == TSP_OK ? closed : rc;
 }
 
 tsp_status tspi_span_writer_open(tspi_span_writer *writer, const char *folder, const char *node, tsp_error *err)
 {
+    tspi_write_behind_finish(writer->behind, &writer->lane);
+    close_files(writer, NULL); /* still open where writing behind had failed */
+    tspi_buf_clear(&writer->rows);
     writer->written = 0;
-    writer->path[0][0] = writer->path[1][0] = '\0';
+    writer->is_open = false;
     if (!folder || !*folder)
         return TSP_OK;
     tsp_status rc = open_file(writer, folder, "truth", node, writer->path[1], &writer->truth_fd, err);
-    return rc == TSP_OK ? open_file(writer, folder, "otlp", node, writer->path[0], &writer->spans_fd, err) : rc;
+    if (rc == TSP_OK)
+        rc = open_file(writer, folder, "otlp", node, writer->path[0], &writer->spans_fd, err);
+    writer->is_open = rc == TSP_OK;
+    return rc;
 }
 
-static tsp_status write_out(tspi_span_writer *writer, int fd, const char *path, tspi_buf *buf, tsp_error *err)
-{
-    tsp_status rc;
+/* ------------------------------------------------------------------ text */
 
+static tsp_status write_out(int fd, const char *path, tspi_buf *buf, tsp_error *err)
+{
     if (!tspi_buf_ok(buf))
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for spans");
-    if (!*path || !buf->len)
+    if (!buf->len)
         return TSP_OK;
-    if (writer->behind)
-        return tspi_write_behind_put(writer->behind, path, buf, err);
-    rc = tspi_append(fd, path, buf, err);
+    tsp_status rc = fd >= 0 ? tspi_append(fd, path, buf, err) : tspi_append_to(path, buf, err);
     if (rc == TSP_OK)
         tspi_buf_clear(buf);
     return rc;
 }
 
+static void end_line(tspi_span_writer *writer)
+{
+    if (writer->spans.len > writer->line_at)
+        tspi_buf_puts(&writer->spans, "]}]}]}\n");
+    writer->line_at = writer->spans.len;
+}
+
 static tsp_status flush_spans(tspi_span_writer *writer, tsp_error *err)
 {
-    if (writer->spans.len)
-        tspi_buf_puts(&writer->spans, "]}]}]}\n");
-    return write_out(writer, writer->spans_fd, writer->path[0], &writer->spans, err);
+    end_line(writer);
+    writer->line_at = 0;
+    return write_out(writer->spans_fd, writer->path[0], &writer->spans, err);
 }
 
 static tsp_status flush_truth(tspi_span_writer *writer, tsp_error *err)
 {
-    return write_out(writer, writer->truth_fd, writer->path[1], &writer->truth, err);
+    return write_out(writer->truth_fd, writer->path[1], &writer->truth, err);
 }
 
-tsp_status tspi_span_writer_add(tspi_span_writer *writer, const tspi_lab_span *span, tsp_error *err)
+static tsp_status write_span(tspi_span_writer *writer, const tspi_lab_span *span, tsp_error *err)
 {
     tspi_buf *out = &writer->spans;
+    size_t most = writer->behind && writer->spans_fd >= 0 ? WRITE_BYTES : LINE_BYTES;
 
-    writer->written++;
-    if (!writer->path[0][0])
-        return TSP_OK;
-    if (!out->len)
+    if (out->len == writer->line_at)
         tspi_buf_append(out, writer->head.data, writer->head.len);
     else
         tspi_buf_putc(out, ',');
@@ -87,37 +118,69 @@ tsp_status tspi_span_writer_add(tspi_span_writer *writer, const tspi_lab_span *s
     tspi_span_truth(&writer->truth, span);
     if (!tspi_buf_ok(out))
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for spans");
-    tsp_status rc = out->len >= LINE_BYTES ? flush_spans(writer, err) : TSP_OK;
-    return rc == TSP_OK && writer->truth.len >= LINE_BYTES ? flush_truth(writer, err) : rc;
+    if (out->len - writer->line_at >= LINE_BYTES)
+        end_line(writer);
+    tsp_status rc = out->len >= most && out->len == writer->line_at ? flush_spans(writer, err) : TSP_OK;
+    return rc == TSP_OK && writer->truth.len >= most ? flush_truth(writer, err) : rc;
 }
 
-tsp_status tspi_span_writer_flush(tspi_span_writer *writer, tsp_error *err)
+static tsp_status end_files(tspi_span_writer *writer, tsp_error *err)
 {
     tsp_status rc = flush_spans(writer, err);
-    return rc == TSP_OK ? flush_truth(writer, err) : rc;
+
+    if (rc == TSP_OK)
+        rc = flush_truth(writer, err);
+    tsp_status closed = close_files(writer, rc == TSP_OK ? err : NULL);
+    return rc == TSP_OK ? closed : rc;
+}
+
+/* Where the lines break does not depend on where the chunks did. */
+static tsp_status write_rows(tspi_write_lane *lane, tspi_buf *rows, bool ends, tsp_error *err)
+{
+    tspi_span_writer *writer = (tspi_span_writer *)lane;
+    const tspi_lab_span *span;
+    tsp_status rc = TSP_OK;
+
+    for (size_t at = 0; rc == TSP_OK && (span = tspi_span_row_next(rows, &at));)
+        rc = write_span(writer, span, err);
+    return rc == TSP_OK && ends ? end_files(writer, err) : rc;
+}
+
+/* ------------------------------------------------------------------ spans */
+
+static tsp_status give_rows(tspi_span_writer *writer, bool ends, tsp_error *err)
+{
+    if (!tspi_buf_ok(&writer->rows))
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for spans");
+    return tspi_write_behind_give(writer->behind, &writer->lane, &writer->rows, ends, err);
+}
+
+tsp_status tspi_span_writer_add(tspi_span_writer *writer, const tspi_lab_span *span, tsp_error *err)
+{
+    writer->written++;
+    if (!writer->is_open)
+        return TSP_OK;
+    if (!writer->behind)
+        return write_span(writer, span, err);
+    tspi_span_row_keep(&writer->rows, span);
+    return writer->rows.len >= ROWS_BYTES || !tspi_buf_ok(&writer->rows) ? give_rows(writer, false, err) : TSP_OK;
 }
 
 tsp_status tspi_span_writer_close(tspi_span_writer *writer, tsp_error *err)
 {
-    tsp_status rc = tspi_span_writer_flush(writer, err);
-    int *fds[] = {&writer->spans_fd, &writer->truth_fd};
+    bool was_open = writer->is_open;
 
-    for (int k = 0; k < 2; k++) {
-        tsp_status closed = tspi_append_close(writer->path[k], fds[k], rc == TSP_OK ? err : NULL);
-        rc = rc == TSP_OK ? closed : rc;
-    }
-    tspi_buf_clear(&writer->spans);
-    tspi_buf_clear(&writer->truth);
-    writer->path[0][0] = writer->path[1][0] = '\0';
-    return rc;
+    writer->is_open = false;
+    if (!was_open)
+        return close_files(writer, err);
+    return writer->behind ? give_rows(writer, true, err) : end_files(writer, err);
 }
 
 void tspi_span_writer_release(tspi_span_writer *writer)
 {
-    if (writer->spans_fd >= 0)
-        close(writer->spans_fd);
-    if (writer->truth_fd >= 0)
-        close(writer->truth_fd);
+    tspi_write_behind_finish(writer->behind, &writer->lane);
+    close_files(writer, NULL);
+    tspi_buf_release(&writer->rows);
     tspi_buf_release(&writer->head);
     tspi_buf_release(&writer->spans);
     tspi_buf_release(&writer->truth);

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "lab/node.h"
 #include "lab/prompts.h"
-#include "lab/traceparent.h"
 
 /* A request that hears nothing for so long is lost, and with it the run: no figure is made of half a pipeline. */
 static const int64_t answer_timeout_ns = 60 * TSP_NS_PER_S;

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "lab/key_memory.h"
 #include "lab/node.h"
-#include "lab/traceparent.h"
 
 struct job {
     struct job *next; /* in the line */

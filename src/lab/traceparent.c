@@ -1,36 +1,57 @@
 #include "lab/traceparent.h"
 
+#include <endian.h>
 #include <string.h>
 
-void tspi_hex_write(const uint8_t *bytes, size_t n, char *ret_text)
-{
-    static const char digits[] = "0123456789abcdef";
+#include "base/hex.h"
 
-    for (size_t k = 0; k < n; k++) {
-        ret_text[2 * k] = digits[bytes[k] >> 4];
-        ret_text[2 * k + 1] = digits[bytes[k] & 15];
-    }
+/* The four bytes that eight lower-case hex digits stand for, the first in the lowest byte. *bad is set where one is
+ * none. A digit's nibble is its low four bits, and nine more where it is a letter. */
+static uint32_t four_of_hex(const char *text, uint64_t *bad)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = 0x80 * ones;
+    uint64_t x;
+
+    memcpy(&x, text, sizeof x);
+    x = le64toh(x);
+    /* In each byte below 0x80, a carry into the top bit says "at least". */
+    uint64_t from_0 = x + (0x80 - '0') * ones, from_a = x + (0x80 - 'a') * ones;
+    uint64_t past_9 = x + (0x7f - '9') * ones, past_f = x + (0x7f - 'f') * ones;
+    uint64_t digits = from_0 & ~past_9, letters = from_a & ~past_f;
+    *bad |= x & tops;
+    *bad |= ~(digits | letters) & tops;
+    x = (x & 0x0f * ones) + 9 * (letters >> 7 & ones);
+    x = (x << 4 | x >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+    x = (x | x >> 8) & UINT64_C(0x0000ffff0000ffff);
+    return (uint32_t)(x | x >> 16);
 }
 
-/* 1 + the value of a lower-case hex digit; 0 = it is none. */
-static const uint8_t hex_values[256] = {
-    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
-    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-};
-
-/* Returns false on a digit that is not lower-case hex. *ret_any: some byte is not zero. */
+/* Returns false on a digit that is not lower-case hex. *ret_any: some byte is not zero. n is a multiple of four. */
 static bool hex_read(const char *text, size_t n, uint8_t *ret_bytes, bool *ret_any)
 {
-    unsigned any = 0, bad = 0;
+    uint64_t bad = 0;
+    uint32_t any = 0;
 
-    for (size_t k = 0; k < n; k++) {
-        unsigned high = hex_values[(uint8_t)text[2 * k]], low = hex_values[(uint8_t)text[2 * k + 1]];
-        bad |= !high | !low;
-        ret_bytes[k] = (uint8_t)((high - 1) << 4 | (low - 1));
-        any |= ret_bytes[k];
+    for (size_t k = 0; k < n; k += 4) {
+        uint32_t four = htole32(four_of_hex(text + 2 * k, &bad));
+        any |= four;
+        memcpy(ret_bytes + k, &four, sizeof four);
     }
     *ret_any = any != 0;
     return !bad;
+}
+
+/* The same for one byte. */
+static bool hex_read_byte(const char *text, uint8_t *ret_byte)
+{
+    char eight[8] = "00000000";
+    uint8_t four[4];
+    bool any;
+
+    memcpy(eight, text, 2);
+    bool good = hex_read(eight, sizeof four, four, &any);
+    *ret_byte = four[0];
+    return good;
 }
 
 void tspi_traceparent_write(const tspi_trace_context *context, char ret_text[TSPI_TRACEPARENT_LEN + 1])
@@ -51,16 +72,16 @@ void tspi_traceparent_write(const tspi_trace_context *context, char ret_text[TSP
 bool tspi_traceparent_parse(const char *text, size_t len, tspi_trace_context *ret_context)
 {
     uint8_t version, span_id[8];
-    bool any, any_trace, any_span;
+    bool any_trace, any_span;
 
     if (len < TSPI_TRACEPARENT_LEN || text[2] != '-' || text[35] != '-' || text[52] != '-')
         return false;
-    if (!hex_read(text, 1, &version, &any) || version == 0xff)
+    if (!hex_read_byte(text, &version) || version == 0xff)
         return false;
     if (len > TSPI_TRACEPARENT_LEN && (version == 0 || text[TSPI_TRACEPARENT_LEN] != '-'))
         return false;
     if (!hex_read(text + 3, 16, ret_context->trace_id, &any_trace) || !hex_read(text + 36, 8, span_id, &any_span) ||
-        !hex_read(text + 53, 1, &ret_context->flags, &any))
+        !hex_read_byte(text + 53, &ret_context->flags))
         return false;
     ret_context->span_id = 0;
     for (int k = 0; k < 8; k++)

@@ -22,7 +22,4 @@ void tspi_traceparent_write(const tspi_trace_context *context, char ret_text[TSP
  * version if a dash follows). */
 bool tspi_traceparent_parse(const char *text, size_t len, tspi_trace_context *ret_context);
 
-/* n bytes as 2n lower-case hex digits, no NUL. */
-void tspi_hex_write(const uint8_t *bytes, size_t n, char *ret_text);
-
 #endif

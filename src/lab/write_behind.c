@@ -2,162 +2,230 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "lab/append.h"
+/* The thread is woken when so much waits, so that it does not sleep and wake for every chunk; when more than the most
+ * waits, the giver writes. Both are well below what processors hold in their caches. */
+enum { WAKE_BYTES = 256 * 1024, WAITING_BYTES_MAX = 1024 * 1024 };
+/* So many emptied buffers are kept for the next. */
+enum { SPARES_MAX = 64 };
+/* With two files a lane well below what a process may have open. */
+enum { LANES_THAT_HOLD_FILES = 64 };
 
-/* So many bytes may wait to be written, and so many emptied buffers are kept for the next. */
-enum { WAITING_BYTES_MAX = 64 * 1024 * 1024, SPARES_MAX = 64 };
-
-struct job {
-    struct job *next;
-    char *path; /* owned */
+struct tspi_write_chunk {
+    struct tspi_write_chunk *next;
     tspi_buf buf;
+    bool ends;
 };
 
 struct tspi_write_behind {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t there_is_work, some_is_done;
-    struct job *first, **end;
-    size_t waiting_bytes; /* of those and of the one that is being written */
+    tspi_write_lane *ready, *ready_last; /* in the order in which they are written */
+    size_t waiting_bytes;                /* of chunks that nobody is writing */
+    uint32_t unwritten;                  /* chunks, with those that are being written */
     tspi_buf spares[SPARES_MAX];
     unsigned spares_n;
-    bool stops;
+    uint32_t waiters;
+    bool holds_files, sleeps, stops;
     tsp_status rc; /* of the first failure */
     tsp_error why;
 };
 
-static void job_free(struct job *job)
+/* ------------------------------------------------------------------ lanes; all with the lock held */
+
+static void make_ready(tspi_write_behind *behind, tspi_write_lane *lane)
 {
-    if (job) {
-        tspi_buf_release(&job->buf);
-        free(job->path);
-        free(job);
-    }
+    lane->next = NULL;
+    if (behind->ready)
+        behind->ready_last->next = lane;
+    else
+        behind->ready = lane;
+    behind->ready_last = lane;
 }
 
-/* With the lock held. */
-static void finish(tspi_write_behind *writer, struct job *job, tsp_status rc, const tsp_error *why)
+static void finish(tspi_write_behind *behind, struct tspi_write_chunk *chunk, tsp_status rc, const tsp_error *why)
 {
-    if (rc != TSP_OK && writer->rc == TSP_OK) {
-        writer->rc = rc;
-        writer->why = *why;
+    if (rc != TSP_OK && behind->rc == TSP_OK) {
+        behind->rc = rc;
+        behind->why = *why;
     }
-    writer->waiting_bytes -= job->buf.len;
-    if (writer->spares_n < SPARES_MAX) {
-        tspi_buf_clear(&job->buf);
-        writer->spares[writer->spares_n++] = job->buf;
-        job->buf = (tspi_buf){0};
-    }
-    job_free(job);
-    pthread_cond_signal(&writer->some_is_done);
+    if (behind->spares_n < SPARES_MAX) {
+        tspi_buf_clear(&chunk->buf);
+        behind->spares[behind->spares_n++] = chunk->buf;
+    } else
+        tspi_buf_release(&chunk->buf);
+    free(chunk);
+}
+
+/* Write the first chunk of the lane that is ready longest; the lock is let go meanwhile. */
+static void write_one(tspi_write_behind *behind)
+{
+    tspi_write_lane *lane = behind->ready;
+    struct tspi_write_chunk *chunk = lane->first;
+    tsp_status rc = behind->rc;
+    tsp_error why = {0};
+
+    behind->ready = lane->next;
+    behind->waiting_bytes -= chunk->buf.len;
+    pthread_mutex_unlock(&behind->lock);
+    if (rc == TSP_OK) /* after a failure the rest would make a file with a hole */
+        rc = lane->write(lane, &chunk->buf, chunk->ends, &why);
+    pthread_mutex_lock(&behind->lock);
+    lane->first = chunk->next;
+    if (lane->first)
+        make_ready(behind, lane);
+    lane->unwritten--;
+    behind->unwritten--;
+    finish(behind, chunk, rc, &why);
+    if (behind->waiters)
+        pthread_cond_broadcast(&behind->some_is_done);
 }
 
 static void *work(void *ctx)
 {
-    tspi_write_behind *writer = ctx;
+    tspi_write_behind *behind = ctx;
 
-    pthread_mutex_lock(&writer->lock);
+    pthread_mutex_lock(&behind->lock);
     for (;;) {
-        while (!writer->first && !writer->stops)
-            pthread_cond_wait(&writer->there_is_work, &writer->lock);
-        struct job *job = writer->first;
-        if (!job)
+        while (behind->ready)
+            write_one(behind);
+        if (behind->stops)
             break;
-        writer->first = job->next;
-        if (!writer->first)
-            writer->end = &writer->first;
-        tsp_error why = {0};
-        tsp_status rc = writer->rc;
-        pthread_mutex_unlock(&writer->lock);
-        if (rc == TSP_OK) /* after a failure the rest would make a file with a hole */
-            rc = tspi_append_to(job->path, &job->buf, &why);
-        pthread_mutex_lock(&writer->lock);
-        finish(writer, job, rc, &why);
+        behind->sleeps = true;
+        pthread_cond_wait(&behind->there_is_work, &behind->lock);
+        behind->sleeps = false;
     }
-    pthread_mutex_unlock(&writer->lock);
+    pthread_mutex_unlock(&behind->lock);
     return NULL;
 }
 
-tspi_write_behind *tspi_write_behind_new(void)
+static void wake(tspi_write_behind *behind)
 {
-    tspi_write_behind *writer = calloc(1, sizeof *writer);
-
-    if (!writer)
-        return NULL;
-    writer->end = &writer->first;
-    pthread_mutex_init(&writer->lock, NULL);
-    pthread_cond_init(&writer->there_is_work, NULL);
-    pthread_cond_init(&writer->some_is_done, NULL);
-    if (pthread_create(&writer->thread, NULL, work, writer) == 0)
-        return writer;
-    free(writer);
-    return NULL;
+    if (behind->sleeps)
+        pthread_cond_signal(&behind->there_is_work);
 }
 
-void tspi_write_behind_free(tspi_write_behind *writer)
+/* Write, or wait for what the thread writes. */
+static void help(tspi_write_behind *behind)
 {
-    if (!writer)
+    wake(behind);
+    if (behind->ready) {
+        write_one(behind);
         return;
-    pthread_mutex_lock(&writer->lock);
-    writer->stops = true;
-    pthread_cond_signal(&writer->there_is_work);
-    pthread_mutex_unlock(&writer->lock);
-    pthread_join(writer->thread, NULL);
-    for (unsigned k = 0; k < writer->spares_n; k++)
-        tspi_buf_release(&writer->spares[k]);
-    pthread_mutex_destroy(&writer->lock);
-    pthread_cond_destroy(&writer->there_is_work);
-    pthread_cond_destroy(&writer->some_is_done);
-    free(writer);
+    }
+    behind->waiters++;
+    pthread_cond_wait(&behind->some_is_done, &behind->lock);
+    behind->waiters--;
 }
+
+/* ------------------------------------------------------------------ life */
+
+tspi_write_behind *tspi_write_behind_new(uint32_t lanes)
+{
+    tspi_write_behind *behind = calloc(1, sizeof *behind);
+
+    if (!behind)
+        return NULL;
+    behind->holds_files = lanes <= LANES_THAT_HOLD_FILES;
+    pthread_mutex_init(&behind->lock, NULL);
+    pthread_cond_init(&behind->there_is_work, NULL);
+    pthread_cond_init(&behind->some_is_done, NULL);
+    if (pthread_create(&behind->thread, NULL, work, behind) == 0)
+        return behind;
+    free(behind);
+    return NULL;
+}
+
+void tspi_write_behind_free(tspi_write_behind *behind)
+{
+    if (!behind)
+        return;
+    pthread_mutex_lock(&behind->lock);
+    behind->stops = true;
+    pthread_cond_signal(&behind->there_is_work);
+    pthread_mutex_unlock(&behind->lock);
+    pthread_join(behind->thread, NULL);
+    for (unsigned k = 0; k < behind->spares_n; k++)
+        tspi_buf_release(&behind->spares[k]);
+    pthread_mutex_destroy(&behind->lock);
+    pthread_cond_destroy(&behind->there_is_work);
+    pthread_cond_destroy(&behind->some_is_done);
+    free(behind);
+}
+
+bool tspi_write_behind_holds_files(const tspi_write_behind *behind)
+{
+    return behind->holds_files;
+}
+
+/* ------------------------------------------------------------------ giving and waiting */
 
 /* With the lock held. */
-static tsp_status what_failed(tspi_write_behind *writer, tsp_error *err)
+static tsp_status what_failed(tspi_write_behind *behind, tsp_error *err)
 {
-    tsp_status rc = writer->rc;
+    tsp_status rc = behind->rc;
 
     if (rc != TSP_OK && err)
-        *err = writer->why;
+        *err = behind->why;
     return rc;
 }
 
-tsp_status tspi_write_behind_put(tspi_write_behind *writer, const char *path, tspi_buf *buf, tsp_error *err)
+static void put(tspi_write_behind *behind, tspi_write_lane *lane, struct tspi_write_chunk *chunk)
 {
-    struct job *job = calloc(1, sizeof *job);
+    if (lane->first)
+        lane->last->next = chunk;
+    else {
+        lane->first = chunk;
+        make_ready(behind, lane);
+    }
+    lane->last = chunk;
+    lane->unwritten++;
+    behind->unwritten++;
+    behind->waiting_bytes += chunk->buf.len;
+}
 
-    if (job)
-        job->path = strdup(path);
-    if (!job || !job->path) {
-        free(job);
+tsp_status tspi_write_behind_give(tspi_write_behind *behind, tspi_write_lane *lane, tspi_buf *buf, bool ends,
+                                  tsp_error *err)
+{
+    struct tspi_write_chunk *chunk = malloc(sizeof *chunk);
+
+    if (!chunk)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for what waits to be written");
-    }
-    pthread_mutex_lock(&writer->lock);
-    while (writer->waiting_bytes > WAITING_BYTES_MAX && writer->rc == TSP_OK)
-        pthread_cond_wait(&writer->some_is_done, &writer->lock);
-    tsp_status rc = what_failed(writer, err);
+    *chunk = (struct tspi_write_chunk){.buf = *buf, .ends = ends};
+    pthread_mutex_lock(&behind->lock);
+    tsp_status rc = what_failed(behind, err);
     if (rc == TSP_OK) {
-        job->buf = *buf;
-        *buf = writer->spares_n ? writer->spares[--writer->spares_n] : (tspi_buf){0};
-        writer->waiting_bytes += job->buf.len;
-        *writer->end = job;
-        writer->end = &job->next;
-        job = NULL;
-        pthread_cond_signal(&writer->there_is_work);
+        *buf = behind->spares_n ? behind->spares[--behind->spares_n] : (tspi_buf){0};
+        put(behind, lane, chunk);
+        chunk = NULL;
+        if (behind->waiting_bytes >= WAKE_BYTES)
+            wake(behind);
+        while (behind->waiting_bytes > WAITING_BYTES_MAX)
+            help(behind);
     }
-    pthread_mutex_unlock(&writer->lock);
-    job_free(job);
+    pthread_mutex_unlock(&behind->lock);
+    free(chunk);
     return rc;
 }
 
-tsp_status tspi_write_behind_drain(tspi_write_behind *writer, tsp_error *err)
+void tspi_write_behind_finish(tspi_write_behind *behind, const tspi_write_lane *lane)
 {
-    pthread_mutex_lock(&writer->lock);
-    while (writer->waiting_bytes)
-        pthread_cond_wait(&writer->some_is_done, &writer->lock);
-    tsp_status rc = what_failed(writer, err);
-    writer->rc = TSP_OK;
-    pthread_mutex_unlock(&writer->lock);
+    if (!behind)
+        return;
+    pthread_mutex_lock(&behind->lock);
+    while (lane->unwritten)
+        help(behind);
+    pthread_mutex_unlock(&behind->lock);
+}
+
+tsp_status tspi_write_behind_drain(tspi_write_behind *behind, tsp_error *err)
+{
+    pthread_mutex_lock(&behind->lock);
+    while (behind->unwritten)
+        help(behind);
+    tsp_status rc = what_failed(behind, err);
+    behind->rc = TSP_OK;
+    pthread_mutex_unlock(&behind->lock);
     return rc;
 }

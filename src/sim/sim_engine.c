@@ -35,6 +35,7 @@ struct tspi_answers {
 struct handle {
     tspi_engine base;
     tspi_answers *answers;
+    bool owns_answers;
     void (*spend)(void *ctx, enum tspi_work work);
     void *ctx;
 };
@@ -171,6 +172,12 @@ static tsp_status ask(tspi_answers *answers, struct answer *answer, const tspi_s
 
 /* ------------------------------------------------------------------ the engine that nodes see */
 
+static void spend_on(struct handle *h, enum tspi_work work)
+{
+    if (h->spend)
+        h->spend(h->ctx, work);
+}
+
 static tsp_status sim_tokenize(tspi_engine *base, const char *text, size_t len, tspi_buf *ret_piece,
                                uint32_t *ret_tokens, tsp_error *err)
 {
@@ -178,7 +185,7 @@ static tsp_status sim_tokenize(tspi_engine *base, const char *text, size_t len, 
     uint64_t hash = tspi_hash64(text, len, 1);
     struct answer *answer = find(h->answers, hash, true, 0, text, len);
 
-    h->spend(h->ctx, TSPI_WORK_TOKENIZE);
+    spend_on(h, TSPI_WORK_TOKENIZE);
     if (!answer) {
         tspi_engine *engine = h->answers->engine;
         answer = add(hash, true, 0, text, len);
@@ -238,7 +245,7 @@ static tsp_status sim_step(tspi_session *base, tspi_buf *ret_piece, bool *ret_do
     if (*ret_done)
         return TSP_OK;
     const struct step *step = &answer->steps[replay->at++];
-    h->spend(h->ctx, TSPI_WORK_TOKEN);
+    spend_on(h, TSPI_WORK_TOKEN);
     *ret_done = step->done;
     if (step->len)
         tspi_buf_append(ret_piece, answer->pieces.data + step->at, step->len);
@@ -273,7 +280,7 @@ static tsp_status sim_detokenize(tspi_detokenizer *base, const void *piece, size
     struct rewrite *rewrite = (struct rewrite *)base;
     struct handle *h = (struct handle *)base->engine;
 
-    h->spend(h->ctx, TSPI_WORK_DETOKENIZE);
+    spend_on(h, TSPI_WORK_DETOKENIZE);
     return rewrite->real->engine->ops->detokenize(rewrite->real, piece, len, ret_text, err);
 }
 
@@ -287,6 +294,10 @@ static void sim_detokenizer_free(tspi_detokenizer *base)
 
 static void sim_close(tspi_engine *base)
 {
+    struct handle *h = (struct handle *)base;
+
+    if (h->owns_answers)
+        tspi_answers_free(h->answers);
     free((void *)base->ops);
     free(base);
 }
@@ -317,4 +328,24 @@ tsp_status tspi_answers_engine(tspi_answers *answers, void (*spend)(void *ctx, e
     *h = (struct handle){.base.ops = ops, .answers = answers, .spend = spend, .ctx = ctx};
     *ret_engine = &h->base;
     return TSP_OK;
+}
+
+tsp_status tspi_answers_open(const tspi_spec *spec, tspi_engine **ret_engine, tsp_error *err)
+{
+    tspi_answers *answers;
+    tsp_status rc = tspi_answers_new(spec, &answers, err);
+
+    if (rc != TSP_OK)
+        return rc;
+    rc = tspi_answers_engine(answers, NULL, NULL, ret_engine, err);
+    if (rc == TSP_OK)
+        ((struct handle *)*ret_engine)->owns_answers = true;
+    else
+        tspi_answers_free(answers);
+    return rc;
+}
+
+tspi_answers *tspi_answers_of(tspi_engine *engine)
+{
+    return ((struct handle *)engine)->answers;
 }

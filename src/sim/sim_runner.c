@@ -44,7 +44,7 @@ static tsp_status sim_start(const tspi_runner_config *config, tspi_runner **ret_
     runner->base.ops = &tspi_sim_runner;
     runner->config = config;
     runner->begun_ns = real_ns();
-    tsp_status rc = tspi_sim_world_new(config->spec, &runner->world, err);
+    tsp_status rc = tspi_sim_world_new(config->spec, tspi_answers_of(config->engine), &runner->world, err);
     if (rc != TSP_OK) {
         free(runner);
         return rc;
@@ -91,6 +91,7 @@ static void sim_stop(tspi_runner *base)
 const struct tspi_runner_ops tspi_sim_runner = {
     .is_virtual = true,
     .pick = sim_pick,
+    .engine = tspi_answers_open,
     .start = sim_start,
     .block = sim_block,
     .stop = sim_stop,

@@ -4,7 +4,6 @@
 
 #include "base/due_queue.h"
 #include "sim/sim_delay.h"
-#include "sim/sim_engine.h"
 #include "transport/virtual.h"
 
 /* Messages taken in one go before timers and work get their turn, as in the lab's process. */
@@ -19,9 +18,9 @@ struct sim_node {
     tspi_sim_world *world;
     tspi_node node;
     uint32_t stage, number;
-    tspi_random random; /* of its work and its wakings */
-    int64_t now_ns;     /* while it has its turn: how far it is. Otherwise until when it is busy */
-    int64_t turn_ns;    /* when its next turn is; INT64_MAX = none is planned */
+    tspi_random_ahead random; /* of its work and its wakings */
+    int64_t now_ns;           /* while it has its turn: how far it is. Otherwise until when it is busy */
+    int64_t turn_ns;          /* when its next turn is; INT64_MAX = none is planned */
     tspi_msg *inbox, **inbox_end;
 };
 
@@ -32,7 +31,7 @@ struct tspi_sim_world {
     uint32_t first_of[TSPI_STAGES_MAX + 1]; /* row of each stage's first worker */
     tspi_virtual_net *net;
     tspi_sim_delay *delay;
-    tspi_answers *answers;
+    tspi_answers *answers; /* borrowed */
     tspi_write_behind *behind;
     tspi_due_queue turns; /* planned; to = row of nodes; one that is no longer its node's turn_ns counts for nothing */
     int64_t now_ns, block_ns;
@@ -59,7 +58,7 @@ static void spend(struct sim_node *n, int64_t mean_ns)
 
     if (mean_ns <= 0)
         return;
-    double ns = mean * (1 - spread) + (spread > 0 ? tspi_random_exponential(&n->random, mean * spread) : 0);
+    double ns = mean * (1 - spread) + (spread > 0 ? tspi_random_ahead_exponential(&n->random, mean * spread) : 0);
     n->now_ns += (int64_t)ns;
 }
 
@@ -90,12 +89,9 @@ static tsp_status world_open_engine(tspi_world *base, const tspi_engine_config *
                                     tsp_error *err)
 {
     struct sim_node *n = (struct sim_node *)base;
-    tsp_status rc = TSP_OK;
 
     (void)config;
-    if (!n->world->answers)
-        rc = tspi_answers_new(n->world->spec, &n->world->answers, err);
-    return rc == TSP_OK ? tspi_answers_engine(n->world->answers, spend_on_engine, n, ret_engine, err) : rc;
+    return tspi_answers_engine(n->world->answers, spend_on_engine, n, ret_engine, err);
 }
 
 static int64_t world_late_ns(tspi_world *base)
@@ -103,9 +99,9 @@ static int64_t world_late_ns(tspi_world *base)
     struct sim_node *n = (struct sim_node *)base;
     const tspi_sim_spec *sim = &n->world->spec->sim;
 
-    if (tspi_random_unit(&n->random) >= sim->late_stamps)
+    if (tspi_random_ahead_unit(&n->random) >= sim->late_stamps)
         return 0;
-    return (int64_t)tspi_random_exponential(&n->random, (double)sim->late_by_ns);
+    return (int64_t)tspi_random_ahead_exponential(&n->random, (double)sim->late_by_ns);
 }
 
 static void world_serve(tspi_world *base)
@@ -144,7 +140,8 @@ static tsp_status make_node(tspi_sim_world *world, uint32_t stage, uint32_t work
         .number = world->nodes_n,
         .turn_ns = INT64_MAX,
     };
-    n->random = tspi_random_split(root, "work", n->number);
+    tspi_random work = tspi_random_split(root, "work", n->number);
+    n->random = tspi_random_ahead_of(&work);
     n->inbox_end = &n->inbox;
     tsp_status rc = tspi_node_init(&n->node, world->spec, stage, worker, &n->base, err);
     world->nodes_n += rc == TSP_OK;
@@ -173,14 +170,18 @@ static tsp_status make_nodes(tspi_sim_world *world, tsp_error *err)
     return rc;
 }
 
-tsp_status tspi_sim_world_new(const tspi_spec *spec, tspi_sim_world **ret_world, tsp_error *err)
+tsp_status tspi_sim_world_new(const tspi_spec *spec, tspi_answers *answers, tspi_sim_world **ret_world, tsp_error *err)
 {
     tspi_sim_world *world = calloc(1, sizeof *world);
 
     if (!world)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a world");
     world->spec = spec;
-    world->behind = tspi_write_behind_new();
+    world->answers = answers;
+    uint32_t nodes = 0;
+    for (uint32_t s = 0; s < spec->stages_n; s++)
+        nodes += spec->stages[s].workers;
+    world->behind = tspi_write_behind_new(nodes);
     world->net = tspi_virtual_net_new(&(tspi_virtual_config){.ctx = world, .delay_ns = delay_of});
     tsp_status rc = world->net && world->behind ? make_nodes(world, err)
                                                 : tsp_error_set(err, TSP_ENOMEM, "out of memory for a network");
@@ -214,7 +215,6 @@ void tspi_sim_world_free(tspi_sim_world *world)
     tspi_due_release(&world->turns, NULL);
     tspi_virtual_net_free(world->net);
     tspi_sim_delay_free(world->delay);
-    tspi_answers_free(world->answers);
     tspi_write_behind_free(world->behind);
     free(world);
 }
@@ -238,9 +238,9 @@ static int64_t awake_ns(struct sim_node *n, int64_t at_ns)
     double ns = (double)sim->wake_ns;
 
     if (sim->wake_spread_ns)
-        ns += tspi_random_exponential(&n->random, (double)sim->wake_spread_ns);
-    if (n->world->saturated && tspi_random_unit(&n->random) < sim->saturated)
-        ns += tspi_random_exponential(&n->random, (double)sim->saturated_wait_ns);
+        ns += tspi_random_ahead_exponential(&n->random, (double)sim->wake_spread_ns);
+    if (n->world->saturated && tspi_random_ahead_unit(&n->random) < sim->saturated)
+        ns += tspi_random_ahead_exponential(&n->random, (double)sim->saturated_wait_ns);
     return at_ns + (int64_t)ns;
 }
 

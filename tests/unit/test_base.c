@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/due_queue.h"
 #include "base/duration.h"
+#include "base/hex.h"
 #include "base/random.h"
 #include "base/same_math.h"
 #include "base/utf8.h"
@@ -170,6 +171,61 @@ TEST(random, children_are_reproducible_and_unrelated)
 }
 
 /* Against the libm, which is right to an ulp or so; and to the bit against what it gave when it was written. */
+TEST(hex, digits_are_those_of_printf)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < 5000; round++) {
+        uint8_t bytes[40];
+        char got[81] = "", want[81] = "";
+        size_t n = tspi_random_below(&random, sizeof bytes + 1);
+        tspi_random_bytes(&random, bytes, n);
+        tspi_hex_write(bytes, n, got);
+        for (size_t k = 0; k < n; k++)
+            snprintf(want + 2 * k, 3, "%02x", bytes[k]);
+        CHECK_STR(got, want);
+    }
+}
+
+TEST(same_math, logs_side_by_side_are_those_one_by_one)
+{
+    enum { N = 40 * TSPI_SAME_LOGS_STEP };
+    double x[N], logs[N];
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < 200; round++) {
+        for (int k = 0; k < N; k++) {
+            int exponent = (int)tspi_random_below(&random, round % 2 ? 3 : 2046) - (round % 2 ? 1 : 1022);
+            x[k] = ldexp(1 + tspi_random_unit(&random), exponent);
+        }
+        x[0] = 1;
+        x[1] = 0x1p-53;
+        x[2] = 0.7071067811865476;
+        x[3] = 1 - 0x1p-53;
+        tspi_same_logs(x, N, logs);
+        for (int k = 0; k < N; k++) {
+            double want = tspi_same_log(x[k]);
+            CHECK(!memcmp(&want, &logs[k], sizeof want));
+        }
+    }
+}
+
+TEST(random, drawn_ahead_is_the_same)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    tspi_random_ahead ahead = tspi_random_ahead_of(&random);
+    for (int k = 0; k < 20000; k++) {
+        if (k * 7 % 5 < 2)
+            CHECK(tspi_random_unit(&random) == tspi_random_ahead_unit(&ahead));
+        else
+            CHECK(tspi_random_exponential(&random, k) == tspi_random_ahead_exponential(&ahead, k));
+    }
+}
+
 TEST(same_math, log_and_exp_are_right_and_the_same_everywhere)
 {
     tspi_random random;

@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 
 #include "base/due_queue.h"
+#include "base/hex.h"
 #include "lab/node.h"
 #include "lab/reference.h"
-#include "lab/traceparent.h"
 
 enum { NODES_MAX = 12 };
 
@@ -183,7 +183,7 @@ static void check_outputs(const struct world *w, const tspi_spec *spec, uint32_t
     uint32_t n = 0;
 
     CHECK_STATUS(tspi_prompts_load(NULL, &prompts, &err), TSP_OK, &err);
-    CHECK_STATUS(tspi_reference_outputs(spec, &prompts, &reference, &note, &err), TSP_OK, &err);
+    CHECK_STATUS(tspi_reference_outputs(spec, &prompts, NULL, &reference, &note, &err), TSP_OK, &err);
     read_file(w, "requests.jsonl", &text);
     for (char *line = strtok((char *)text.data, "\n"); line && reference; line = strtok(NULL, "\n"), n++) {
         const char *prompt = strstr(line, "\"prompt\":"), *digest = strstr(line, "\"sha256\":\"");

@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "base/random.h"
@@ -236,6 +237,7 @@ TEST(span_writer, a_full_disk_is_an_error)
     CHECK_STATUS(tspi_span_writer_init(&writer, NULL, 0, &err), TSP_OK, &err);
     writer.spans_fd = open("/dev/full", O_WRONLY);
     snprintf(writer.path[0], sizeof writer.path[0], "/dev/full");
+    writer.is_open = true;
     if (writer.spans_fd < 0) {
         tspi_span_writer_release(&writer);
         SKIP("no /dev/full");
@@ -341,7 +343,7 @@ static void read_nodes(tspi_buf *text)
 TEST(write_behind, leaves_the_same_files)
 {
     static tspi_span_writer writers[NODES];
-    tspi_write_behind *behind = tspi_write_behind_new();
+    tspi_write_behind *behind = tspi_write_behind_new(NODES);
     tspi_buf at_once = {0}, later = {0};
     tsp_error err = {0};
 
@@ -358,28 +360,131 @@ TEST(write_behind, leaves_the_same_files)
     tspi_write_behind_free(behind);
 }
 
-TEST(write_behind, says_what_failed_and_goes_on_after_that)
+/* A lane that counts: what it is given, in which order, and that nobody else is at it. */
+struct counting {
+    tspi_write_lane lane;
+    uint32_t next, ended, mistakes;
+    atomic_int inside;
+    uint32_t fails_at; /* 0 = never */
+};
+
+static tsp_status count_chunk(tspi_write_lane *lane, tspi_buf *chunk, bool ends, tsp_error *err)
 {
-    tspi_write_behind *behind = tspi_write_behind_new();
+    struct counting *counting = (struct counting *)lane;
+    uint32_t number = UINT32_MAX;
+
+    counting->mistakes += atomic_fetch_add(&counting->inside, 1) != 0;
+    if (chunk->len >= sizeof number)
+        memcpy(&number, chunk->data, sizeof number);
+    counting->mistakes += number != counting->next;
+    counting->next++;
+    counting->ended += ends;
+    atomic_fetch_sub(&counting->inside, 1);
+    return counting->fails_at == counting->next ? tsp_error_set(err, TSP_EIO, "chunk %u", number) : TSP_OK;
+}
+
+static void give(tspi_write_behind *behind, struct counting *counting, uint32_t number, size_t bytes, bool ends,
+                 tsp_error *err)
+{
     tspi_buf buf = {0};
+
+    tspi_buf_append(&buf, &number, sizeof number);
+    REQUIRE(tspi_buf_reserve(&buf, bytes));
+    memset(buf.data + buf.len, 0, bytes);
+    buf.len += bytes;
+    CHECK_STATUS(tspi_write_behind_give(behind, &counting->lane, &buf, ends, err), TSP_OK, err);
+    CHECK_INT(buf.len, 0);
+    tspi_buf_release(&buf);
+}
+
+TEST(write_behind, a_lane_is_written_in_its_order_and_by_one_at_a_time)
+{
+    enum { LANES = 7, CHUNKS = 20000 };
+    static struct counting lanes[LANES];
+    tspi_write_behind *behind = tspi_write_behind_new(LANES);
+    uint32_t given[LANES] = {0};
+    tspi_random random;
     tsp_error err = {0};
 
     REQUIRE(behind);
-    tspi_buf_puts(&buf, "lost");
-    CHECK_STATUS(tspi_write_behind_put(behind, "there/is/no/such", &buf, &err), TSP_OK, &err);
-    CHECK_INT(buf.len, 0);
-    CHECK_STATUS(tspi_write_behind_drain(behind, &err), TSP_EIO, &err);
-    CHECK_CONTAINS(err.message, "there/is/no/such");
+    tspi_random_seed(&random, seed);
+    for (int k = 0; k < LANES; k++)
+        lanes[k] = (struct counting){.lane.write = count_chunk};
+    for (int k = 0; k < CHUNKS; k++) {
+        uint32_t to = (uint32_t)tspi_random_below(&random, LANES);
+        give(behind, &lanes[to], given[to]++, tspi_random_below(&random, 40000), false, &err);
+        if (k % 1000 == 0) {
+            tspi_write_behind_finish(behind, &lanes[to].lane);
+            CHECK_INT(lanes[to].next, given[to]);
+        }
+    }
+    for (uint32_t k = 0; k < LANES; k++)
+        give(behind, &lanes[k], given[k]++, 0, true, &err);
     CHECK_STATUS(tspi_write_behind_drain(behind, &err), TSP_OK, &err);
-    make_folders();
-    char path[128];
-    snprintf(path, sizeof path, "%s/otlp/n.jsonl", folder);
-    tspi_buf_puts(&buf, "kept");
-    CHECK_STATUS(tspi_write_behind_put(behind, path, &buf, &err), TSP_OK, &err);
+    for (int k = 0; k < LANES; k++) {
+        CHECK_INT(lanes[k].next, given[k]);
+        CHECK_INT(lanes[k].ended, 1);
+        CHECK_INT(lanes[k].mistakes, 0);
+    }
+    tspi_write_behind_free(behind);
+}
+
+TEST(write_behind, says_what_failed_and_goes_on_after_that)
+{
+    static struct counting lane;
+    tspi_write_behind *behind = tspi_write_behind_new(1);
+    tsp_error err = {0};
+
+    REQUIRE(behind);
+    lane = (struct counting){.lane.write = count_chunk, .fails_at = 1};
+    give(behind, &lane, 0, 0, false, &err);
+    CHECK_STATUS(tspi_write_behind_drain(behind, &err), TSP_EIO, &err);
+    CHECK_CONTAINS(err.message, "chunk 0");
+    CHECK_STATUS(tspi_write_behind_drain(behind, &err), TSP_OK, &err);
+    give(behind, &lane, 1, 100, true, &err);
     tspi_write_behind_free(behind); /* waits */
-    tspi_buf_clear(&buf);
-    CHECK_STATUS(tspi_buf_read_file(&buf, path, 0, &err), TSP_OK, &err);
-    CHECK(buf.len == 4 && !memcmp(buf.data, "kept", 4));
-    tspi_buf_release(&buf);
+    CHECK_INT(lane.next, 2);
+    CHECK_INT(lane.ended, 1);
+}
+
+/* Behind, a full disk is told by the drain, and the next block's files are whole again. */
+TEST(write_behind, a_full_disk_ends_a_block_and_not_the_next)
+{
+    static tspi_span_writer writer;
+    tspi_write_behind *behind = tspi_write_behind_new(1);
+    tspi_random random;
+    tspi_buf text = {0};
+    tsp_error err = {0};
+    char path[128];
+
+    REQUIRE(behind);
+    tspi_random_seed(&random, seed);
+    make_folders();
+    CHECK_STATUS(tspi_span_writer_init(&writer, NULL, 0, &err), TSP_OK, &err);
+    writer.behind = behind;
+    CHECK_STATUS(tspi_span_writer_open(&writer, folder, "n", &err), TSP_OK, &err);
+    close(writer.spans_fd);
+    writer.spans_fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    if (writer.spans_fd < 0)
+        SKIP("no /dev/full");
+    tsp_status rc = TSP_OK;
+    for (int k = 0; k < SPANS && rc == TSP_OK; k++) {
+        tspi_lab_span span = draw_span(&random);
+        rc = tspi_span_writer_add(&writer, &span, NULL);
+    }
+    tspi_span_writer_close(&writer, NULL);
+    CHECK_STATUS(tspi_write_behind_drain(behind, &err), TSP_EIO, &err);
+    CHECK_CONTAINS(err.message, "No space left");
+    CHECK_STATUS(tspi_span_writer_open(&writer, folder, "n", &err), TSP_OK, &err);
+    tspi_lab_span span = draw_span(&random);
+    CHECK_STATUS(tspi_span_writer_add(&writer, &span, &err), TSP_OK, &err);
+    CHECK_STATUS(tspi_span_writer_close(&writer, &err), TSP_OK, &err);
+    CHECK_STATUS(tspi_write_behind_drain(behind, &err), TSP_OK, &err);
+    snprintf(path, sizeof path, "%s/otlp/n.jsonl", folder);
+    CHECK_STATUS(tspi_buf_read_file(&text, path, 0, &err), TSP_OK, &err);
+    CHECK(text.len > 20 && !memcmp(text.data, "{\"resourceSpans\":", 17) && text.data[text.len - 1] == '\n');
+    tspi_buf_release(&text);
+    tspi_span_writer_release(&writer);
+    tspi_write_behind_free(behind);
     remove_folders("n");
 }
