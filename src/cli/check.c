@@ -8,6 +8,7 @@
 #include "cli/report_make.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "cli/wrap.h"
 #include "health/audit.h"
 
 static bool json, keep_going, ascii;
@@ -83,11 +84,13 @@ static const struct command_spec spec = {
     .operands = "file",
 };
 
-static void print_input(const tsp_check *check, FILE *out)
+static void print_input(const tsp_check *check, FILE *screen)
 {
     const tsp_check_totals *t = tsp_check_totals_of(check);
     size_t n;
     const tsp_check_clock *clocks = tsp_check_clocks(check, &n);
+    wrap w;
+    FILE *out = wrap_begin(&w, screen);
     char files[32], bytes[32], spans[32], traces[32], clocks_n[32], hops[32];
 
     format_count(t->files, files, sizeof files);
@@ -108,6 +111,7 @@ static void print_input(const tsp_check *check, FILE *out)
             fprintf(out, "%s%s", said++ ? ", " : ", told apart by ", clocks[k].key);
     }
     fprintf(out, "; %s hop%s between them\n", hops, t->hops == 1 ? "" : "s");
+    wrap_end(&w);
 }
 
 static void cause_row(table *t, const char *name, uint64_t n, const char *what)
@@ -166,8 +170,9 @@ static const char *main_cause(const tsp_check_edge *edge)
     return tsp_cause_name((tsp_cause)best);
 }
 
-static void print_edges(const tsp_check *check, FILE *out)
+static void print_edges(const tsp_check *check, const check_screen *screen, FILE *out)
 {
+    static const int spare[] = {7, 5, -1};
     size_t n;
     const tsp_check_edge *edges = tsp_check_edges(check, &n);
     uint64_t shown = edges_shown && edges_shown < n ? edges_shown : n;
@@ -177,13 +182,11 @@ static void print_edges(const tsp_check *check, FILE *out)
     if (!n)
         return;
     fputs("\nEdges, the worst first\n", out);
-    bool wide = terminal_columns() >= 100;
-    table_init(&t, wide ? "llrrrrrrl" : "llrrrrrl");
+    table_init(&t, "llrrrrrrl");
     static const char *const heads[] = {"from",   "to",     "hops",   "violations", "worst",
                                         "median", "margin", "to 1 %", "cause"};
     for (size_t k = 0; k < sizeof heads / sizeof heads[0]; k++)
-        if (wide || k != 7)
-            table_add(&t, heads[k]);
+        table_add(&t, heads[k]);
     for (size_t k = 0; k < shown; k++) {
         table_add(&t, edges[k].from);
         table_add(&t, edges[k].to);
@@ -197,12 +200,12 @@ static void print_edges(const tsp_check *check, FILE *out)
         table_add(&t, text);
         format_ns(edges[k].margin_ns, text, sizeof text);
         table_add(&t, text);
-        if (wide) {
-            format_ns(edges[k].margin_1pct_ns, text, sizeof text);
-            table_add(&t, text);
-        }
+        format_ns(edges[k].margin_1pct_ns, text, sizeof text);
+        table_add(&t, text);
         table_add(&t, main_cause(&edges[k]));
     }
+    table_fit(&t, 2, screen->columns, spare);
+    table_squeeze(&t, 2, screen->columns, 2, screen->utf8);
     table_print(&t, 2, out);
     table_release(&t);
     if (shown < n)
@@ -233,10 +236,12 @@ static void print_examples(const tsp_check *check, FILE *out)
     table_release(&t);
 }
 
-static void print_advice(const tsp_check *check, FILE *out)
+static void print_advice(const tsp_check *check, FILE *screen)
 {
     size_t n;
     const char *const *lines = tsp_check_advice(check, &n);
+    wrap w;
+    FILE *out = wrap_begin(&w, screen);
 
     if (n)
         fputc('\n', out);
@@ -247,6 +252,7 @@ static void print_advice(const tsp_check *check, FILE *out)
         fprintf(out, "%s\n", line ? line : "(memory is exhausted: a line is missing)");
         free(line);
     }
+    wrap_end(&w);
 }
 
 static void print_answer(const tsp_check *check)
@@ -265,7 +271,7 @@ static void print_answer(const tsp_check *check)
     }
     print_input(check, stdout);
     print_violations(check, stdout);
-    print_edges(check, stdout);
+    print_edges(check, &screen, stdout);
     check_print_clocks(check, edges_shown, &screen, stdout);
     check_print_worst(check, &screen, stdout);
     if (examples_given)

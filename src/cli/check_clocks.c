@@ -61,6 +61,7 @@ static int accused_first(const void *a, const void *b)
 
 void check_print_clocks(const tsp_check *check, uint64_t shown, const check_screen *screen, FILE *out)
 {
+    static const int spare[] = {5, -1};
     static const char *const heads[] = {"clock", "verdict", "offset", "at least", "at most", "offset over time"};
     size_t n;
     const tsp_check_clock *rows = tsp_check_clocks(check, &n);
@@ -83,6 +84,8 @@ void check_print_clocks(const tsp_check *check, uint64_t shown, const check_scre
         table_add(&t, heads[k]);
     for (size_t k = 0; k < shown; k++)
         add_clock(&t, order[k], &axis, screen);
+    table_squeeze(&t, 2, screen->columns, 1, screen->utf8);
+    table_fit(&t, 2, screen->columns, spare);
     table_print(&t, 2, out);
     table_release(&t);
     if (shown < n)

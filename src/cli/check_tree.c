@@ -4,6 +4,7 @@
 
 #include "cli/check_print.h"
 #include "cli/table.h"
+#include "cli/wrap.h"
 
 /* Deeper spans are not indented further: a chain of a thousand would leave the screen. */
 #define DEPTH_SHOWN 40
@@ -377,10 +378,13 @@ void check_print_worst(const tsp_check *check, const check_screen *screen, FILE 
     choose_lines(rows, n, offender, lines);
     for (size_t k = 0; k < n; k++)
         shown += lines[k];
-    fprintf(out, "\nThe worst trace, %s; times in ms", worst->trace_id);
+    wrap w;
+    FILE *head = wrap_begin(&w, out);
+    fprintf(head, "\nThe worst trace, %s; times in ms", worst->trace_id);
     if (shown < n)
-        fprintf(out, "; %zu of its %zu spans, --trace shows all", shown, n);
-    fputc('\n', out);
+        fprintf(head, "; %zu of its %zu spans, --trace shows all", shown, n);
+    fputc('\n', head);
+    wrap_end(&w);
     tree_layout layout = {.screen = screen, .indent = 2, .outdent = least_depth(rows, n, lines)};
     print_lines(rows, n, lines, offender, &layout, out);
     free(lines);

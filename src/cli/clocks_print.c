@@ -9,6 +9,7 @@
 #include "cli/sparkline.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "cli/wrap.h"
 
 const char *clocks_reference(const tspi_mend *m)
 {
@@ -156,11 +157,12 @@ static void print_notes(const tspi_mend *m, FILE *out)
 }
 
 /* Of the columns, what a narrow terminal can do without, and which. */
-static void print_fitting(table *t, unsigned columns, FILE *out)
+static void print_fitting(table *t, unsigned columns, bool utf8, FILE *out)
 {
     static const int spare[] = {8, 7, 3, 6, -1};
     unsigned hidden = table_fit(t, 2, columns, spare);
 
+    table_squeeze(t, 2, columns, 1, utf8);
     table_print(t, 2, out);
     for (unsigned k = 0; k < hidden; k++)
         fprintf(out, "%s%s%s", k ? ", " : "  (not shown here: ", t->cells[spare[k]], k + 1 == hidden ? ")\n" : "");
@@ -176,17 +178,21 @@ void clocks_print_table(const tspi_mend *m, unsigned columns, bool utf8, FILE *o
     sparkline_axis axis;
     table t;
 
+    wrap w;
+    FILE *said = wrap_begin(&w, out);
+
     format_count(m->set.spans_n, spans, sizeof spans);
     format_count(m->set.traces_n, traces, sizeof traces);
     format_count(n, clocks, sizeof clocks);
-    fprintf(out, "%s span%s in %s trace%s, %s clock%s", spans, m->set.spans_n == 1 ? "" : "s", traces,
+    fprintf(said, "%s span%s in %s trace%s, %s clock%s", spans, m->set.spans_n == 1 ? "" : "s", traces,
             m->set.traces_n == 1 ? "" : "s", clocks, n == 1 ? "" : "s");
     if (n)
-        fprintf(out, ", told apart by %s", terminal_shown(m->causal.clocks.clocks[0].key, text, sizeof text));
+        fprintf(said, ", told apart by %s", terminal_shown(m->causal.clocks.clocks[0].key, text, sizeof text));
     if (reference)
-        fprintf(out, "; against %s%s", terminal_shown(reference, text, sizeof text),
+        fprintf(said, "; against %s%s", terminal_shown(reference, text, sizeof text),
                 m->options.reference || m->bounds_used ? "" : ", in whose time most clocks need no correction");
-    fputs("\n\n", out);
+    fputs("\n\n", said);
+    wrap_end(&w);
     sparkline_axis_init(&axis);
     for (uint32_t c = 0; c < n; c++)
         sparkline_axis_add(&axis, m->answer.clocks[c].knots, m->answer.clocks[c].knots_n);
@@ -195,12 +201,14 @@ void clocks_print_table(const tspi_mend *m, unsigned columns, bool utf8, FILE *o
         table_add(&t, heads[k]);
     for (uint32_t c = 0; c < n; c++)
         add_clock(&t, m, c, &axis, columns, utf8);
-    print_fitting(&t, columns, out);
+    print_fitting(&t, columns, utf8, out);
     table_release(&t);
-    fputc('\n', out);
-    print_steps(m, out);
-    print_verdicts(m, out);
-    print_notes(m, out);
+    said = wrap_begin(&w, out);
+    fputc('\n', said);
+    print_steps(m, said);
+    print_verdicts(m, said);
+    print_notes(m, said);
+    wrap_end(&w);
     clocks_print_conflict(m, out);
 }
 

@@ -7,6 +7,7 @@
 #include "cli/clocks_print.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "cli/wrap.h"
 
 void clocks_format_span(const tspi_mend *m, uint32_t row, char ret_trace[33], char ret_span[17])
 {
@@ -165,13 +166,14 @@ tsp_status clocks_print_why(const tspi_mend *m, uint32_t clock, FILE *out, tsp_e
         return TSP_OK;
     }
     tspi_format_instant(at, time, sizeof time);
-    fprintf(
-        out,
-        "%s, %s: its offset at its %s.\n"
-        "Each hop says: offset of the receiver - offset of the sender <= received - sent + allowance, since nothing "
-        "is received before\nit is sent. The allowance is for how coarsely stamps are written; a clock's own offset "
-        "moves by no more than the drift limit.\n\n",
-        name, tsp_clock_verdict_name(row->verdict), time);
+    wrap w;
+    fprintf(wrap_begin(&w, out),
+            "%s, %s: its offset at its %s.\n"
+            "Each hop says: offset of the receiver - offset of the sender <= received - sent + allowance, since "
+            "nothing is received before it is sent. The allowance is for how coarsely stamps are written; a clock's "
+            "own offset moves by no more than the drift limit.\n\n",
+            name, tsp_clock_verdict_name(row->verdict), time);
+    wrap_end(&w);
     rc = print_side(m, clock, at, true, out, err);
     return rc == TSP_OK ? print_side(m, clock, at, false, out, err) : rc;
 }

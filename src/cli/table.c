@@ -7,6 +7,8 @@
 
 #include "cli/terminal.h"
 
+enum { SQUEEZED = 10 };
+
 void table_init(table *t, const char *align)
 {
     memset(t, 0, sizeof *t);
@@ -104,14 +106,69 @@ static void find_widths(const table *t, int width[TABLE_COLUMNS])
     }
 }
 
+/* How long lines are. */
+static int line_width(const table *t, const int width[TABLE_COLUMNS], int indent)
+{
+    int line = indent - 2;
+
+    for (unsigned c = 0; c < t->columns; c++)
+        line += t->hidden[c] ? 0 : width[c] + 2;
+    return line;
+}
+
+/* Bytes of the first n characters. */
+static size_t bytes_of(const char *text, unsigned n)
+{
+    size_t k = 0;
+
+    for (; text[k]; k++)
+        if (((unsigned char)text[k] & 0xc0) != 0x80 && n-- == 0)
+            break;
+    return k;
+}
+
+static void shorten(char **cell, unsigned width, bool utf8)
+{
+    const char *dots = utf8 ? "…" : "..";
+    unsigned had = table_width_of(*cell), keep = width - (utf8 ? 1 : 2), head = (keep + 1) / 2;
+    char *text = NULL;
+
+    if (had <= width)
+        return;
+    if (asprintf(&text, "%.*s%s%s", (int)bytes_of(*cell, head), *cell, dots,
+                 *cell + bytes_of(*cell, had - (keep - head))) < 0)
+        return;
+    free(*cell);
+    *cell = text;
+}
+
+void table_squeeze(table *t, int indent, unsigned columns, unsigned names, bool utf8)
+{
+    int width[TABLE_COLUMNS], had[TABLE_COLUMNS], line;
+
+    find_widths(t, width);
+    memcpy(had, width, sizeof had);
+    for (line = line_width(t, width, indent); columns && line > (int)columns; line--) {
+        unsigned widest = t->columns;
+        for (unsigned c = 0; c < names; c++)
+            if (!t->hidden[c] && width[c] > SQUEEZED && (widest == t->columns || width[c] > width[widest]))
+                widest = c;
+        if (widest == t->columns)
+            break;
+        width[widest]--;
+    }
+    for (size_t k = 0; k < t->cells_n; k++)
+        if (width[k % t->columns] < had[k % t->columns])
+            shorten(&t->cells[k], (unsigned)width[k % t->columns], utf8);
+}
+
 unsigned table_fit(table *t, int indent, unsigned columns, const int *spare)
 {
-    int width[TABLE_COLUMNS], line = indent - 2;
+    int width[TABLE_COLUMNS], line;
     unsigned hidden = 0;
 
     find_widths(t, width);
-    for (unsigned c = 0; c < t->columns; c++)
-        line += width[c] + 2;
+    line = line_width(t, width, indent);
     for (; columns && line > (int)columns && spare[hidden] >= 0; hidden++) {
         t->hidden[spare[hidden]] = true;
         line -= width[spare[hidden]] + 2;

@@ -33,6 +33,11 @@ void table_addf(table *t, const char *format, ...) __attribute__((format(printf,
  * length will do. Returns how many are hidden: spare's first. */
 unsigned table_fit(table *t, int indent, unsigned columns, const int *spare);
 
+/* After table_fit, where lines are still too long: shorten the texts of the first columns, which are names, in their
+ * middle, since they differ at both ends, the widest column first, none to fewer than 10 characters. utf8: one
+ * character for what is left out. */
+void table_squeeze(table *t, int indent, unsigned columns, unsigned names, bool utf8);
+
 /* Characters of a text. */
 unsigned table_width_of(const char *text);
 

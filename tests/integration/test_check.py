@@ -141,11 +141,11 @@ by = [e["by_ns"] for e in said["examples"]]
 test("all examples, the worst first", by == sorted(by, reverse=True), len(by) == said["violations"]["total"])
 
 
-def on_terminal(*args, locale="C.UTF-8", columns=140, env=None):
+def on_terminal(*args, command="check", locale="C.UTF-8", columns=140, env=None):
     """What a terminal of so many columns is sent; lines without their ends."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    child = subprocess.Popen([truespan, "check"] + list(args), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+    child = subprocess.Popen([truespan, command] + list(args), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
                              env=dict(os.environ, TERM="xterm", LC_ALL=locale, **(env or {})))
     os.close(theirs)
     said = b""
@@ -197,6 +197,17 @@ rows = [line for line in out.splitlines() if "\u2501" in line]
 test("bars beside a tree on a terminal", len(rows) == 4, sum("\u2591" in r for r in rows) == 1,
      all(r.count("\u2501") + r.count("\u2591") <= 33 for r in rows))
 test("none beside JSON", on_terminal("--json", *hotel).startswith("{"))
+
+# Sentences break between words at the terminal's width, and nowhere in a pipe.
+for args in (["check", *hotel], ["clocks", *hotel], ["clocks", "--why", "10.0.2.0/24", *hotel], ["check", skew], ["clocks", skew],
+             ["check", sample("nodejs-8.jaeger.json")]):
+    piped = [line for line in run(*args)[1].splitlines() if line and line[0] != " "]
+    for columns in (48, 60, 80, 120):
+        shown = on_terminal(*args[1:], command=args[0], columns=columns, env={"NO_COLOR": "1"})
+        joined = shown.replace("\n  ", " ")
+        long = [line for line in shown.splitlines() if line and line[0] != " " and len(line) > columns]
+        test(f"{' '.join(args[:2])} in {columns} columns", all(line in joined for line in piped), not [line for line in long if " " in line],
+             any(len(line) > columns for line in piped) or columns > 100)
 
 # Names are anybody's: none commands a terminal.
 hostile = otlp(("a\x1b[2J\u009b\u202ee", 1, 0, 9, 20), ("b\x07", 2, 1, 1, 30))

@@ -66,6 +66,35 @@ TEST(table, columns_are_left_out_in_order_until_a_line_fits)
     }
 }
 
+TEST(table, names_give_way_when_no_column_can)
+{
+    static const int none[] = {-1};
+    tspi_random r;
+
+    tspi_random_seed(&r, seed);
+    for (int round = 0; round < 200; round++) {
+        char text[4 * CELL + 2];
+        unsigned columns = 40 + (unsigned)tspi_random_below(&r, 100), lines, before, after;
+        bool utf8 = tspi_random_below(&r, 2);
+        table t;
+        table_init(&t, "llr");
+        for (unsigned k = 0; k < 3 * ROWS; k++) {
+            random_text(&r, k % 3 == 2 ? 8 : CELL - 1, text);
+            strcat(text, "x");
+            table_add(&t, text);
+        }
+        before = print_widest(&t, 2, &lines);
+        table_fit(&t, 2, columns, none);
+        table_squeeze(&t, 2, columns, 2, utf8);
+        after = print_widest(&t, 2, &lines);
+        CHECK_INT(lines, ROWS);
+        CHECK(before <= columns ? after == before : after <= columns);
+        for (unsigned k = 0; k < 3 * ROWS; k++)
+            CHECK(t.cells[k][strlen(t.cells[k]) - 1] == 'x');
+        table_release(&t);
+    }
+}
+
 TEST(table, a_clipped_text_is_as_long_as_it_may_be)
 {
     tspi_random r;
