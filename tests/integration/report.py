@@ -325,13 +325,6 @@ def by_check(tap):
                 if "--solve" in options:
                     data["audits"][0]["check"] = data["audits"][0]["advice"] = None
             tap.equal(page, other, f"data of {options}")
-    # A pipe can be read once: what hangs here reads it again.
-    fifo = path("fifo")
-    os.mkfifo(fifo)
-    writer = subprocess.Popen(["cp", file, fifo])
-    piped = run("check", fifo, "--json", "--html", one)
-    writer.wait()
-    tap.equal(json.loads(piped.stdout)["violations"], answer("check", "--json", file)["violations"], "of a pipe with a name")
     for args, word in ((("-", "--html", one), "no trace"), ((file, "--html", "-"), "standard output"), ((file, "--html", one, "--window", "100"), "--window"),
                        ((path("absent"), "--html", one), "absent")):
         if os.path.exists(one):
