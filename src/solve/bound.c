@@ -7,6 +7,7 @@
 
 #include "solve/constants.h"
 #include "solve/drift.h"
+#include "solve/room.h"
 #include "solve/sweep.h"
 
 #define UNREACHED INT64_MAX
@@ -117,8 +118,8 @@ bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_
     bool ok;
 
     r.heap.key = label;
-    r.heap.at = malloc(((size_t)n + 1) * sizeof *r.heap.at);
-    r.heap.heap = malloc(((size_t)n + 1) * sizeof *r.heap.heap);
+    r.heap.at = tspi_room_take((size_t)n + 1, sizeof *r.heap.at);
+    r.heap.heap = tspi_room_take((size_t)n + 1, sizeof *r.heap.heap);
     ok = r.heap.at && r.heap.heap;
     for (uint32_t v = 0; ok && v < n; v++)
         r.heap.at[v] = UINT32_MAX;
@@ -132,8 +133,8 @@ bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_
             relax_from(&r, heap_pop(&r.heap));
         shift_labels(&r, false);
     }
-    free(r.heap.at);
-    free(r.heap.heap);
+    tspi_room_give(r.heap.at, (size_t)n + 1, sizeof *r.heap.at);
+    tspi_room_give(r.heap.heap, (size_t)n + 1, sizeof *r.heap.heap);
     return ok;
 }
 
@@ -147,18 +148,45 @@ typedef struct {
     bool ok;
 } one_way;
 
+/* One piece of drift more than there are hops on the way. */
+static void make_bounds(const one_way *way)
+{
+    const tspi_graph *graph = way->graph;
+
+    for (uint32_t v = 0; v < graph->vertices_n; v++) {
+        int64_t *label = &way->label[v];
+        if (*label == UNREACHED ||
+            __builtin_add_overflow(*label, graph->is_root[graph->node[v]] ? 0 : TELESCOPE_NS, label))
+            *label = way->forward ? TSP_UNBOUNDED_HI : TSP_UNBOUNDED_LO;
+        else if (!way->forward)
+            *label = -*label;
+    }
+}
+
+static bool begin_at_roots(one_way *way)
+{
+    const tspi_graph *graph = way->graph;
+    size_t room = (size_t)graph->vertices_n + 1;
+
+    way->label = tspi_room_take(room, sizeof *way->label);
+    way->via = tspi_room_take(room, sizeof *way->via);
+    for (uint32_t v = 0; way->label && way->via && v < graph->vertices_n; v++) {
+        way->label[v] = graph->is_root[graph->node[v]] ? 0 : UNREACHED;
+        way->via[v] = TSPI_VIA_NONE;
+    }
+    return way->label && way->via;
+}
+
 static void *reach_roots(void *way_)
 {
     one_way *way = way_;
     const tspi_graph *graph = way->graph;
     bool done = false;
 
-    for (uint32_t v = 0; !way->line && v < graph->vertices_n; v++) {
-        way->label[v] = graph->is_root[graph->node[v]] ? 0 : UNREACHED;
-        way->via[v] = TSPI_VIA_NONE;
-    }
-    way->ok = (!way->line || tspi_sweep(way->line, way->forward, way->label, way->via, &done)) &&
+    way->ok = (way->line ? tspi_sweep(way->line, way->forward, &way->label, &way->via, &done) : begin_at_roots(way)) &&
               (done || tspi_reach(graph, way->pi, way->forward, way->label, way->via));
+    if (way->ok)
+        make_bounds(way);
     return NULL;
 }
 
@@ -186,31 +214,19 @@ static bool roots_are_zero(const tspi_graph *graph, const int64_t *pi)
 
 bool tspi_bounds_find(const tspi_graph *graph, const int64_t *pi, unsigned threads, tspi_bounds *ret_bounds)
 {
-    size_t n = (size_t)graph->vertices_n + 1;
-    tspi_bounds b = {malloc(n * sizeof(int64_t)), malloc(n * sizeof(int64_t)), malloc(n * sizeof(uint32_t)),
-                     malloc(n * sizeof(uint32_t))};
     tspi_timeline line;
-    bool swept = roots_are_zero(graph, pi), ready = !swept || tspi_timeline_init(&line, graph, pi);
-    one_way up = {swept ? &line : NULL, graph, pi, true, b.hi, b.via_hi, false};
-    one_way down = {swept ? &line : NULL, graph, pi, false, b.lo, b.via_lo, false};
+    bool swept = roots_are_zero(graph, pi), ready = !swept || tspi_timeline_init(&line, graph, pi, threads);
+    one_way up = {swept ? &line : NULL, graph, pi, true, NULL, NULL, false};
+    one_way down = {swept ? &line : NULL, graph, pi, false, NULL, NULL, false};
 
-    if (ready && b.hi && b.lo && b.via_hi && b.via_lo)
+    if (ready)
         reach_both(&up, &down, threads);
     if (swept && ready)
         tspi_timeline_release(&line);
+    tspi_bounds b = {(size_t)graph->vertices_n + 1, up.label, down.label, up.via, down.via};
     if (!up.ok || !down.ok) {
         tspi_bounds_release(&b);
         return false;
-    }
-    /* One piece of drift more than there are hops on the way. */
-    for (uint32_t v = 0; v < graph->vertices_n; v++) {
-        bool is_root = graph->is_root[graph->node[v]];
-        if (b.hi[v] == UNREACHED || __builtin_add_overflow(b.hi[v], is_root ? 0 : TELESCOPE_NS, &b.hi[v]))
-            b.hi[v] = TSP_UNBOUNDED_HI;
-        if (b.lo[v] == UNREACHED || __builtin_add_overflow(b.lo[v], is_root ? 0 : TELESCOPE_NS, &b.lo[v]))
-            b.lo[v] = TSP_UNBOUNDED_LO;
-        else
-            b.lo[v] = -b.lo[v];
     }
     *ret_bounds = b;
     return true;
@@ -218,10 +234,10 @@ bool tspi_bounds_find(const tspi_graph *graph, const int64_t *pi, unsigned threa
 
 void tspi_bounds_release(tspi_bounds *bounds)
 {
-    free(bounds->hi);
-    free(bounds->lo);
-    free(bounds->via_hi);
-    free(bounds->via_lo);
+    tspi_room_give(bounds->hi, bounds->room, sizeof *bounds->hi);
+    tspi_room_give(bounds->lo, bounds->room, sizeof *bounds->lo);
+    tspi_room_give(bounds->via_hi, bounds->room, sizeof *bounds->via_hi);
+    tspi_room_give(bounds->via_lo, bounds->room, sizeof *bounds->via_lo);
     memset(bounds, 0, sizeof *bounds);
 }
 

@@ -36,6 +36,7 @@ bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_
 
 /* Bounds of every vertex against the roots. Quickest when pi is 0 there. */
 typedef struct {
+    size_t room;               /* of each array */
     int64_t *hi, *lo;          /* owned: TSP_UNBOUNDED_HI and _LO where nothing bounds */
     uint32_t *via_hi, *via_lo; /* owned */
 } tspi_bounds;

@@ -7,12 +7,14 @@
 
 #include <stdint.h>
 
+/* rho_ppb: 0 .. 1e9, so that neither product overflows. */
 static inline int64_t tspi_drift_at(int64_t rho_ppb, int64_t t_ns)
 {
-    __int128 product = (__int128)rho_ppb * t_ns;
-    __int128 quotient = product / 1000000000;
+    int64_t seconds = t_ns / 1000000000, rest = t_ns % 1000000000;
 
-    return (int64_t)(quotient - (product % 1000000000 < 0));
+    seconds -= rest < 0;
+    rest += rest < 0 ? 1000000000 : 0;
+    return rho_ppb * seconds + rho_ppb * rest / 1000000000;
 }
 
 /* At most this much between two instants of one clock, t1 <= t2. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "solve/parallel.h"
+#include "solve/room.h"
 
 bool tspi_fit_init(tspi_fit *fit, tspi_hop_store *hops, uint32_t clocks)
 {
@@ -19,8 +20,9 @@ bool tspi_fit_init(tspi_fit *fit, tspi_hop_store *hops, uint32_t clocks)
     fit->curves = calloc((size_t)clocks + 1, sizeof *fit->curves);
     fit->series = calloc((size_t)clocks + 1, sizeof *fit->series);
     fit->window_of = calloc((size_t)clocks + 1, sizeof *fit->window_of);
-    fit->u = malloc((hops->n + 1) * sizeof *fit->u);
-    fit->t = malloc((hops->n + 1) * sizeof *fit->t);
+    fit->rows = hops->n + 1;
+    fit->u = tspi_room_take(fit->rows, sizeof *fit->u);
+    fit->t = tspi_room_take(fit->rows, sizeof *fit->t);
     if (!fit->origin || !fit->joined || !fit->node_clock || !fit->curves || !fit->series || !fit->window_of ||
         !fit->u || !fit->t || !tspi_sides_init(&fit->sides, clocks)) {
         tspi_fit_release(fit);
@@ -53,8 +55,8 @@ void tspi_fit_release(tspi_fit *fit)
     free(fit->curves);
     free(fit->series);
     free(fit->window_of);
-    free(fit->u);
-    free(fit->t);
+    tspi_room_give(fit->u, fit->rows, sizeof *fit->u);
+    tspi_room_give(fit->t, fit->rows, sizeof *fit->t);
     free(fit->jumps);
     free(fit->bends);
     tspi_sides_release(&fit->sides);

@@ -65,6 +65,7 @@ typedef struct {
     tspi_curve *curves;   /* owned, nodes */
     tspi_series *series;  /* owned, nodes */
     double *window_of;    /* owned, nodes: window length, ns */
+    size_t rows;          /* room of u and t */
     double *u;            /* owned, hops: residual slack, ns */
     double *t; /* owned, hops: corrected time of the middle, ns, so that time reversed cuts the same windows */
     double t_first, t_last; /* where the traffic is, stray stamps left out */

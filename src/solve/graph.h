@@ -29,7 +29,8 @@ typedef struct {
     uint8_t *tied;    /* owned: 1 when the next vertex is of the same node */
     uint32_t *node;   /* owned: of each vertex */
     tspi_arc *arcs;   /* owned */
-    uint32_t *out_first, *out, *in_first, *in; /* owned: arcs by tail and by head */
+    uint32_t *out_first, *out, *in_first, *in; /* owned: arcs by tail and by head; first: vertices_n + 1 */
+    size_t vertices_room, arcs_room;           /* of the arrays above */
 } tspi_graph;
 
 /* Which hops: those whose flags have none of `without`.

@@ -5,10 +5,11 @@
 
 #include "base/hash.h"
 #include "solve/parallel.h"
+#include "solve/room.h"
 
 void tspi_hop_store_release(tspi_hop_store *hops)
 {
-    free(hops->hops);
+    tspi_room_give(hops->hops, hops->cap, sizeof *hops->hops);
     free(hops->same_clock);
     free(hops->lies);
     free(hops->edges);
@@ -26,7 +27,7 @@ bool tspi_hop_store_reserve(tspi_hop_store *hops, size_t extra)
         cap += cap / 2;
     if (cap == hops->cap)
         return true;
-    grown = realloc(hops->hops, cap * sizeof *grown);
+    grown = tspi_room_grow(hops->hops, hops->cap, cap, sizeof *grown);
     if (!grown)
         return false;
     hops->hops = grown;
@@ -323,11 +324,11 @@ bool tspi_hop_store_sort(tspi_hop_store *hops)
         slices[k].first = hops->n / slices_n * k;
         slices[k].end = k + 1 < slices_n ? hops->n / slices_n * (k + 1) : hops->n;
     }
-    all.pair_of = malloc((hops->n + 1) * sizeof *all.pair_of);
-    all.sorted = malloc((hops->n + 1) * sizeof *all.sorted);
+    all.pair_of = tspi_room_take(hops->n + 1, sizeof *all.pair_of);
+    all.sorted = tspi_room_take(hops->n + 1, sizeof *all.sorted);
     bool ok = all.pair_of && all.sorted && tspi_parallel(hops->threads, slices_n, count_slice, &all) &&
               name_edges(hops, slices, slices_n) && tspi_parallel(hops->threads, slices_n, deal_slice, &all);
-    free(all.pair_of);
+    tspi_room_give(all.pair_of, hops->n + 1, sizeof *all.pair_of);
     for (size_t k = 0; k < slices_n; k++) {
         free(slices[k].pairs);
         free(slices[k].counts);
@@ -335,10 +336,10 @@ bool tspi_hop_store_sort(tspi_hop_store *hops)
     }
     ok = ok && tspi_parallel(hops->threads, hops->edges_n, sort_one, &all);
     if (!ok) {
-        free(all.sorted);
+        tspi_room_give(all.sorted, hops->n + 1, sizeof *all.sorted);
         return false;
     }
-    free(hops->hops);
+    tspi_room_give(hops->hops, hops->cap, sizeof *hops->hops);
     hops->hops = all.sorted;
     hops->cap = hops->n + 1;
     hops->sorted = true;

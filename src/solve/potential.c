@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "solve/bound.h"
+#include "solve/room.h"
 
 typedef struct {
     const tspi_graph *graph;
@@ -106,10 +107,10 @@ tspi_feasibility tspi_potential(const tspi_graph *graph, int64_t *pi, tspi_link 
 
     if (!n)
         return TSPI_FEASIBLE;
-    s.via = malloc(n * sizeof *s.via);
-    s.queue = malloc(n * sizeof *s.queue);
-    s.queued = calloc(n, 1);
-    mark = malloc(n * sizeof *mark);
+    s.via = tspi_room_take(n, sizeof *s.via);
+    s.queue = tspi_room_take(n, sizeof *s.queue);
+    s.queued = tspi_room_zero(n, 1);
+    mark = tspi_room_take(n, sizeof *mark);
     if (!s.via || !s.queue || !s.queued || !mark)
         goto out;
     for (uint32_t v = 0; v < n; v++)
@@ -133,9 +134,9 @@ tspi_feasibility tspi_potential(const tspi_graph *graph, int64_t *pi, tspi_link 
     }
     result = TSPI_FEASIBLE;
 out:
-    free(s.via);
-    free(s.queue);
-    free(s.queued);
-    free(mark);
+    tspi_room_give(s.via, n, sizeof *s.via);
+    tspi_room_give(s.queue, n, sizeof *s.queue);
+    tspi_room_give(s.queued, n, 1);
+    tspi_room_give(mark, n, sizeof *mark);
     return result;
 }

@@ -67,8 +67,9 @@ static bool build(projection *p, bool *ret_feasible)
                                  without | tries[k].without, tries[k].allowance, true, p->near))
             return false;
         p->pi = malloc(((size_t)p->graph.vertices_n + 1) * sizeof *p->pi);
-        if (!p->pi || !tspi_solver_guess(solver, &p->graph, p->pi))
+        if (!p->pi)
             return false;
+        tspi_solver_guess(solver, &p->graph, p->pi);
         tspi_feasibility result = tspi_potential(&p->graph, p->pi, &links, &n);
         free(links);
         if (result == TSPI_NO_MEMORY)

@@ -3,18 +3,35 @@
 #include <string.h>
 
 #include "solve/constants.h"
+#include "solve/parallel.h"
+#include "solve/room.h"
 #include "solve/solver.h"
 
-bool tspi_solver_guess(const tsp_solver *solver, const tspi_graph *graph, int64_t *ret_pi)
+typedef struct {
+    const tsp_solver *solver;
+    const tspi_graph *graph;
+    int64_t *pi;
+} guessing;
+
+static bool guess_node(void *guessing_, size_t node_, unsigned worker)
 {
-    for (uint32_t v = 0; v < graph->vertices_n; v++) {
-        uint32_t node = graph->node[v], clock = solver->fit.node_clock[node];
-        ret_pi[v] = graph->is_root[node]
-                        ? 0
-                        : tspi_track_piece_offset(solver->rows[clock].estimate,
-                                                  node - tspi_sides_first(&solver->fit.sides, clock), graph->at[v]);
-    }
+    const guessing *g = guessing_;
+    const tspi_fit *fit = &g->solver->fit;
+    uint32_t node = (uint32_t)node_, clock = fit->node_clock[node], piece = node - tspi_sides_first(&fit->sides, clock);
+    const tsp_track *track = g->solver->rows[clock].estimate;
+    size_t hint = 0;
+
+    (void)worker;
+    for (uint32_t v = g->graph->first[node]; v < g->graph->first[node + 1]; v++)
+        g->pi[v] = g->graph->is_root[node] ? 0 : tspi_track_near(track, piece, g->graph->at[v], &hint);
     return true;
+}
+
+void tspi_solver_guess(const tsp_solver *solver, const tspi_graph *graph, int64_t *ret_pi)
+{
+    guessing g = {solver, graph, ret_pi};
+
+    tspi_parallel(solver->fit.threads, graph->nodes_n, guess_node, &g);
 }
 
 /* The hop of a cycle that the tracks believe least: soft before hard. UINT32_MAX: none left to blame. */
@@ -58,7 +75,7 @@ static outcome find_potential(tsp_solver *solver, uint16_t without, uint32_t *as
 
     if (!tspi_solver_graph(solver, without, ROUNDING_NS + TELESCOPE_NS, graph))
         return NO_MEMORY;
-    pi = malloc(((size_t)graph->vertices_n + 1) * sizeof *pi);
+    pi = tspi_room_take((size_t)graph->vertices_n + 1, sizeof *pi);
     if (!pi)
         return NO_MEMORY;
     for (;;) {
@@ -71,7 +88,7 @@ static outcome find_potential(tsp_solver *solver, uint16_t without, uint32_t *as
             return FEASIBLE;
         }
         if (result == TSPI_FEASIBLE) { /* what the hops set aside had made redundant comes back */
-            free(pi);
+            tspi_room_give(pi, (size_t)graph->vertices_n + 1, sizeof *pi);
             tspi_graph_release(graph);
             return find_potential(solver, without, aside, graph, ret_pi);
         }
@@ -79,7 +96,7 @@ static outcome find_potential(tsp_solver *solver, uint16_t without, uint32_t *as
         bool ok = result == TSPI_CYCLE && keep_conflict(solver, graph, links, n);
         free(links);
         if (!ok || arc == UINT32_MAX || *aside == 0) {
-            free(pi);
+            tspi_room_give(pi, (size_t)graph->vertices_n + 1, sizeof *pi);
             tspi_graph_release(graph);
             return ok ? INFEASIBLE : NO_MEMORY;
         }
@@ -98,12 +115,12 @@ static bool count_from_roots(const tsp_solver *solver, const tspi_graph *graph, 
     if (!shift)
         return false;
     for (int pass = 0; pass < 2; pass++)
-        for (uint32_t v = 0; v < graph->vertices_n; v++) {
-            uint32_t node = graph->node[v];
+        for (uint32_t node = 0; node < graph->nodes_n; node++) {
+            uint32_t first = graph->first[node], end = graph->first[node + 1];
             int64_t *of_group = &shift[solver->group[solver->fit.node_clock[node]]];
-            if (pass == 0 && graph->is_root[node])
-                *of_group = pi[v];
-            else if (pass == 1)
+            if (pass == 0 && graph->is_root[node] && first < end)
+                *of_group = pi[end - 1];
+            for (uint32_t v = first; pass == 1 && *of_group && v < end; v++)
                 pi[v] -= *of_group;
         }
     free(shift);
@@ -139,12 +156,12 @@ tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasib
     if (result == NO_MEMORY)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
     if (result == INFEASIBLE)
-        return TSP_OK;   /* no bounds: said in the summary */
-    free(solver->fit.t); /* has served; the bounds want room */
+        return TSP_OK;                                                      /* no bounds: said in the summary */
+    tspi_room_give(solver->fit.t, solver->fit.rows, sizeof *solver->fit.t); /* has served; the bounds want room */
     solver->fit.t = NULL;
     ok = count_from_roots(solver, &solver->graph, pi) &&
          tspi_bounds_find(&solver->graph, pi, solver->fit.threads, &solver->bounds);
-    free(pi);
+    tspi_room_give(pi, (size_t)solver->graph.vertices_n + 1, sizeof *pi);
     if (!ok)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
     solver->bounded = true;

@@ -15,6 +15,9 @@ typedef struct {
     const tspi_sides *sides;
     const uint8_t *root;
     int64_t rho_ppb;
+    uint16_t without;
+    bool prune;
+    const uint8_t *only;
     uint8_t *keep;
 } pruning;
 
@@ -109,6 +112,10 @@ static bool prune_edge(void *pruning_, size_t e, unsigned worker)
                       hops->received, tspi_stored_slack(hops)};
 
     (void)worker;
+    for (size_t k = edge->first; k < edge->first + edge->n; k++)
+        p->keep[k] = !(p->hops->hops[k].flags & p->without) && (!p->only || p->only[k]);
+    if (!p->prune)
+        return true;
     for (size_t k = 0; k < edge->n && narrow; k++)
         narrow = fits(&o, &hops[k]);
     (narrow ? prune_narrow : prune_wide)(p, edge, &o);
@@ -118,8 +125,7 @@ static bool prune_edge(void *pruning_, size_t e, unsigned worker)
 void tspi_prune(const tspi_hop_store *hops, const tspi_sides *sides, const uint8_t *root, int64_t rho_ppb,
                 uint16_t without, bool prune, const uint8_t *only, uint8_t *keep)
 {
-    for (size_t k = 0; k < hops->n; k++)
-        keep[k] = !(hops->hops[k].flags & without) && (!only || only[k]);
-    pruning each = {hops, sides, root, rho_ppb, keep};
-    tspi_parallel(hops->threads, prune ? hops->edges_n : 0, prune_edge, &each);
+    pruning each = {hops, sides, root, rho_ppb, without, prune, only, keep};
+
+    tspi_parallel(hops->threads, hops->edges_n, prune_edge, &each);
 }

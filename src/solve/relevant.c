@@ -14,6 +14,7 @@
 
 #include "solve/constants.h"
 #include "solve/parallel.h"
+#include "solve/room.h"
 #include "solve/solver.h"
 
 #define SLOP_NS 8.0
@@ -286,7 +287,7 @@ bool tspi_solver_graph(const tsp_solver *solver, uint16_t without, int64_t allow
 {
     const tspi_hop_store *hops = &solver->hops;
     const tspi_sides *sides = &solver->fit.sides;
-    uint8_t *keep = malloc(hops->n + 1);
+    uint8_t *keep = tspi_room_take(hops->n + 1, 1);
     bool ok = keep != NULL;
 
     if (ok) {
@@ -294,6 +295,6 @@ bool tspi_solver_graph(const tsp_solver *solver, uint16_t without, int64_t allow
         ok = sift(solver, allowance, keep) && tspi_graph_build_of(ret_graph, hops, sides, solver->root, solver->rho_ppb,
                                                                   without, allowance, false, keep);
     }
-    free(keep);
+    tspi_room_give(keep, hops->n + 1, 1);
     return ok;
 }

@@ -8,6 +8,7 @@
 #include "solve/estimate.h"
 #include "solve/frame.h"
 #include "solve/motion.h"
+#include "solve/room.h"
 #include "solve/soft.h"
 
 #define MOST_DRIFT_PPM 100000.0 /* 10 %: no clock; and sums of ties must fit */
@@ -42,7 +43,7 @@ static void drop_results(tsp_solver *solver)
         free(solver->rows[c].steps);
     }
     free(solver->rows);
-    free(solver->row_of);
+    tspi_room_give(solver->row_of, solver->row_of_room, sizeof *solver->row_of);
     free(solver->group);
     free(solver->root);
     free(solver->conflict);
@@ -254,7 +255,8 @@ static bool sum_up(tsp_solver *solver)
     const tspi_hop_store *hops = &solver->hops;
     uint32_t *size = calloc((size_t)solver->groups_n + 1, sizeof *size), largest = 0;
 
-    solver->row_of = malloc((hops->added + 1) * sizeof *solver->row_of);
+    solver->row_of_room = hops->added + 1;
+    solver->row_of = tspi_room_take(solver->row_of_room, sizeof *solver->row_of);
     if (!solver->row_of || !size) {
         free(size);
         return false;
@@ -290,12 +292,11 @@ static bool sum_up(tsp_solver *solver)
     return ok;
 }
 
-tsp_status tsp_solver_run(tsp_solver *solver, tsp_error *err)
+static tsp_status run(tsp_solver *solver, tsp_error *err)
 {
     bool with_soft;
     tsp_status rc;
 
-    drop_results(solver);
     solver->clocks = solver->config.clocks + solver->has_utc;
     if (!tspi_hop_store_sort(&solver->hops) || !soft_is_needed(solver, &with_soft) || !choose_frame(solver, with_soft))
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
@@ -309,6 +310,17 @@ tsp_status tsp_solver_run(tsp_solver *solver, tsp_error *err)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
     solver->done = true;
     return TSP_OK;
+}
+
+tsp_status tsp_solver_run(tsp_solver *solver, tsp_error *err)
+{
+    tsp_status rc;
+
+    tspi_room_begin();
+    drop_results(solver);
+    rc = run(solver, err);
+    tspi_room_end();
+    return rc;
 }
 
 tsp_status tsp_solver_clock(const tsp_solver *solver, uint32_t clock, tsp_clock_result *ret_result, tsp_error *err)

@@ -34,9 +34,10 @@ struct tsp_solver {
     tspi_fit fit;
     tspi_graph graph; /* of all the evidence */
     tspi_bounds bounds;
-    bool bounded;             /* graph and bounds are there */
-    tspi_clock_row *rows;     /* owned, clocks */
-    uint32_t *row_of;         /* owned: hop's index -> row in hops, UINT32_MAX for same-clock hops */
+    bool bounded;         /* graph and bounds are there */
+    tspi_clock_row *rows; /* owned, clocks */
+    uint32_t *row_of;     /* owned: hop's index -> row in hops, UINT32_MAX for same-clock hops */
+    size_t row_of_room;
     tsp_proof_link *conflict; /* owned */
     size_t conflict_n;
     tsp_solver_summary_row summary;
@@ -52,7 +53,7 @@ tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasib
 bool tspi_solver_graph(const tsp_solver *solver, uint16_t without, int64_t allowance, tspi_graph *ret_graph);
 
 /* An integer guess for every vertex, from the estimates. */
-bool tspi_solver_guess(const tsp_solver *solver, const tspi_graph *graph, int64_t *ret_pi);
+void tspi_solver_guess(const tsp_solver *solver, const tspi_graph *graph, int64_t *ret_pi);
 
 /* estimate tracks (rows[].estimate, first, last, in, out). */
 bool tspi_solver_tracks(tsp_solver *solver);

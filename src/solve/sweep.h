@@ -13,7 +13,7 @@
  * order[k]. Any order is right; a good one is quick. Weights are reduced by pi, and 32 bits: what is longer than 4 s is
  * left to Dijkstra. */
 typedef struct {
-    uint32_t before;   /* place of the vertex before on the same node; UINT32_MAX: none, or too far to tell */
+    uint32_t before;   /* place of the vertex before on the same node; its own: none, or too far to tell */
     uint32_t up, down; /* tie from there to here, and back */
 } tspi_place;
 
@@ -27,13 +27,13 @@ typedef struct {
 } tspi_timeline;
 
 /* pi: a potential that is 0 at the roots. False: out of memory. */
-bool tspi_timeline_init(tspi_timeline *line, const tspi_graph *graph, const int64_t *pi);
+bool tspi_timeline_init(tspi_timeline *line, const tspi_graph *graph, const int64_t *pi, unsigned threads);
 void tspi_timeline_release(tspi_timeline *line);
 
 /* Ways from the roots, along arcs (forward) or against them.
- * ret_label, ret_via   as in bound.h, vertices_n
+ * ret_label, ret_via   as in bound.h; room for vertices_n + 1 (room.h), the caller's, also where one is NULL
  * ret_done             nothing is left to lower: the labels are final
  * False: out of memory. */
-bool tspi_sweep(const tspi_timeline *line, bool forward, int64_t *ret_label, uint32_t *ret_via, bool *ret_done);
+bool tspi_sweep(const tspi_timeline *line, bool forward, int64_t **ret_label, uint32_t **ret_via, bool *ret_done);
 
 #endif

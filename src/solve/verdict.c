@@ -6,6 +6,7 @@
 #include "solve/constants.h"
 #include "solve/credible.h"
 #include "solve/order.h"
+#include "solve/room.h"
 #include "solve/solver.h"
 
 /* The largest distance of the bounds from 0 over a clock's vertices, signed; 0: they include it everywhere. */
@@ -57,13 +58,14 @@ static bool distances_without(tsp_solver *solver, uint16_t flags, int64_t *ret)
     }
     ok =
         tspi_solver_graph(solver, TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS | flags, ROUNDING_NS + TELESCOPE_NS, &graph);
-    pi = malloc(((size_t)graph.vertices_n + 1) * sizeof *pi);
-    ok = ok && pi && tspi_solver_guess(solver, &graph, pi) &&
-         tspi_potential(&graph, pi, &links, &n) == TSPI_FEASIBLE && /* a part of what was feasible is */
+    pi = tspi_room_take((size_t)graph.vertices_n + 1, sizeof *pi);
+    if (ok && pi)
+        tspi_solver_guess(solver, &graph, pi);
+    ok = ok && pi && tspi_potential(&graph, pi, &links, &n) == TSPI_FEASIBLE && /* a part of what was feasible is */
          tspi_bounds_find(&graph, pi, solver->fit.threads, &bounds);
     if (ok)
         all_distances(solver, &graph, &bounds, ret);
-    free(pi);
+    tspi_room_give(pi, (size_t)graph.vertices_n + 1, sizeof *pi);
     free(links);
     tspi_bounds_release(&bounds);
     tspi_graph_release(&graph);
