@@ -214,25 +214,24 @@ void tspi_node_drop_foreign(tspi_node *node, const tsp_error *why)
 }
 
 /* The receive stamp is taken first of all: what follows is this node's own work. */
-tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err)
+tsp_status tspi_node_receive(tspi_node *node, const tspi_msg *msg, tsp_error *err)
 {
     tspi_stamp received = tspi_node_stamp(node);
     tspi_incoming incoming;
     tspi_trace_context context;
     size_t len, header_len;
-    const uint8_t *payload = tspi_msg_payload(take_msg, &len);
-    const char *traceparent = tspi_msg_header(take_msg, "traceparent", &header_len);
+    const uint8_t *payload = tspi_msg_payload(msg, &len);
+    const char *traceparent = tspi_msg_header(msg, "traceparent", &header_len);
     tsp_error why = {0};
     tsp_status rc = tspi_lab_head_read(payload, len, &incoming.head, &why);
 
     if (rc == TSP_OK && (!node->in_block || incoming.head.block != node->block.id))
-        goto out; /* a straggler of a block that is over */
+        return TSP_OK; /* a straggler of a block that is over */
     if (rc == TSP_OK && (!traceparent || !tspi_traceparent_parse(traceparent, header_len, &context)))
         rc = tsp_error_set(&why, TSP_EPARSE, "it lacks a valid traceparent");
     if (rc != TSP_OK) {
         tspi_node_drop_foreign(node, &why);
-        rc = TSP_OK;
-        goto out;
+        return TSP_OK;
     }
     tspi_lab_span_init(&incoming.span, node->process_name,
                        incoming.head.kind == TSPI_LAB_CALL ? TSPI_KIND_SERVER : TSPI_KIND_CONSUMER);
@@ -248,14 +247,10 @@ tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err
     incoming.len = len - TSPI_LAB_HEAD_BYTES;
     show_sequence(&incoming.span, &incoming.head);
     if (incoming.head.kind == TSPI_LAB_ANSWER)
-        rc = tspi_calls_answered(node, &incoming, err);
-    else if (tspi_calls_wanted(node, &incoming))
-        rc = tspi_calls_begin(node, &incoming, err);
-    else
-        rc = node->ops->on_message(node, &incoming, err);
-out:
-    tspi_msg_free(take_msg);
-    return rc;
+        return tspi_calls_answered(node, &incoming, err);
+    if (tspi_calls_wanted(node, &incoming))
+        return tspi_calls_begin(node, &incoming, err);
+    return node->ops->on_message(node, &incoming, err);
 }
 
 int64_t tspi_node_due_ns(tspi_node *node)
@@ -318,35 +313,6 @@ tsp_status tspi_node_span_end_at(tspi_node *node, tspi_lab_span *span, const tsp
     return tspi_span_writer_add(&node->spans, span, err);
 }
 
-static tspi_msg *build(const tspi_lab_head *head, const tspi_lab_span *span, const void *body, size_t len)
-{
-    tspi_trace_context context = {.span_id = span->span_id, .flags = 3}; /* sampled, random trace id */
-    char traceparent[TSPI_TRACEPARENT_LEN + 1];
-    uint8_t payload[TSPI_LAB_HEAD_BYTES + 256], *bytes = payload;
-    tspi_msg *msg = tspi_msg_new(tspi_lab_key(head));
-    tsp_status rc = msg ? TSP_OK : TSP_ENOMEM;
-
-    memcpy(context.trace_id, span->trace_id, sizeof context.trace_id);
-    tspi_traceparent_write(&context, traceparent);
-    if (len > sizeof payload - TSPI_LAB_HEAD_BYTES)
-        bytes = malloc(TSPI_LAB_HEAD_BYTES + len);
-    if (rc == TSP_OK && bytes) {
-        tspi_lab_head_write(head, bytes);
-        if (len)
-            memcpy(bytes + TSPI_LAB_HEAD_BYTES, body, len);
-        rc = tspi_msg_add_header(msg, "traceparent", traceparent, TSPI_TRACEPARENT_LEN);
-        if (rc == TSP_OK)
-            rc = tspi_msg_set_payload(msg, bytes, TSPI_LAB_HEAD_BYTES + len);
-    }
-    if (rc != TSP_OK || !bytes) {
-        tspi_msg_free(msg);
-        msg = NULL;
-    }
-    if (bytes != payload)
-        free(bytes);
-    return msg;
-}
-
 /* A start that is written late: what the span says is later than what happened. */
 static void write_late(tspi_lab_span *span, int64_t late_ns)
 {
@@ -357,11 +323,25 @@ static void write_late(tspi_lab_span *span, int64_t late_ns)
 tsp_status tspi_node_send_plain(tspi_node *node, const tspi_lab_span *span, uint32_t stage, uint32_t worker,
                                 const tspi_lab_head *head, const void *body, size_t len, tsp_error *err)
 {
-    tspi_msg *msg = build(head, span, body, len);
+    enum { ROOM = 256 };                                                 /* enough for most bodies */
+    tspi_trace_context context = {.span_id = span->span_id, .flags = 3}; /* sampled, random trace id */
+    char traceparent[TSPI_TRACEPARENT_LEN + 1];
+    uint8_t room[TSPI_LAB_HEAD_BYTES + ROOM];
+    uint8_t *payload = len <= ROOM ? room : malloc(TSPI_LAB_HEAD_BYTES + len);
 
-    if (!msg)
+    if (!payload)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", len);
-    return node->world->send(node->world, stage, worker, msg, err);
+    memcpy(context.trace_id, span->trace_id, sizeof context.trace_id);
+    tspi_traceparent_write(&context, traceparent);
+    tspi_lab_head_write(head, payload);
+    if (len)
+        memcpy(payload + TSPI_LAB_HEAD_BYTES, body, len);
+    const tspi_msg_header_view header = {"traceparent", traceparent, sizeof "traceparent" - 1, TSPI_TRACEPARENT_LEN};
+    const tspi_content content = {tspi_lab_key(head), &header, 1, payload, TSPI_LAB_HEAD_BYTES + len};
+    tsp_status rc = node->world->send(node->world, stage, worker, &content, err);
+    if (payload != room)
+        free(payload);
+    return rc;
 }
 
 tsp_status tspi_node_send_span(tspi_node *node, tspi_lab_span *span, uint32_t stage, uint32_t worker,

@@ -16,8 +16,9 @@
 typedef struct tspi_world {
     int64_t (*wall_ns)(struct tspi_world *world);      /* true Unix time */
     int64_t (*monotonic_ns)(struct tspi_world *world); /* for timers and latencies */
-    /* Deliver msg to a worker of a stage; takes msg whatever happens, and queues it if need be. */
-    tsp_status (*send)(struct tspi_world *world, uint32_t stage, uint32_t worker, tspi_msg *take_msg, tsp_error *err);
+    /* Deliver content to a worker of a stage; queues it if need be. */
+    tsp_status (*send)(struct tspi_world *world, uint32_t stage, uint32_t worker, const tspi_content *content,
+                       tsp_error *err);
     const char *messaging_system; /* messaging.system of the spans */
     tspi_write_behind *behind;    /* writes the nodes' files, where one process holds many; NULL = each its own */
     /* NULL = tspi_engine_open. */
@@ -119,8 +120,8 @@ void tspi_node_release(tspi_node *node);
 tsp_status tspi_node_begin(tspi_node *node, const tspi_block *block, tsp_error *err);
 tsp_status tspi_node_go(tspi_node *node, tsp_error *err);
 tsp_status tspi_node_end(tspi_node *node, tsp_error *err);
-/* Takes msg. One that is none of the lab's is counted and dropped. */
-tsp_status tspi_node_receive(tspi_node *node, tspi_msg *take_msg, tsp_error *err);
+/* One that is none of the lab's is counted and dropped. */
+tsp_status tspi_node_receive(tspi_node *node, const tspi_msg *msg, tsp_error *err);
 /* The same for what the transport could not make a message of. */
 void tspi_node_drop_foreign(tspi_node *node, const tsp_error *why);
 int64_t tspi_node_due_ns(tspi_node *node);

@@ -35,7 +35,8 @@ struct process {
 tsp_status tspi_node_open(struct process *p, const tspi_node_process_config *config, tsp_error *err);
 
 /* The world's way to send. */
-tsp_status tspi_peers_send(tspi_world *world, uint32_t stage, uint32_t worker, tspi_msg *take_msg, tsp_error *err);
+tsp_status tspi_peers_send(tspi_world *world, uint32_t stage, uint32_t worker, const tspi_content *content,
+                           tsp_error *err);
 /* Offer again what was refused before. */
 tsp_status tspi_peers_send_queued(struct process *p, tsp_error *err);
 /* From the command "peer STAGE WORKER ADDRESS". */

@@ -13,26 +13,29 @@ static struct peer *find_peer(struct process *p, uint32_t stage, uint32_t worker
     return NULL;
 }
 
-tsp_status tspi_peers_send(tspi_world *world, uint32_t stage, uint32_t worker, tspi_msg *take_msg, tsp_error *err)
+static tsp_status queue(struct process *p, struct peer *peer, const tspi_content *content, tsp_error *err)
+{
+    tspi_msg *msg = tspi_msg_of(content);
+
+    if (!msg)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", content->payload_len);
+    msg->next = NULL;
+    *peer->queue_end = msg;
+    peer->queue_end = &msg->next;
+    p->queued++;
+    return TSP_OK;
+}
+
+tsp_status tspi_peers_send(tspi_world *world, uint32_t stage, uint32_t worker, const tspi_content *content,
+                           tsp_error *err)
 {
     struct process *p = (struct process *)world;
     struct peer *peer = find_peer(p, stage, worker);
 
-    if (!peer) {
-        tspi_msg_free(take_msg);
+    if (!peer)
         return tsp_error_set(err, TSP_EINVAL, "no worker %u of stage '%s'", worker, p->spec.stages[stage].name);
-    }
-    tsp_status rc = peer->queue ? TSP_EAGAIN : p->transport->ops->send(p->transport, peer->handle, take_msg, err);
-    if (rc == TSP_EAGAIN) {
-        take_msg->next = NULL;
-        *peer->queue_end = take_msg;
-        peer->queue_end = &take_msg->next;
-        p->queued++;
-        return TSP_OK;
-    }
-    if (rc != TSP_OK && rc != TSP_ECLOSED)
-        tspi_msg_free(take_msg);
-    return rc;
+    tsp_status rc = peer->queue ? TSP_EAGAIN : tspi_transport_post(p->transport, peer->handle, content, err);
+    return rc == TSP_EAGAIN ? queue(p, peer, content, err) : rc;
 }
 
 tsp_status tspi_peers_send_queued(struct process *p, tsp_error *err)

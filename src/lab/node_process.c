@@ -141,26 +141,44 @@ static void log_foreign(struct process *p)
     p->foreign_seen = p->node.foreign;
 }
 
-static tsp_status receive_some(struct process *p, int *ret_n, tsp_error *err)
-{
-    tsp_status rc = TSP_OK;
+/* For the length of a burst. */
+struct receiving {
+    struct process *p;
+    tsp_status rc;
+    tsp_error *err;
+};
 
-    for (*ret_n = 0; *ret_n < RECEIVE_BURST && rc == TSP_OK; ++*ret_n) {
-        tspi_msg *msg;
+static bool on_msg(void *ctx, const tspi_msg *msg)
+{
+    struct receiving *receiving = ctx;
+
+    receiving->rc = tspi_node_receive(&receiving->p->node, msg, receiving->err);
+    log_foreign(receiving->p);
+    return receiving->rc == TSP_OK;
+}
+
+static tsp_status receive_some(struct process *p, uint32_t *ret_n, tsp_error *err)
+{
+    struct receiving receiving = {p, TSP_OK, err};
+
+    for (*ret_n = 0; *ret_n < RECEIVE_BURST && receiving.rc == TSP_OK;) {
+        uint32_t n;
         tsp_error why = {0};
-        rc = p->transport->ops->recv(p->transport, &msg, &why);
+        tsp_status rc = tspi_transport_deliver(p->transport, RECEIVE_BURST - *ret_n, on_msg, &receiving, &n, &why);
+        *ret_n += n;
         if (rc == TSP_EAGAIN)
-            return TSP_OK;
-        if (rc == TSP_OK)
-            rc = tspi_node_receive(&p->node, msg, err);
-        else if (rc == TSP_EPARSE) {
+            break;
+        if (rc == TSP_EPARSE) {
             tspi_node_drop_foreign(&p->node, &why);
-            rc = TSP_OK;
-        } else if (err)
-            *err = why;
-        log_foreign(p);
+            log_foreign(p);
+            ++*ret_n;
+        } else if (rc != TSP_OK && receiving.rc == TSP_OK) {
+            receiving.rc = rc;
+            if (err)
+                *err = why;
+        }
     }
-    return rc;
+    return receiving.rc;
 }
 
 static int64_t next_due_ns(struct process *p)
@@ -204,7 +222,7 @@ static tsp_status check_media(struct process *p, int64_t now_ns, tsp_error *err)
 
 static tsp_status turn(struct process *p, tsp_error *err)
 {
-    int received;
+    uint32_t received;
     tsp_status rc = receive_some(p, &received, err);
     int64_t now_ns = tspi_monotonic_ns();
 

@@ -72,17 +72,19 @@ static void spend_on_engine(void *ctx, enum tspi_work work)
                                         : sim->detokenize_ns);
 }
 
-static tsp_status world_send(tspi_world *base, uint32_t stage, uint32_t worker, tspi_msg *take_msg, tsp_error *err)
+static tsp_status world_send(tspi_world *base, uint32_t stage, uint32_t worker, const tspi_content *content,
+                             tsp_error *err)
 {
     struct sim_node *n = (struct sim_node *)base;
     tspi_sim_world *world = n->world;
 
-    if (worker >= world->spec->stages[stage].workers) {
-        tspi_msg_free(take_msg);
+    if (worker >= world->spec->stages[stage].workers)
         return tsp_error_set(err, TSP_EINVAL, "no worker %u of stage '%s'", worker, world->spec->stages[stage].name);
-    }
+    tspi_msg *msg = tspi_msg_of(content);
+    if (!msg)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", content->payload_len);
     spend(n, world->spec->sim.send_ns);
-    return tspi_virtual_send(world->net, n->number, world->first_of[stage] + worker, take_msg, n->now_ns, err);
+    return tspi_virtual_send(world->net, n->number, world->first_of[stage] + worker, msg, n->now_ns, err);
 }
 
 static tsp_status world_open_engine(tspi_world *base, const tspi_engine_config *config, tspi_engine **ret_engine,
@@ -270,6 +272,7 @@ static tsp_status receive_some(struct sim_node *n, tsp_error *err)
         if (!n->inbox)
             n->inbox_end = &n->inbox;
         rc = tspi_node_receive(&n->node, msg, err);
+        tspi_msg_free(msg);
         spend(n, n->world->spec->sim.receive_ns);
     }
     return rc;

@@ -273,17 +273,28 @@ static tsp_status aeron_transport_listen(tspi_transport *transport, char *ret_ad
     return is_ipc(t) ? listen_ipc(t, ret_address, size, err) : listen_udp(t, ret_address, size, err);
 }
 
-static tsp_status aeron_transport_recv(tspi_transport *transport, tspi_msg **ret_msg, tsp_error *err)
+/* What a look came to: when to look again, and whether there still is a media driver. */
+static tsp_status looked(struct aeron_transport *t, tsp_status rc, tsp_error *err)
 {
-    struct aeron_transport *t = (struct aeron_transport *)transport;
-    tsp_status rc = tspi_aeron_inbox_recv(&t->inbox, ret_msg, err);
-
     t->due_ns = 0;
     if (rc != TSP_EAGAIN) {
         t->idle_ns = idle_min_ns;
         return rc;
     }
     return check_client(t, err) == TSP_OK ? TSP_EAGAIN : TSP_EIO;
+}
+
+static tsp_status aeron_transport_recv(tspi_transport *transport, tspi_msg **ret_msg, tsp_error *err)
+{
+    struct aeron_transport *t = (struct aeron_transport *)transport;
+    return looked(t, tspi_aeron_inbox_recv(&t->inbox, ret_msg, err), err);
+}
+
+static tsp_status aeron_transport_deliver(tspi_transport *transport, uint32_t max, tspi_on_msg on_msg, void *ctx,
+                                          uint32_t *ret_n, tsp_error *err)
+{
+    struct aeron_transport *t = (struct aeron_transport *)transport;
+    return looked(t, tspi_aeron_inbox_deliver(&t->inbox, max, on_msg, ctx, ret_n, err), err);
 }
 
 /* ------------------------------------------------------------------ peers */
@@ -328,6 +339,16 @@ static tsp_status aeron_transport_send(tspi_transport *transport, uint32_t peer,
     if (peer >= t->peers_n)
         return tsp_error_set(err, TSP_EINVAL, "no peer %u", peer);
     return tspi_aeron_peer_send(&t->peers[peer], msg, err);
+}
+
+static tsp_status aeron_transport_post(tspi_transport *transport, uint32_t peer, const tspi_content *content,
+                                       tsp_error *err)
+{
+    struct aeron_transport *t = (struct aeron_transport *)transport;
+
+    if (peer >= t->peers_n)
+        return tsp_error_set(err, TSP_EINVAL, "no peer %u", peer);
+    return tspi_aeron_peer_post(&t->peers[peer], content, err);
 }
 
 static tsp_status aeron_transport_poll(tspi_transport *transport, int64_t now_ns, tsp_error *err)
@@ -375,7 +396,9 @@ const struct tspi_transport_ops tspi_transport_aeron = {
     .listen = aeron_transport_listen,
     .connect = aeron_transport_connect,
     .send = aeron_transport_send,
+    .post = aeron_transport_post,
     .recv = aeron_transport_recv,
+    .deliver = aeron_transport_deliver,
     .wait_fd = aeron_transport_wait_fd,
     .due_ns = aeron_transport_due_ns,
     .poll = aeron_transport_poll,

@@ -45,17 +45,51 @@ static tspi_aeron_partial *add_partial(tspi_aeron_inbox *inbox, int32_t session,
     return partial;
 }
 
-/* A frame is whole: check it and keep it. */
-static void keep(tspi_aeron_inbox *inbox, tspi_msg *take_msg)
+static bool is_taken_at_once(const tspi_aeron_inbox *inbox)
 {
-    if (tspi_msg_check(take_msg, NULL) != TSP_OK) {
+    return inbox->on_msg && !inbox->first && inbox->given < inbox->max;
+}
+
+static void give(tspi_aeron_inbox *inbox, const tspi_msg *msg)
+{
+    inbox->given++;
+    if (!inbox->on_msg(inbox->ctx, msg))
+        inbox->on_msg = NULL;
+}
+
+/* A frame is whole: give it away, or keep it. */
+static void pass_on(tspi_aeron_inbox *inbox, tspi_msg *take_msg)
+{
+    if (tspi_msg_check(take_msg, NULL) != TSP_OK)
         inbox->refused++;
-        tspi_msg_free(take_msg);
+    else if (is_taken_at_once(inbox))
+        give(inbox, take_msg);
+    else {
+        take_msg->next = NULL;
+        *(inbox->first ? inbox->end : &inbox->first) = take_msg;
+        inbox->end = &take_msg->next;
         return;
     }
-    take_msg->next = NULL;
-    *(inbox->first ? inbox->end : &inbox->first) = take_msg;
-    inbox->end = &take_msg->next;
+    tspi_msg_free(take_msg);
+}
+
+/* A whole frame where Aeron has it. */
+static void on_whole(tspi_aeron_inbox *inbox, const uint8_t *bytes, size_t len)
+{
+    if (is_taken_at_once(inbox)) {
+        tspi_msg msg = {.frame = (uint8_t *)bytes, .len = len};
+        if (tspi_msg_check(&msg, NULL) == TSP_OK)
+            give(inbox, &msg);
+        else
+            inbox->refused++;
+        return;
+    }
+    tspi_msg *msg = tspi_msg_for_frame(len);
+    inbox->no_memory |= !msg;
+    if (!msg)
+        return;
+    memcpy(msg->frame, bytes, len);
+    pass_on(inbox, msg);
 }
 
 /* Where a fragment belongs that is not a whole frame, or NULL: it is dropped. That happens to the rest of a message
@@ -92,12 +126,7 @@ static void on_fragment(void *ctx, const uint8_t *bytes, size_t len, aeron_heade
     aeron_header_values(header, &values);
     uint8_t flags = values.frame.flags;
     if ((flags & FRAGMENT_WHOLE) == FRAGMENT_WHOLE && values.frame.reserved_value == 0) {
-        tspi_msg *msg = tspi_msg_for_frame(len);
-        inbox->no_memory |= !msg;
-        if (!msg)
-            return;
-        memcpy(msg->frame, bytes, len);
-        keep(inbox, msg);
+        on_whole(inbox, bytes, len);
         return;
     }
     tspi_aeron_partial *partial = partial_of(inbox, values.frame.session_id, flags, values.frame.reserved_value);
@@ -114,7 +143,7 @@ static void on_fragment(void *ctx, const uint8_t *bytes, size_t len, aeron_heade
         tspi_msg *msg = partial->msg;
         partial->msg = NULL;
         forget_partial(inbox, partial);
-        keep(inbox, msg);
+        pass_on(inbox, msg);
     }
 }
 
@@ -163,27 +192,72 @@ tsp_status tspi_aeron_inbox_open(tspi_aeron_inbox *inbox, aeron_t *client, const
     return added < 0 ? tspi_aeron_fail(err, what) : TSP_OK;
 }
 
+static tsp_status look(tspi_aeron_inbox *inbox, size_t fragments, tsp_error *err)
+{
+    if (aeron_subscription_poll(inbox->subscription, on_fragment, inbox, fragments) < 0)
+        return tspi_aeron_fail(err, "cannot receive");
+    if (inbox->partials_n && atomic_exchange(&inbox->sender_gone, false))
+        forget_the_gone(inbox);
+    return inbox->no_memory ? tsp_error_set(err, TSP_ENOMEM, "out of memory for a message") : TSP_OK;
+}
+
+static tsp_status tell_refused(tspi_aeron_inbox *inbox, tsp_error *err)
+{
+    inbox->refused--;
+    return tsp_error_set(err, TSP_EPARSE, "a message is no frame");
+}
+
+static tspi_msg *take_kept(tspi_aeron_inbox *inbox)
+{
+    tspi_msg *msg = inbox->first;
+
+    inbox->first = msg->next;
+    return msg;
+}
+
 tsp_status tspi_aeron_inbox_recv(tspi_aeron_inbox *inbox, tspi_msg **ret_msg, tsp_error *err)
 {
+    tsp_status rc = TSP_OK;
+
     if (!inbox->subscription)
         return TSP_EAGAIN;
-    if (!inbox->first) {
-        if (aeron_subscription_poll(inbox->subscription, on_fragment, inbox, LOOK_FRAGMENTS) < 0)
-            return tspi_aeron_fail(err, "cannot receive");
-        if (inbox->partials_n && atomic_exchange(&inbox->sender_gone, false))
-            forget_the_gone(inbox);
-        if (inbox->no_memory)
-            return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message");
-    }
-    if (inbox->refused) {
-        inbox->refused--;
-        return tsp_error_set(err, TSP_EPARSE, "a message is no frame");
-    }
+    if (!inbox->first)
+        rc = look(inbox, LOOK_FRAGMENTS, err);
+    if (rc != TSP_OK)
+        return rc;
+    if (inbox->refused)
+        return tell_refused(inbox, err);
     if (!inbox->first)
         return TSP_EAGAIN;
-    *ret_msg = inbox->first;
-    inbox->first = inbox->first->next;
+    *ret_msg = take_kept(inbox);
     return TSP_OK;
+}
+
+tsp_status tspi_aeron_inbox_deliver(tspi_aeron_inbox *inbox, uint32_t max, tspi_on_msg on_msg, void *ctx,
+                                    uint32_t *ret_n, tsp_error *err)
+{
+    tsp_status rc = TSP_OK;
+
+    if (!inbox->subscription)
+        return TSP_EAGAIN;
+    if (inbox->refused)
+        return tell_refused(inbox, err);
+    inbox->on_msg = on_msg;
+    inbox->ctx = ctx;
+    inbox->given = 0;
+    inbox->max = max;
+    while (inbox->first && inbox->given < max && inbox->on_msg) {
+        tspi_msg *msg = take_kept(inbox);
+        give(inbox, msg);
+        tspi_msg_free(msg);
+    }
+    if (inbox->given < max && inbox->on_msg)
+        rc = look(inbox, max - inbox->given, err);
+    inbox->on_msg = NULL;
+    *ret_n = inbox->given;
+    if (rc != TSP_OK || inbox->given)
+        return rc;
+    return inbox->refused ? tell_refused(inbox, err) : TSP_EAGAIN;
 }
 
 void tspi_aeron_inbox_close(tspi_aeron_inbox *inbox)

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "transport/aeron_stream.h"
+#include "transport/content.h"
 
 /* Messages that wait for a receiver that is not there (yet): some seconds of the lab's busiest edge. */
 enum { QUEUE_MAX = 16 * 1024, QUEUE_MAX_BYTES = 64 * 1024 * 1024 };
@@ -90,6 +91,7 @@ static tsp_status reopen(tspi_aeron_peer *peer, tsp_error *err)
         return tsp_error_set(err, TSP_EIO, "Aeron: the media driver is gone");
     aeron_exclusive_publication_close(peer->publication, NULL, NULL);
     peer->publication = NULL;
+    peer->whole_max = 0;
     peer->sent_bytes = 0; /* a part of a message in one stream and the rest in another would be two halves */
     peer->open_at_ns = monotonic_ns() + settle_ns;
     return TSP_EAGAIN;
@@ -106,25 +108,38 @@ static int64_t offer_part(tspi_aeron_peer *peer, const tspi_msg *msg, size_t len
                                              &part);
 }
 
+/* What an offer's answer below 0 means. TSP_OK: offer again at once. */
+static tsp_status refused(tspi_aeron_peer *peer, int64_t answer, int *tries, tsp_error *err)
+{
+    switch (answer) {
+    case AERON_PUBLICATION_ADMIN_ACTION:
+        return ++*tries < ADMIN_RETRIES ? TSP_OK : TSP_EAGAIN;
+    case AERON_PUBLICATION_BACK_PRESSURED:
+    case AERON_PUBLICATION_NOT_CONNECTED:
+        return TSP_EAGAIN;
+    case AERON_PUBLICATION_CLOSED:
+    case AERON_PUBLICATION_MAX_POSITION_EXCEEDED:
+        return reopen(peer, err);
+    default:
+        return tspi_aeron_fail(err, "cannot send");
+    }
+}
+
 /* Offer what is left of msg. TSP_OK: all of it is on its way. */
 static tsp_status offer(tspi_aeron_peer *peer, const tspi_msg *msg, tsp_error *err)
 {
-    int admin = 0;
+    int tries = 0;
 
     while (peer->sent_bytes < msg->len) {
         size_t left = msg->len - peer->sent_bytes, len = left < peer->part_max ? left : peer->part_max;
-        int64_t rc = offer_part(peer, msg, len);
-        if (rc >= 0)
+        int64_t answer = offer_part(peer, msg, len);
+        if (answer >= 0)
             peer->sent_bytes += len;
-        else if (rc == AERON_PUBLICATION_ADMIN_ACTION && ++admin < ADMIN_RETRIES)
-            continue;
-        else if (rc == AERON_PUBLICATION_ADMIN_ACTION || rc == AERON_PUBLICATION_BACK_PRESSURED ||
-                 rc == AERON_PUBLICATION_NOT_CONNECTED)
-            return TSP_EAGAIN;
-        else if (rc == AERON_PUBLICATION_CLOSED || rc == AERON_PUBLICATION_MAX_POSITION_EXCEEDED)
-            return reopen(peer, err);
-        else
-            return tspi_aeron_fail(err, "cannot send");
+        else {
+            tsp_status rc = refused(peer, answer, &tries, err);
+            if (rc != TSP_OK)
+                return rc;
+        }
     }
     peer->sent_bytes = 0;
     return TSP_OK;
@@ -169,31 +184,68 @@ static bool has_room(const tspi_aeron_peer *peer, size_t len)
     return peer->queued < (connected ? BACKLOG_MAX : QUEUE_MAX) && peer->queued_bytes + len <= QUEUE_MAX_BYTES;
 }
 
+static void queue(tspi_aeron_peer *peer, tspi_msg *take_msg)
+{
+    take_msg->next = NULL;
+    *(peer->first ? peer->end : &peer->first) = take_msg;
+    peer->end = &take_msg->next;
+    peer->queued++;
+    peer->queued_bytes += take_msg->len;
+}
+
 tsp_status tspi_aeron_peer_send(tspi_aeron_peer *peer, tspi_msg *msg, tsp_error *err)
 {
-    tsp_status rc = TSP_EAGAIN;
+    tsp_status rc = tspi_aeron_peer_is_waiting(peer) ? tspi_aeron_peer_turn(peer, err) : TSP_OK;
 
-    if (tspi_aeron_peer_is_waiting(peer)) {
-        rc = tspi_aeron_peer_turn(peer, err);
-        if (rc != TSP_OK)
-            return rc;
-    }
-    if (!peer->first && peer->publication)
-        rc = offer(peer, msg, err);
-    else
-        rc = TSP_EAGAIN;
+    if (rc != TSP_OK)
+        return rc;
+    rc = peer->first || !peer->publication ? TSP_EAGAIN : offer(peer, msg, err);
     if (rc == TSP_OK) {
         tspi_msg_free(msg);
         return TSP_OK;
     }
     if (rc != TSP_EAGAIN || !has_room(peer, msg->len))
         return rc;
-    msg->next = NULL;
-    *(peer->first ? peer->end : &peer->first) = msg;
-    peer->end = &msg->next;
-    peer->queued++;
-    peer->queued_bytes += msg->len;
+    queue(peer, msg);
     return TSP_OK;
+}
+
+/* A frame that fits one fragment is written where Aeron will read it. */
+static tsp_status write_through(tspi_aeron_peer *peer, const tspi_content *content, size_t len, tsp_error *err)
+{
+    aeron_buffer_claim_t claim;
+    tsp_status rc = TSP_OK;
+    int64_t answer;
+
+    for (int tries = 0; (answer = aeron_exclusive_publication_try_claim(peer->publication, len, &claim)) < 0;)
+        if ((rc = refused(peer, answer, &tries, err)) != TSP_OK)
+            return rc;
+    tspi_content_write(content, claim.data);
+    ((aeron_header_values_frame_t *)claim.frame_header)->reserved_value = 0;
+    aeron_buffer_claim_commit(&claim);
+    return TSP_OK;
+}
+
+tsp_status tspi_aeron_peer_post(tspi_aeron_peer *peer, const tspi_content *content, tsp_error *err)
+{
+    size_t len = tspi_content_len(content);
+    tsp_status rc = tspi_aeron_peer_is_waiting(peer) ? tspi_aeron_peer_turn(peer, err) : TSP_OK;
+
+    if (rc == TSP_OK && !peer->first && len <= peer->whole_max) {
+        rc = write_through(peer, content, len, err);
+        if (rc == TSP_OK)
+            return TSP_OK;
+    } else if (rc == TSP_OK && peer->first && !has_room(peer, len))
+        return TSP_EAGAIN;
+    if (rc != TSP_OK && rc != TSP_EAGAIN)
+        return rc;
+    tspi_msg *msg = tspi_msg_of(content);
+    if (!msg)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", content->payload_len);
+    rc = tspi_aeron_peer_send(peer, msg, err);
+    if (rc != TSP_OK)
+        tspi_msg_free(msg);
+    return rc;
 }
 
 void tspi_aeron_peer_close(tspi_aeron_peer *peer)

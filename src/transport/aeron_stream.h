@@ -32,6 +32,8 @@ typedef struct {
 tsp_status tspi_aeron_peer_open(tspi_aeron_peer *peer, tsp_error *err);
 /* As tspi_transport_ops.send. */
 tsp_status tspi_aeron_peer_send(tspi_aeron_peer *peer, tspi_msg *msg, tsp_error *err);
+/* As tspi_transport_ops.post. */
+tsp_status tspi_aeron_peer_post(tspi_aeron_peer *peer, const tspi_content *content, tsp_error *err);
 /* Go on with what is under way: registration, the queue. */
 tsp_status tspi_aeron_peer_turn(tspi_aeron_peer *peer, tsp_error *err);
 static inline bool tspi_aeron_peer_is_waiting(const tspi_aeron_peer *peer)
@@ -57,6 +59,10 @@ typedef struct {
     size_t partials_n, partials_cap;
     uint32_t refused; /* messages that are no frames, not reported yet */
     bool no_memory;
+    /* While somebody takes messages where they lie; NULL = they are kept. */
+    tspi_on_msg on_msg;
+    void *ctx;
+    uint32_t given, max;      /* to on_msg since it was asked for */
     _Atomic bool sender_gone; /* set by the client's thread: some partial may never be whole */
 } tspi_aeron_inbox;
 
@@ -65,6 +71,9 @@ tsp_status tspi_aeron_inbox_open(tspi_aeron_inbox *inbox, aeron_t *client, const
                                  tsp_error *err);
 /* As tspi_transport_ops.recv. */
 tsp_status tspi_aeron_inbox_recv(tspi_aeron_inbox *inbox, tspi_msg **ret_msg, tsp_error *err);
+/* As tspi_transport_ops.deliver. */
+tsp_status tspi_aeron_inbox_deliver(tspi_aeron_inbox *inbox, uint32_t max, tspi_on_msg on_msg, void *ctx,
+                                    uint32_t *ret_n, tsp_error *err);
 void tspi_aeron_inbox_close(tspi_aeron_inbox *inbox);
 
 #endif

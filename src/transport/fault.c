@@ -105,6 +105,13 @@ static tsp_status fault_recv(tspi_transport *transport, tspi_msg **ret_msg, tsp_
     return t->inner->ops->recv(t->inner, ret_msg, err);
 }
 
+static tsp_status fault_deliver(tspi_transport *transport, uint32_t max, tspi_on_msg on_msg, void *ctx, uint32_t *ret_n,
+                                tsp_error *err)
+{
+    struct fault_transport *t = (struct fault_transport *)transport;
+    return tspi_transport_deliver(t->inner, max, on_msg, ctx, ret_n, err);
+}
+
 static int fault_wait_fd(tspi_transport *transport)
 {
     struct fault_transport *t = (struct fault_transport *)transport;
@@ -200,7 +207,9 @@ tsp_status tspi_fault_wrap(tspi_transport *take_inner, const tspi_fault_config *
     ops->listen = fault_listen;
     ops->connect = fault_connect;
     ops->send = fault_send;
+    ops->post = NULL;
     ops->recv = fault_recv;
+    ops->deliver = fault_deliver;
     ops->wait_fd = fault_wait_fd;
     ops->due_ns = fault_due_ns;
     ops->poll = fault_poll;

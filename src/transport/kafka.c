@@ -207,6 +207,14 @@ static tsp_status kafka_send(tspi_transport *transport, uint32_t peer, tspi_msg 
     return rc == TSP_EAGAIN && verdict(t, err) != TSP_OK ? TSP_EIO : rc;
 }
 
+static tsp_status kafka_post(tspi_transport *transport, uint32_t peer, const tspi_content *content, tsp_error *err)
+{
+    struct kafka_transport *t = (struct kafka_transport *)transport;
+    tsp_status rc = tspi_kafka_sender_post(&t->sender, peer, content, err);
+
+    return rc == TSP_EAGAIN && verdict(t, err) != TSP_OK ? TSP_EIO : rc;
+}
+
 static tsp_status kafka_recv(tspi_transport *transport, tspi_msg **ret_msg, tsp_error *err)
 {
     struct kafka_transport *t = (struct kafka_transport *)transport;
@@ -263,6 +271,7 @@ const struct tspi_transport_ops tspi_transport_kafka = {
     .listen = kafka_listen,
     .connect = kafka_connect,
     .send = kafka_send,
+    .post = kafka_post,
     .recv = kafka_recv,
     .wait_fd = kafka_wait_fd,
     .due_ns = kafka_due_ns,

@@ -68,6 +68,9 @@ tsp_status tspi_kafka_sender_add(tspi_kafka_sender *sender, const char *topic, i
                                  tsp_error *err);
 /* As tspi_transport_ops.send. */
 tsp_status tspi_kafka_sender_send(tspi_kafka_sender *sender, uint32_t peer, tspi_msg *msg, tsp_error *err);
+/* As tspi_transport_ops.post. */
+tsp_status tspi_kafka_sender_post(tspi_kafka_sender *sender, uint32_t peer, const tspi_content *content,
+                                  tsp_error *err);
 /* Waits a moment for what is under way. A sender that is all zero is fine. */
 void tspi_kafka_sender_close(tspi_kafka_sender *sender);
 

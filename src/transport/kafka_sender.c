@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "transport/content.h"
 #include "transport/kafka_inside.h"
 
 /* How long close waits for queued messages to leave. */
@@ -89,9 +90,11 @@ tsp_status tspi_kafka_sender_add(tspi_kafka_sender *sender, const char *topic, i
 
 /* ------------------------------------------------------------------ sending */
 
-static rd_kafka_headers_t *make_headers(const tspi_msg *msg)
+enum { HEADERS_EXPECTED = 4 };
+
+static rd_kafka_headers_t *headers_of_msg(const tspi_msg *msg)
 {
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(4);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(HEADERS_EXPECTED);
     tspi_msg_header_view header;
 
     for (size_t at = 0; tspi_msg_next_header(msg, &at, &header);)
@@ -102,50 +105,96 @@ static rd_kafka_headers_t *make_headers(const tspi_msg *msg)
     return headers;
 }
 
-/* A large record's bytes stay where they are, in the message, which the delivery report frees; a small one's are
- * copied, which costs less than to keep the message until then. */
-static bool is_copied(const tspi_msg *msg)
+static rd_kafka_headers_t *headers_of_content(const tspi_content *content)
 {
-    return msg->len < ZERO_COPY_BYTES;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(HEADERS_EXPECTED);
+
+    for (size_t k = 0; k < content->headers_n; k++) {
+        const tspi_msg_header_view *header = &content->headers[k];
+        if (rd_kafka_header_add(headers, header->name, (ssize_t)header->name_len, header->value,
+                                (ssize_t)header->len)) {
+            rd_kafka_headers_destroy(headers);
+            return NULL;
+        }
+    }
+    return headers;
 }
 
-static rd_kafka_resp_err_t produce(const tspi_kafka_sender *sender, const struct tspi_kafka_peer *peer, tspi_msg *msg)
+/* What becomes a record. */
+struct record {
+    uint64_t key;
+    rd_kafka_headers_t *headers; /* owned; NULL: they are none that Kafka takes, or there was no memory */
+    const void *payload;
+    size_t len;
+    /* Whose bytes the payload is, which must not move: it is freed after the delivery report. NULL = they are copied.
+     */
+    tspi_msg *owner;
+};
+
+static rd_kafka_resp_err_t produce_once(const tspi_kafka_sender *sender, const struct tspi_kafka_peer *peer,
+                                        const struct record *record)
 {
     uint8_t key[TSPI_KAFKA_KEY_BYTES];
-    size_t len;
-    const void *payload = tspi_msg_payload(msg, &len);
-    rd_kafka_headers_t *headers = make_headers(msg);
+    int flags = record->owner ? 0 : RD_KAFKA_MSG_F_COPY;
 
-    if (!headers)
-        return RD_KAFKA_RESP_ERR__INVALID_ARG;
     for (int k = 0; k < TSPI_KAFKA_KEY_BYTES; k++)
-        key[k] = (uint8_t)(msg->key >> 8 * (TSPI_KAFKA_KEY_BYTES - 1 - k));
-    rd_kafka_resp_err_t got =
-        rd_kafka_producev(sender->producer, RD_KAFKA_V_RKT(peer->topic), RD_KAFKA_V_PARTITION(peer->partition),
-                          RD_KAFKA_V_MSGFLAGS(is_copied(msg) ? RD_KAFKA_MSG_F_COPY : 0),
-                          RD_KAFKA_V_KEY(key, sizeof key), RD_KAFKA_V_VALUE((void *)payload, len),
-                          RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(is_copied(msg) ? NULL : msg), RD_KAFKA_V_END);
-    if (got)
-        rd_kafka_headers_destroy(headers);
-    return got;
+        key[k] = (uint8_t)(record->key >> 8 * (TSPI_KAFKA_KEY_BYTES - 1 - k));
+    return rd_kafka_producev(sender->producer, RD_KAFKA_V_RKT(peer->topic), RD_KAFKA_V_PARTITION(peer->partition),
+                             RD_KAFKA_V_MSGFLAGS(flags), RD_KAFKA_V_KEY(key, sizeof key),
+                             RD_KAFKA_V_VALUE((void *)record->payload, record->len),
+                             RD_KAFKA_V_HEADERS(record->headers), RD_KAFKA_V_OPAQUE(record->owner), RD_KAFKA_V_END);
 }
 
-tsp_status tspi_kafka_sender_send(tspi_kafka_sender *sender, uint32_t peer, tspi_msg *msg, tsp_error *err)
+/* As tspi_transport_ops.send; takes the headers. */
+static tsp_status produce(tspi_kafka_sender *sender, uint32_t peer, const struct record *record, tsp_error *err)
 {
-    if (peer >= sender->peers_n)
-        return tsp_error_set(err, TSP_EINVAL, "no peer %u", peer);
-    rd_kafka_resp_err_t got = produce(sender, &sender->peers[peer], msg);
+    rd_kafka_resp_err_t got = RD_KAFKA_RESP_ERR__INVALID_ARG;
+
+    if (record->headers)
+        got = produce_once(sender, &sender->peers[peer], record);
     if (got == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
         /* Messages with a report that nobody has read yet still count: read them. */
         rd_kafka_poll(sender->producer, 0);
-        got = produce(sender, &sender->peers[peer], msg);
+        got = produce_once(sender, &sender->peers[peer], record);
     }
-    if (got == RD_KAFKA_RESP_ERR__QUEUE_FULL)
-        return TSP_EAGAIN;
-    if (got)
-        return tsp_error_set(err, TSP_EIO, "Kafka: cannot send %zu bytes: %s", msg->len, rd_kafka_err2str(got));
-    sender->out++;
-    if (is_copied(msg))
+    if (!got) {
+        sender->out++;
+        return TSP_OK;
+    }
+    if (record->headers)
+        rd_kafka_headers_destroy(record->headers);
+    return got == RD_KAFKA_RESP_ERR__QUEUE_FULL
+               ? TSP_EAGAIN
+               : tsp_error_set(err, TSP_EIO, "Kafka: cannot send %zu bytes: %s", record->len, rd_kafka_err2str(got));
+}
+
+/* A large record's bytes stay where they are, in the message, which the delivery report frees; a small one's are
+ * copied, which costs less than to keep the message until then. */
+tsp_status tspi_kafka_sender_send(tspi_kafka_sender *sender, uint32_t peer, tspi_msg *msg, tsp_error *err)
+{
+    bool is_copied = msg->len < ZERO_COPY_BYTES;
+
+    if (peer >= sender->peers_n)
+        return tsp_error_set(err, TSP_EINVAL, "no peer %u", peer);
+    struct record record = {.key = msg->key, .headers = headers_of_msg(msg), .owner = is_copied ? NULL : msg};
+    record.payload = tspi_msg_payload(msg, &record.len);
+    tsp_status rc = produce(sender, peer, &record, err);
+    if (rc == TSP_OK && is_copied)
         tspi_msg_free(msg);
-    return TSP_OK;
+    return rc;
+}
+
+tsp_status tspi_kafka_sender_post(tspi_kafka_sender *sender, uint32_t peer, const tspi_content *content, tsp_error *err)
+{
+    if (peer >= sender->peers_n)
+        return tsp_error_set(err, TSP_EINVAL, "no peer %u", peer);
+    if (tspi_content_len(content) == SIZE_MAX)
+        return tsp_error_set(err, TSP_EINVAL, "a message of %zu bytes is over the limit of %d", content->payload_len,
+                             TSPI_MSG_MAX_BYTES);
+    return produce(sender, peer,
+                   &(struct record){.key = content->key,
+                                    .headers = headers_of_content(content),
+                                    .payload = content->payload,
+                                    .len = content->payload_len},
+                   err);
 }

@@ -1,10 +1,9 @@
-#include "transport/transport.h"
+#include "transport/content.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LENGTH_BYTES = 4, HEADER_PREFIX_BYTES = 6, FIRST_CAP = 256 };
+enum { LENGTH_BYTES = TSPI_FRAME_LENGTH_BYTES, HEADER_PREFIX_BYTES = TSPI_FRAME_PREFIX_BYTES, FIRST_CAP = 256 };
 
 /* A frame stands behind its message in one block of memory, until it grows beyond its room there. */
 static uint8_t *room_behind(tspi_msg *msg)
@@ -52,12 +51,6 @@ static void block_free(tspi_msg *msg)
     spares.n++;
 }
 
-static void put_u32(uint8_t *at, uint32_t value)
-{
-    value = htole32(value);
-    memcpy(at, &value, sizeof value);
-}
-
 static uint32_t get_u32(const uint8_t *at)
 {
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
@@ -99,7 +92,7 @@ tspi_msg *tspi_msg_new(uint64_t key)
         return NULL;
     msg->key = key;
     msg->len = msg->payload_at = LENGTH_BYTES;
-    put_u32(msg->frame, 0);
+    tspi_frame_put_u32(msg->frame, 0);
     return msg;
 }
 
@@ -133,16 +126,10 @@ tsp_status tspi_msg_add_named(tspi_msg *msg, const char *name, size_t name_len, 
         return TSP_EINVAL;
     if (len > TSPI_MSG_MAX_BYTES || !reserve(msg, HEADER_PREFIX_BYTES + name_len + len))
         return TSP_ENOMEM;
-    uint8_t *at = msg->frame + msg->len;
-    at[0] = (uint8_t)name_len;
-    at[1] = (uint8_t)(name_len >> 8);
-    put_u32(at + 2, (uint32_t)len);
-    memcpy(at + HEADER_PREFIX_BYTES, name, name_len);
-    if (len)
-        memcpy(at + HEADER_PREFIX_BYTES + name_len, value, len);
+    tspi_frame_put_header(msg->frame + msg->len, name, name_len, value, len);
     msg->len += HEADER_PREFIX_BYTES + name_len + len;
     msg->payload_at = msg->len;
-    put_u32(msg->frame, (uint32_t)(msg->len - LENGTH_BYTES));
+    tspi_frame_put_u32(msg->frame, (uint32_t)(msg->len - LENGTH_BYTES));
     return TSP_OK;
 }
 
@@ -222,6 +209,17 @@ tspi_msg *tspi_msg_for_frame(size_t len)
 
     if (msg)
         msg->len = len;
+    return msg;
+}
+
+tspi_msg *tspi_msg_of(const tspi_content *content)
+{
+    tspi_msg *msg = tspi_msg_for_frame(tspi_content_len(content));
+
+    if (msg) {
+        msg->key = content->key;
+        msg->payload_at = tspi_content_write(content, msg->frame);
+    }
     return msg;
 }
 

@@ -59,8 +59,18 @@ static inline const uint8_t *tspi_msg_payload(const tspi_msg *msg, size_t *ret_l
 }
 /* A message from a frame that arrived; frame is copied. TSP_EPARSE when it is no frame. */
 tsp_status tspi_msg_parse(const void *frame, size_t len, tspi_msg **ret_msg, tsp_error *err);
-/* The same in two steps, for a driver that gets a frame in pieces: a message whose frame of len bytes the caller fills
- * (NULL: no memory, or over the limit), then the check. */
+/* What is to be sent, where its sender has it: borrowed for the call. */
+typedef struct {
+    uint64_t key;
+    const tspi_msg_header_view *headers;
+    size_t headers_n;
+    const void *payload;
+    size_t payload_len;
+} tspi_content;
+/* A message of it. NULL: out of memory, or over the limit. */
+tspi_msg *tspi_msg_of(const tspi_content *content);
+/* The same as tspi_msg_parse in two steps, for a driver that gets a frame in pieces: a message whose frame of len bytes
+ * the caller fills (NULL: no memory, or over the limit), then the check. */
 tspi_msg *tspi_msg_for_frame(size_t len);
 /* A message around a frame that stays where the library has it: the driver puts its handle of handle_size bytes into
  * *ret_handle, and sets frame and len; then tspi_msg_check. When freed: release(handle). */
@@ -68,6 +78,9 @@ tspi_msg *tspi_msg_around(size_t handle_size, void (*release)(void *handle), voi
 tsp_status tspi_msg_check(tspi_msg *msg, tsp_error *err);
 
 typedef struct tspi_transport tspi_transport;
+
+/* What a receiver does with a message, which it borrows for the call. false: give me no more. */
+typedef bool (*tspi_on_msg)(void *ctx, const tspi_msg *msg);
 
 typedef struct {
     const char *host;   /* address of this node that others reach, "10.77.0.3"; "ipc" = Aeron's shared memory */
@@ -103,10 +116,18 @@ struct tspi_transport_ops {
     /* TSP_OK or TSP_ECLOSED: the driver owns msg now. TSP_EAGAIN (queues full) or any other error: the caller still
      * does. */
     tsp_status (*send)(tspi_transport *t, uint32_t peer, tspi_msg *msg, tsp_error *err);
+    /* The same without a message: content is written to where the library wants it. TSP_EAGAIN and other errors:
+     * nothing is sent. NULL = it is done by send: use tspi_transport_post. */
+    tsp_status (*post)(tspi_transport *t, uint32_t peer, const tspi_content *content, tsp_error *err);
     /* TSP_EAGAIN: nothing there. The message belongs to the caller. */
     tsp_status (*recv)(tspi_transport *t, tspi_msg **ret_msg, tsp_error *err);
+    /* Give on_msg what is there, max messages at most, without making them the caller's: they are read where the driver
+     * has them. ret_n: how many. TSP_EAGAIN: there was none. on_msg may send, but not receive. NULL = it is done by
+     * recv: use tspi_transport_deliver. */
+    tsp_status (*deliver)(tspi_transport *t, uint32_t max, tspi_on_msg on_msg, void *ctx, uint32_t *ret_n,
+                          tsp_error *err);
     /* A descriptor that turns readable when there may be something to receive or to do; -1 = there is none, only
-     * due_ns. Sleep on it only after recv said TSP_EAGAIN: it may be edge-triggered. */
+     * due_ns. Sleep on it only after recv or deliver said TSP_EAGAIN: it may be edge-triggered. */
     int (*wait_fd)(tspi_transport *t);
     /* When recv and poll must be called again (CLOCK_MONOTONIC ns); INT64_MAX = only when wait_fd says so. NULL =
      * never.
@@ -120,6 +141,19 @@ struct tspi_transport_ops {
 struct tspi_transport {
     const struct tspi_transport_ops *ops;
 };
+
+/* As tspi_transport_ops.post, over any driver. TSP_OK: it is sent, or will be. */
+tsp_status tspi_transport_post_message(tspi_transport *t, uint32_t peer, const tspi_content *content, tsp_error *err);
+static inline tsp_status tspi_transport_post(tspi_transport *t, uint32_t peer, const tspi_content *content,
+                                             tsp_error *err)
+{
+    return (t->ops->post ? t->ops->post : tspi_transport_post_message)(t, peer, content, err);
+}
+
+/* As tspi_transport_ops.deliver, over any driver. TSP_EPARSE: what came was no message, and is dropped; there may be
+ * more. */
+tsp_status tspi_transport_deliver(tspi_transport *t, uint32_t max, tspi_on_msg on_msg, void *ctx, uint32_t *ret_n,
+                                  tsp_error *err);
 
 /* The driver of a scheme, or NULL. */
 const struct tspi_transport_ops *tspi_transport_find(const char *scheme);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "transport/transport.h"
+#include "transport/content.h"
 
 /* Frames from this size on are handed to libzmq without a copy; below, a copy costs less than its reference count. */
 enum { ZERO_COPY_BYTES = 8 * 1024 };
@@ -171,6 +171,27 @@ static tsp_status zmq_transport_send(tspi_transport *transport, uint32_t peer, t
     return fail(err, "cannot send");
 }
 
+/* The frame is written into libzmq's own message: no copy of it anywhere else. */
+static tsp_status zmq_transport_post(tspi_transport *transport, uint32_t peer, const tspi_content *content,
+                                     tsp_error *err)
+{
+    struct zmq_transport *t = (struct zmq_transport *)transport;
+    size_t len = tspi_content_len(content);
+    zmq_msg_t out;
+
+    if (peer >= t->peers_n)
+        return tsp_error_set(err, TSP_EINVAL, "no peer %u", peer);
+    if (len == SIZE_MAX || zmq_msg_init_size(&out, len) != 0)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for a message of %zu bytes", content->payload_len);
+    tspi_content_write(content, zmq_msg_data(&out));
+    if (zmq_msg_send(&out, t->peers[peer], ZMQ_DONTWAIT) >= 0)
+        return TSP_OK;
+    bool is_full = zmq_errno() == EAGAIN || zmq_errno() == EINTR;
+    tsp_status rc = is_full ? TSP_EAGAIN : fail(err, "cannot send");
+    zmq_msg_close(&out);
+    return rc;
+}
+
 static void release_received(void *in)
 {
     zmq_msg_close(in);
@@ -216,6 +237,7 @@ const struct tspi_transport_ops tspi_transport_zmq = {
     .listen = zmq_transport_listen,
     .connect = zmq_transport_connect,
     .send = zmq_transport_send,
+    .post = zmq_transport_post,
     .recv = zmq_transport_recv,
     .wait_fd = zmq_transport_wait_fd,
     .close = zmq_transport_close,

@@ -69,38 +69,35 @@ void hop_note(hop_way *way, const void *body, size_t len)
 
 /* ------------------------------------------------------------------ the layer's way */
 
-static bool layer_send(hop_way *way, const hop_content *content)
+static bool layer_send(hop_way *way, const tspi_content *content)
 {
-    tspi_msg *msg = tspi_msg_new(HOP_KEY);
+    tsp_status rc = tspi_transport_post(way->out, way->peer, content, NULL);
 
-    if (!msg || tspi_msg_add_header(msg, content->name, content->value, content->value_len) != TSP_OK ||
-        tspi_msg_set_payload(msg, content->body, content->body_len) != TSP_OK)
-        hop_die("no message");
-    tsp_status rc = way->out->ops->send(way->out, way->peer, msg, NULL);
-    if (rc == TSP_EAGAIN)
-        tspi_msg_free(msg);
-    else if (rc != TSP_OK)
+    if (rc != TSP_OK && rc != TSP_EAGAIN)
         hop_die("cannot send");
     return rc == TSP_OK;
 }
 
+static bool layer_read(void *way, const tspi_msg *msg)
+{
+    size_t len;
+
+    if (!tspi_msg_header(msg, "traceparent", &len))
+        hop_die("a header is missing");
+    const void *body = tspi_msg_payload(msg, &len);
+    hop_note(way, body, len);
+    return true;
+}
+
+/* As a node of the lab does. */
 static int layer_drain(hop_way *way)
 {
-    int n = 0;
+    uint32_t n;
+    tsp_status rc = tspi_transport_deliver(way->in, HOP_BATCH, layer_read, way, &n, NULL);
 
-    for (; n < HOP_BATCH; n++) {
-        tspi_msg *msg;
-        size_t len;
-        tsp_status rc = way->in->ops->recv(way->in, &msg, NULL);
-        if (rc == TSP_EAGAIN)
-            break;
-        if (rc != TSP_OK || !tspi_msg_header(msg, "traceparent", &len))
-            hop_die("cannot receive");
-        const void *body = tspi_msg_payload(msg, &len);
-        hop_note(way, body, len);
-        tspi_msg_free(msg);
-    }
-    return n;
+    if (rc != TSP_OK && rc != TSP_EAGAIN)
+        hop_die("cannot receive");
+    return (int)n;
 }
 
 static void poll_transport(tspi_transport *t)
@@ -215,12 +212,8 @@ static void wait_for(hop_way *way, uint64_t received)
 static bool send_one(hop_way *way, int64_t sent_ns)
 {
     uint8_t body[BODY_BYTES] = {0};
-    const hop_content content = {.name = "traceparent",
-                                 .name_len = sizeof "traceparent" - 1,
-                                 .value = traceparent,
-                                 .value_len = sizeof traceparent - 1,
-                                 .body = body,
-                                 .body_len = sizeof body};
+    const tspi_msg_header_view header = {"traceparent", traceparent, sizeof "traceparent" - 1, sizeof traceparent - 1};
+    const tspi_content content = {HOP_KEY, &header, 1, body, sizeof body};
 
     memcpy(body, &sent_ns, sizeof sent_ns);
     return way->send(way, &content);

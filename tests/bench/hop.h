@@ -13,17 +13,10 @@
 
 enum { HOP_FRAME_MAX = 256, HOP_BATCH = 64, HOP_KEY = 7 };
 
-/* What a program wants to send, on either way: one header and a body, which begins with the time of sending. */
-typedef struct {
-    const char *name;
-    const void *value, *body;
-    size_t name_len, value_len, body_len;
-} hop_content;
-
 typedef struct hop_way hop_way;
 struct hop_way {
-    /* false: no room now. */
-    bool (*send)(hop_way *way, const hop_content *content);
+    /* One header and a body, which begins with the time of sending. false: no room now. */
+    bool (*send)(hop_way *way, const tspi_content *content);
     /* Take what is there, HOP_BATCH at most, with hop_note for each. How many. */
     int (*drain)(hop_way *way);
     /* Sleep until there may be something, as a node of the lab does after drain said 0. */
@@ -36,9 +29,10 @@ struct hop_way {
     int64_t idle_ns, turned_ns;
     tspi_transport *out, *in; /* the layer's */
     uint32_t peer;
-    _Atomic uint64_t received;
     int64_t *delays_ns; /* while it measures */
     size_t delays_n;
+    /* The receiver writes it with every message: what the sender reads must not share its cache line. */
+    _Alignas(2 * 64) _Atomic uint64_t received;
 };
 
 /* A messaging system to measure. */
@@ -63,7 +57,7 @@ void hop_note(hop_way *way, const void *body, size_t len);
 
 /* What a program on a library that carries bytes does for the same message, without a message object: write header and
  * body into a buffer of its own; look for the header in what came, which is not to be trusted. */
-size_t hop_write_frame(uint8_t ret_frame[HOP_FRAME_MAX], const hop_content *content);
+size_t hop_write_frame(uint8_t ret_frame[HOP_FRAME_MAX], const tspi_content *content);
 const uint8_t *hop_read_frame(const uint8_t *frame, size_t len, size_t *ret_body_len);
 _Noreturn void hop_die(const char *what);
 

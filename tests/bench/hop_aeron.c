@@ -9,7 +9,7 @@
 #include "hop.h"
 #include "lab/media_driver.h"
 
-enum { FRAGMENTS = 32, TERM_BYTES = 1024 * 1024, STREAM = 9 };
+enum { TERM_BYTES = 1024 * 1024, STREAM = 9 };
 static const int64_t idle_min_ns = 10000, idle_max_ns = 100000;
 static tspi_media_driver driver;
 
@@ -33,7 +33,7 @@ static void configure(tspi_transport_config *config)
     config->aeron.term_bytes = TERM_BYTES;
 }
 
-static bool bare_send(hop_way *way, const hop_content *content)
+static bool bare_send(hop_way *way, const tspi_content *content)
 {
     uint8_t frame[HOP_FRAME_MAX];
     size_t len = hop_write_frame(frame, content);
@@ -58,7 +58,7 @@ static void on_fragment(void *ctx, const uint8_t *bytes, size_t len, aeron_heade
 
 static int bare_drain(hop_way *way)
 {
-    int n = aeron_subscription_poll(way->receiver, on_fragment, way, FRAGMENTS);
+    int n = aeron_subscription_poll(way->receiver, on_fragment, way, HOP_BATCH);
 
     if (n > 0)
         way->idle_ns = idle_min_ns;

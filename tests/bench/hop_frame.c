@@ -20,22 +20,22 @@ static uint32_t get(const uint8_t *at, int bytes)
     return value;
 }
 
-size_t hop_write_frame(uint8_t ret_frame[HOP_FRAME_MAX], const hop_content *content)
+size_t hop_write_frame(uint8_t ret_frame[HOP_FRAME_MAX], const tspi_content *content)
 {
-    size_t headers = PREFIX_BYTES + content->name_len + content->value_len, len = LENGTH_BYTES;
+    size_t headers = PREFIX_BYTES + content->headers->name_len + content->headers->len, len = LENGTH_BYTES;
 
-    if (LENGTH_BYTES + headers + content->body_len > HOP_FRAME_MAX)
+    if (LENGTH_BYTES + headers + content->payload_len > HOP_FRAME_MAX)
         hop_die("a message is too long");
     put(ret_frame, (uint32_t)headers, LENGTH_BYTES);
-    put(ret_frame + len, (uint32_t)content->name_len, 2);
-    put(ret_frame + len + 2, (uint32_t)content->value_len, 4);
+    put(ret_frame + len, (uint32_t)content->headers->name_len, 2);
+    put(ret_frame + len + 2, (uint32_t)content->headers->len, 4);
     len += PREFIX_BYTES;
-    memcpy(ret_frame + len, content->name, content->name_len);
-    len += content->name_len;
-    memcpy(ret_frame + len, content->value, content->value_len);
-    len += content->value_len;
-    memcpy(ret_frame + len, content->body, content->body_len);
-    return len + content->body_len;
+    memcpy(ret_frame + len, content->headers->name, content->headers->name_len);
+    len += content->headers->name_len;
+    memcpy(ret_frame + len, content->headers->value, content->headers->len);
+    len += content->headers->len;
+    memcpy(ret_frame + len, content->payload, content->payload_len);
+    return len + content->payload_len;
 }
 
 const uint8_t *hop_read_frame(const uint8_t *frame, size_t len, size_t *ret_body_len)

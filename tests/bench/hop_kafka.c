@@ -47,13 +47,13 @@ static void configure(tspi_transport_config *config)
     config->kafka = &settings;
 }
 
-static bool bare_send(hop_way *way, const hop_content *content)
+static bool bare_send(hop_way *way, const tspi_content *content)
 {
     const uint8_t key[8] = {0, 0, 0, 0, 0, 0, 0, HOP_KEY};
     rd_kafka_resp_err_t got = rd_kafka_producev(
         way->sender, RD_KAFKA_V_RKT(way->more[0]), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(key, sizeof key), RD_KAFKA_V_VALUE((void *)content->body, content->body_len),
-        RD_KAFKA_V_HEADER(content->name, content->value, content->value_len), RD_KAFKA_V_END);
+        RD_KAFKA_V_KEY(key, sizeof key), RD_KAFKA_V_VALUE((void *)content->payload, content->payload_len),
+        RD_KAFKA_V_HEADER(content->headers->name, content->headers->value, content->headers->len), RD_KAFKA_V_END);
 
     if (got && got != RD_KAFKA_RESP_ERR__QUEUE_FULL)
         hop_die(rd_kafka_err2str(got));

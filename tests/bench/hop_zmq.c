@@ -4,7 +4,7 @@
 
 #include "hop.h"
 
-static bool bare_send(hop_way *way, const hop_content *content)
+static bool bare_send(hop_way *way, const tspi_content *content)
 {
     uint8_t frame[HOP_FRAME_MAX];
 

@@ -35,24 +35,21 @@ static int64_t monotonic_ns(tspi_world *base)
     return ((struct world *)base)->now_ns;
 }
 
-static tsp_status world_send(tspi_world *base, uint32_t stage, uint32_t worker, tspi_msg *take_msg, tsp_error *err)
+static tsp_status world_send(tspi_world *base, uint32_t stage, uint32_t worker, const tspi_content *content,
+                             tsp_error *err)
 {
     struct world *w = (struct world *)base;
     uint32_t to = 0;
 
     while (to < w->nodes_n && (w->stage_of[to] != stage || w->nodes[to].worker != worker))
         to++;
-    if (to == w->nodes_n) {
-        tspi_msg_free(take_msg);
+    if (to == w->nodes_n)
         return tsp_error_set(err, TSP_EINVAL, "no such worker");
-    }
     if (tspi_random_unit(&w->random) < w->twice) {
-        tspi_msg *twin = NULL;
-        CHECK_INT(tspi_msg_parse(take_msg->frame, take_msg->len, &twin, NULL), TSP_OK);
         int64_t late_ns = w->late_ns ? (int64_t)tspi_random_below(&w->random, (uint64_t)w->late_ns) : 0;
-        tspi_due_push(&w->wires, w->now_ns + 4 * TSP_NS_PER_MS + late_ns, twin, to);
+        tspi_due_push(&w->wires, w->now_ns + 4 * TSP_NS_PER_MS + late_ns, tspi_msg_of(content), to);
     }
-    tspi_due_push(&w->wires, w->now_ns + 4 * TSP_NS_PER_MS, take_msg, to);
+    tspi_due_push(&w->wires, w->now_ns + 4 * TSP_NS_PER_MS, tspi_msg_of(content), to);
     return TSP_OK;
 }
 
@@ -143,6 +140,7 @@ static tsp_status run_block(struct world *w, const tspi_block *block, tsp_error 
         while (rc == TSP_OK && w->wires.n && tspi_due_first(&w->wires)->due_ns <= w->now_ns) {
             tspi_due due = tspi_due_pop(&w->wires);
             rc = tspi_node_receive(&w->nodes[due.to], due.thing, err);
+            tspi_msg_free(due.thing);
         }
     }
     for (uint32_t k = 0; k < w->nodes_n; k++) {
@@ -358,6 +356,7 @@ TEST(node, hostile_messages_are_refused)
         tsp_error err = {0};
         uint64_t foreign = node->foreign;
         tsp_status rc = tspi_node_receive(node, msg, &err);
+        tspi_msg_free(msg);
         refused += rc != TSP_OK;
         bool is_foreign = len < TSPI_LAB_HEAD_BYTES || (head.block == 1 && !has_parent);
         CHECK_INT(node->foreign - foreign, is_foreign);

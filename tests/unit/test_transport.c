@@ -66,6 +66,88 @@ TEST(transport, order_is_kept_and_nothing_lost_or_doubled)
     check_each(check_order);
 }
 
+/* Messages lent by the handful; now and then the borrower has enough. */
+struct borrower {
+    tspi_random random;
+    uint32_t got, *sizes;
+    bool had_enough;
+};
+
+static bool borrow(void *ctx, const tspi_msg *msg)
+{
+    struct borrower *b = ctx;
+    size_t len, wanted = b->sizes[b->got];
+    const uint8_t *payload = tspi_msg_payload(msg, &len);
+
+    CHECK(!b->had_enough);
+    CHECK_INT(len, wanted);
+    CHECK_INT(read_label(msg).number, b->got);
+    for (size_t k = sizeof(struct label); k < len && k < wanted; k += 97)
+        CHECK_INT(payload[k], (uint8_t)(k ^ b->got));
+    b->got++;
+    b->had_enough = tspi_random_below(&b->random, 20) == 0;
+    return !b->had_enough;
+}
+
+static bool send_patterned(tspi_transport *out, uint32_t peer, uint32_t number, size_t len)
+{
+    static uint8_t payload[200000];
+    const struct label label = {0, 0, number};
+    const tspi_content content = {.payload = payload, .payload_len = len};
+
+    for (size_t k = 0; k < len; k++)
+        payload[k] = (uint8_t)(k ^ number);
+    memcpy(payload, &label, sizeof label);
+    tsp_error err = {0};
+    tsp_status rc = tspi_transport_post(out, peer, &content, &err);
+    if (rc != TSP_EAGAIN)
+        CHECK_STATUS(rc, TSP_OK, &err);
+    turn(out);
+    return rc == TSP_OK;
+}
+
+/* One frame of several parts now and then, amid those that lie whole in a library's buffer. */
+static void check_lending(void)
+{
+    enum { N = 3000 };
+    tspi_transport *in = open_transport("in", 0), *out = open_transport("out", 0);
+    static uint32_t sizes[N];
+    struct borrower b = {.sizes = sizes};
+    char address[256];
+    uint32_t sent = 0;
+
+    tspi_random_seed(&b.random, seed);
+    for (int k = 0; k < N; k++)
+        sizes[k] = (uint32_t)sizeof(struct label) +
+                   (uint32_t)tspi_random_below(&b.random, tspi_random_below(&b.random, 50) ? 500 : 150000);
+    listen_at(in, address);
+    uint32_t peer = connect_to(out, address);
+    for (int64_t deadline_ns = soon(); b.got < N && now_ns() < deadline_ns;) {
+        for (int k = 0; k < 100 && sent < N && send_patterned(out, peer, sent, sizes[sent]); k++)
+            sent++;
+        uint32_t max = 1 + (uint32_t)tspi_random_below(&b.random, 100), before = b.got, n = 0;
+        tsp_error err = {0};
+        b.had_enough = false;
+        tsp_status rc = tspi_transport_deliver(in, max, borrow, &b, &n, &err);
+        CHECK(n <= max);
+        CHECK_INT(n, b.got - before);
+        if (rc != TSP_EAGAIN)
+            CHECK_STATUS(rc, TSP_OK, &err);
+        turn(in);
+        turn(out);
+        if (rc == TSP_EAGAIN)
+            sleep_until(in->ops->wait_fd(in), earlier(earlier(now_ns() + TSP_NS_PER_MS, in), out));
+    }
+    CHECK_INT(b.got, N);
+    out->ops->close(out);
+    in->ops->close(in);
+}
+
+TEST(transport, what_is_lent_comes_whole_and_in_order)
+{
+    check_each(check_lending);
+}
+
 static void check_bytes(void)
 {
     static const size_t sizes[] = {0, 1, 13, 8000, 8191, 8192, 8193, 65536, 1000000, 8 * 1024 * 1024};

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 
+#include "base/random.h"
 #include "transport/transport.h"
 
 static bool in_virtual_time; /* which stands still but for who sleeps in it */
@@ -77,11 +78,38 @@ static inline tspi_msg *labelled(uint32_t sender, uint32_t key, uint32_t number,
     return msg;
 }
 
+/* There are two ways to send and two to receive, which any program may mix. */
+static inline bool other_way(void)
+{
+    static tspi_random random;
+    static bool is_seeded;
+
+    if (!is_seeded)
+        tspi_random_seed(&random, seed);
+    is_seeded = true;
+    return tspi_random_below(&random, 2);
+}
+
+/* Send what msg holds without giving it away. */
+static inline tsp_status post(tspi_transport *t, uint32_t peer, const tspi_msg *msg, tsp_error *err)
+{
+    tspi_msg_header_view headers[8];
+    tspi_content content = {.key = msg->key, .headers = headers};
+
+    for (size_t at = 0; content.headers_n < 8 && tspi_msg_next_header(msg, &at, &headers[content.headers_n]);)
+        content.headers_n++;
+    content.payload = tspi_msg_payload(msg, &content.payload_len);
+    return tspi_transport_post(t, peer, &content, err);
+}
+
 static inline tsp_status try_send(tspi_transport *t, uint32_t peer, tspi_msg *msg)
 {
     tsp_error err = {0};
-    tsp_status rc = t->ops->send(t, peer, msg, &err);
+    bool is_posted = other_way();
+    tsp_status rc = is_posted ? post(t, peer, msg, &err) : t->ops->send(t, peer, msg, &err);
 
+    if (is_posted && rc == TSP_OK)
+        tspi_msg_free(msg);
     turn(t);
     if (rc != TSP_OK && rc != TSP_EAGAIN)
         CHECK_STATUS(rc, TSP_OK, &err);
@@ -96,6 +124,30 @@ static inline int64_t earlier(int64_t due_ns, tspi_transport *t)
     return its_ns < due_ns ? its_ns : due_ns;
 }
 
+/* Keep a copy of what is only lent. */
+static inline bool keep_copy(void *ret_msg, const tspi_msg *msg)
+{
+    tspi_msg **copy = ret_msg;
+
+    CHECK(!*copy);
+    CHECK_INT(tspi_msg_parse(msg->frame, msg->len, copy, NULL), TSP_OK);
+    if (*copy)
+        (*copy)->key = msg->key;
+    return true;
+}
+
+static inline tsp_status take(tspi_transport *t, tspi_msg **ret_msg, tsp_error *err)
+{
+    uint32_t n = 0;
+
+    if (other_way())
+        return t->ops->recv(t, ret_msg, err);
+    *ret_msg = NULL;
+    tsp_status rc = tspi_transport_deliver(t, 1, keep_copy, ret_msg, &n, err);
+    CHECK_INT(n, rc == TSP_OK);
+    return rc;
+}
+
 /* The next message, or NULL after deadline_ns. others: n transports that must have their turn meanwhile. */
 static inline tspi_msg *next_message(tspi_transport *t, tspi_transport *const *others, size_t n, int64_t deadline_ns)
 {
@@ -103,7 +155,7 @@ static inline tspi_msg *next_message(tspi_transport *t, tspi_transport *const *o
     tsp_error err = {0};
 
     for (;;) {
-        tsp_status rc = t->ops->recv(t, &msg, &err);
+        tsp_status rc = take(t, &msg, &err);
         if (rc == TSP_OK)
             return msg;
         if (rc != TSP_EAGAIN) {
