@@ -244,7 +244,29 @@ void tspi_bounds_release(tspi_bounds *bounds)
 void tspi_bounds_at(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t node, int64_t stamp, int64_t *ret_lo,
                     int64_t *ret_hi)
 {
-    int64_t before = tspi_graph_before(graph, node, stamp), drift = tspi_drift_at(graph->rho_ppb, stamp);
+    int64_t before = tspi_graph_before(graph, node, stamp);
+
+    tspi_bounds_near(graph, bounds, node, stamp, &before, ret_lo, ret_hi);
+}
+
+/* tspi_graph_before, from a vertex that is near. */
+static int64_t before_near(const tspi_graph *graph, uint32_t node, int64_t stamp, int64_t near)
+{
+    int64_t first = graph->first[node], end = graph->first[node + 1];
+
+    if (near < first - 1 || near >= end)
+        return tspi_graph_before(graph, node, stamp);
+    while (near >= first && graph->at[near] > stamp)
+        near--;
+    while (near + 1 < end && graph->at[near + 1] <= stamp)
+        near++;
+    return near;
+}
+
+void tspi_bounds_near(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t node, int64_t stamp, int64_t *hint,
+                      int64_t *ret_lo, int64_t *ret_hi)
+{
+    int64_t before = *hint = before_near(graph, node, stamp, *hint), drift = tspi_drift_at(graph->rho_ppb, stamp);
     int64_t lo = TSP_UNBOUNDED_LO, hi = TSP_UNBOUNDED_HI, reach;
 
     if (graph->is_root[node]) {

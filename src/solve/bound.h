@@ -47,6 +47,11 @@ void tspi_bounds_release(tspi_bounds *bounds);
 void tspi_bounds_at(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t node, int64_t stamp, int64_t *ret_lo,
                     int64_t *ret_hi);
 
+/* The same for stamps that follow each other: hint is the vertex at which the last one was found; any number at first.
+ */
+void tspi_bounds_near(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t node, int64_t stamp, int64_t *hint,
+                      int64_t *ret_lo, int64_t *ret_hi);
+
 /* The chain that makes the bound of vertex v: from a root to v (upper), or from v to a root. malloc'ed, in order. */
 bool tspi_bounds_chain(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t v, bool upper,
                        tspi_link **ret_links, size_t *ret_n);

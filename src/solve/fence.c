@@ -7,6 +7,7 @@
 #include "solve/estimate.h"
 #include "solve/order.h"
 #include "solve/parallel.h"
+#include "solve/room.h"
 
 /* External bounds are not traffic and are believed. */
 static bool is_judged(const tspi_fit *fit, size_t row, bool soft)
@@ -57,10 +58,12 @@ static bool fence_edge(void *fit_, size_t e, unsigned worker)
     double part = fit->quantile, next = fmin(0.5, FENCE_STEP * part);
 
     (void)worker;
-    if (edge->n < FENCE_LEAST)
+    for (size_t row = edge->first; row < edge->first + edge->n; row++)
+        fit->hops->hops[row].flags &= (uint16_t)~TSPI_STORED_LATE;
+    if (edge->n < FENCE_LEAST || fit->believe_all)
         return true;
     double *values = malloc(edge->n * sizeof *values);
-    for (int soft = 0; values && soft < 2; soft++) {
+    for (int soft = 0; values && soft < (fit->hops->soft_n ? 2 : 1); soft++) {
         size_t n = gather(fit, edge, soft, values);
         if (n < FENCE_LEAST)
             continue;
@@ -72,18 +75,17 @@ static bool fence_edge(void *fit_, size_t e, unsigned worker)
 
 bool tspi_fence(tspi_fit *fit)
 {
-    for (size_t row = 0; row < fit->hops->n; row++)
-        fit->hops->hops[row].flags &= (uint16_t)~TSPI_STORED_LATE;
-    if (fit->believe_all)
-        return true;
-    return tspi_parallel(fit->threads, fit->hops->edges_n, fence_edge, fit) &&
-           tspi_fence_sparse(fit, TSPI_STORED_LATE, true);
+    if (!tspi_parallel(fit->threads, fit->hops->edges_n, fence_edge, fit))
+        return false;
+    return fit->believe_all || tspi_fence_sparse(fit, TSPI_STORED_LATE, true);
 }
 
 /* What a hop of an edge is compared with: the median of its pair of clocks, both ways, when that has three hops or
  * more; else the median of all such medians. */
 typedef struct {
-    bool pooled, own;
+    bool pooled, own, has_median; /* has_median: the pair's stands here, at its first edge */
+    size_t n;                     /* pooled hops */
+    size_t first;                 /* of the edge's deviations, when it is judged */
     double median;
 } edge_level;
 
@@ -91,8 +93,10 @@ typedef struct {
     tspi_fit *fit;
     uint16_t flag;
     bool only_small_edges, soft;
+    bool only_own;      /* enough hops deviate from a median of their own: the others are not judged */
     edge_level *levels; /* owned, edges */
-    double *values;     /* owned, hops; scratch */
+    double *values;     /* owned, hops: deviations */
+    double middle, least;
 } pool;
 
 static bool is_pooled(const pool *p, size_t row)
@@ -112,6 +116,22 @@ static size_t gather_pooled(const pool *p, size_t e, double *values)
     return n;
 }
 
+static bool count_pooled(void *pool_, size_t e, unsigned worker)
+{
+    const pool *p = pool_;
+    const tspi_stored_edge *edge = &p->fit->hops->edges[e];
+    size_t judged = 0, pooled = 0;
+
+    (void)worker;
+    for (size_t row = edge->first; row < edge->first + edge->n; row++) {
+        judged += is_judged(p->fit, row, p->soft);
+        pooled += is_pooled(p, row);
+    }
+    p->levels[e] = (edge_level){.pooled = !p->only_small_edges || judged < FENCE_LEAST};
+    p->levels[e].n = p->levels[e].pooled ? pooled : 0;
+    return true;
+}
+
 static int by_ends(const void *a_, const void *b_)
 {
     const tspi_stored_edge *a = a_, *b = b_;
@@ -121,61 +141,110 @@ static int by_ends(const void *a_, const void *b_)
     return a->to < b->to ? -1 : a->to > b->to;
 }
 
-/* Levels of all pairs that have hops in the pool. Returns how many hops deviate from a median of their own. */
-static size_t find_levels(pool *p, double *ret_middle)
+/* The level of a pair that has hops in the pool. */
+static bool find_level(void *pool_, size_t e, unsigned worker)
 {
+    const pool *p = pool_;
     const tspi_hop_store *hops = p->fit->hops;
-    double *medians = p->values + hops->n;
-    size_t own = 0, medians_n = 0;
+    const tspi_stored_edge *edge = &hops->edges[e], key = {.from = edge->to, .to = edge->from};
+    const tspi_stored_edge *back = bsearch(&key, hops->edges, hops->edges_n, sizeof key, by_ends);
+    edge_level *there = &p->levels[e], *other = back ? &p->levels[back - hops->edges] : NULL;
+    size_t n = there->n + (other ? other->n : 0);
 
-    for (size_t e = 0; e < hops->edges_n; e++) {
-        const tspi_stored_edge *edge = &hops->edges[e], key = {.from = edge->to, .to = edge->from};
-        const tspi_stored_edge *back = bsearch(&key, hops->edges, hops->edges_n, sizeof key, by_ends);
-        if (back && back < edge)
-            continue; /* the pair was met on its way there */
-        size_t n = gather_pooled(p, e, p->values);
-        n += back ? gather_pooled(p, (size_t)(back - hops->edges), p->values + n) : 0;
-        if (!n)
-            continue;
-        tspi_select(p->values, n, n / 2);
-        medians[medians_n++] = p->values[n / 2];
-        for (int way = 0; way < (back ? 2 : 1); way++) {
-            edge_level *level = &p->levels[way ? (size_t)(back - hops->edges) : e];
-            level->own = n >= 3;
-            level->median = p->values[n / 2];
-        }
-        own += n >= 3 ? n : 0;
+    (void)worker;
+    if ((back && back < edge) || !n) /* the pair is met on its way there */
+        return true;
+    double *values = malloc(n * sizeof *values);
+    if (!values)
+        return false;
+    size_t there_n = gather_pooled(p, e, values);
+    if (other)
+        gather_pooled(p, (size_t)(back - hops->edges), values + there_n);
+    tspi_select(values, n, n / 2);
+    there->median = values[n / 2];
+    there->own = n >= 3;
+    there->has_median = true;
+    if (other) {
+        other->median = there->median;
+        other->own = there->own;
     }
-    *ret_middle = medians_n ? tspi_median(medians, medians_n) : 0;
-    return own;
+    free(values);
+    return true;
 }
 
-static void judge_pool(pool *p)
+/* The median of all pairs' medians, and where each edge's deviations go; how many there are. */
+static bool place_deviations(pool *p, size_t *ret_n)
 {
     const tspi_hop_store *hops = p->fit->hops;
-    double middle;
-    size_t own = find_levels(p, &middle), n = 0;
+    double *medians = malloc((hops->edges_n + 1) * sizeof *medians);
+    size_t own = 0, medians_n = 0, n = 0;
 
+    if (!medians)
+        return false;
     for (size_t e = 0; e < hops->edges_n; e++) {
-        const edge_level *level = &p->levels[e];
-        if (own >= FENCE_LEAST && !level->own)
-            continue;
-        size_t first = n;
-        n += gather_pooled(p, e, p->values + n);
-        for (size_t k = first; k < n; k++)
-            p->values[k] -= level->own ? level->median : middle;
+        if (p->levels[e].has_median)
+            medians[medians_n++] = p->levels[e].median;
+        own += p->levels[e].own ? p->levels[e].n : 0;
     }
+    p->middle = medians_n ? tspi_median(medians, medians_n) : 0;
+    p->only_own = own >= FENCE_LEAST;
+    free(medians);
+    for (size_t e = 0; e < hops->edges_n; e++) {
+        p->levels[e].first = n;
+        n += p->only_own && !p->levels[e].own ? 0 : p->levels[e].n;
+    }
+    *ret_n = n;
+    return true;
+}
+
+static double level_of(const pool *p, size_t e)
+{
+    return p->levels[e].own ? p->levels[e].median : p->middle;
+}
+
+static bool deviate(void *pool_, size_t e, unsigned worker)
+{
+    const pool *p = pool_;
+    double *values = p->values + p->levels[e].first;
+
+    (void)worker;
+    if (p->only_own && !p->levels[e].own)
+        return true;
+    size_t n = gather_pooled(p, e, values);
+    for (size_t k = 0; k < n; k++)
+        values[k] -= level_of(p, e);
+    return true;
+}
+
+static bool flag_pooled(void *pool_, size_t e, unsigned worker)
+{
+    const pool *p = pool_;
+    const tspi_stored_edge *edge = &p->fit->hops->edges[e];
+
+    (void)worker;
+    for (size_t row = edge->first; p->levels[e].pooled && row < edge->first + edge->n; row++)
+        if (is_pooled(p, row) && p->fit->u[row] - level_of(p, e) < p->least)
+            p->fit->hops->hops[row].flags |= p->flag;
+    return true;
+}
+
+static bool judge_pool(pool *p)
+{
+    size_t edges_n = p->fit->hops->edges_n, n;
+    unsigned threads = p->fit->threads;
+
+    if (!tspi_parallel(threads, edges_n, find_level, p) || !place_deviations(p, &n))
+        return false;
     if (!n)
-        return;
+        return true;
+    p->values = tspi_room_take(n, sizeof *p->values);
+    if (!p->values)
+        return false;
+    tspi_parallel(threads, edges_n, deviate, p);
     double low = tspi_quantile(p->values, n, p->fit->quantile), median = tspi_median(p->values, n);
-    double least = low - FENCE_SPARSE_REACH * (median - low);
-    for (size_t e = 0; e < hops->edges_n; e++) {
-        const edge_level *level = &p->levels[e];
-        const tspi_stored_edge *edge = &hops->edges[e];
-        for (size_t row = edge->first; level->pooled && row < edge->first + edge->n; row++)
-            if (is_pooled(p, row) && p->fit->u[row] - (level->own ? level->median : middle) < least)
-                hops->hops[row].flags |= p->flag;
-    }
+    p->least = low - FENCE_SPARSE_REACH * (median - low);
+    tspi_room_give(p->values, n, sizeof *p->values);
+    return tspi_parallel(threads, edges_n, flag_pooled, p);
 }
 
 bool tspi_fence_sparse(tspi_fit *fit, uint16_t flag, bool only_small_edges)
@@ -185,25 +254,16 @@ bool tspi_fence_sparse(tspi_fit *fit, uint16_t flag, bool only_small_edges)
     bool ok;
 
     p.levels = malloc((hops->edges_n + 1) * sizeof *p.levels);
-    p.values = malloc((hops->n + hops->edges_n + 1) * sizeof *p.values);
-    ok = p.levels && p.values;
-    for (int soft = 0; ok && soft < 2; soft++) {
+    ok = p.levels != NULL;
+    for (int soft = 0; ok && soft < (hops->soft_n ? 2 : 1); soft++) {
         size_t total = 0;
         p.soft = soft;
-        for (size_t e = 0; e < hops->edges_n; e++) {
-            const tspi_stored_edge *edge = &hops->edges[e];
-            size_t judged = 0, pooled = 0;
-            for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-                judged += is_judged(fit, row, soft);
-                pooled += is_pooled(&p, row);
-            }
-            p.levels[e] = (edge_level){.pooled = !only_small_edges || judged < FENCE_LEAST};
-            total += p.levels[e].pooled ? pooled : 0;
-        }
+        tspi_parallel(fit->threads, hops->edges_n, count_pooled, &p);
+        for (size_t e = 0; e < hops->edges_n; e++)
+            total += p.levels[e].n;
         if (total >= FENCE_LEAST)
-            judge_pool(&p);
+            ok = judge_pool(&p);
     }
     free(p.levels);
-    free(p.values);
     return ok;
 }

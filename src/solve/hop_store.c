@@ -169,6 +169,7 @@ typedef struct {
     size_t *counts;  /* owned: hops of each, then where the next of them goes */
     uint32_t *names; /* owned: hash table of positions in pairs, + 1 */
     size_t n, cap;   /* cap: of names; half of it holds pairs */
+    size_t soft_n;
 } slice;
 
 typedef struct {
@@ -233,6 +234,7 @@ static bool count_slice(void *sorting_, size_t number, unsigned worker)
             *slot = (uint32_t)++s->n;
         }
         s->counts[*slot - 1]++;
+        s->soft_n += hops[row].flags & TSPI_STORED_SOFT;
         all->pair_of[row] = *slot - 1;
     }
     return true;
@@ -329,7 +331,9 @@ bool tspi_hop_store_sort(tspi_hop_store *hops)
     bool ok = all.pair_of && all.sorted && tspi_parallel(hops->threads, slices_n, count_slice, &all) &&
               name_edges(hops, slices, slices_n) && tspi_parallel(hops->threads, slices_n, deal_slice, &all);
     tspi_room_give(all.pair_of, hops->n + 1, sizeof *all.pair_of);
+    hops->soft_n = 0;
     for (size_t k = 0; k < slices_n; k++) {
+        hops->soft_n += slices[k].soft_n;
         free(slices[k].pairs);
         free(slices[k].counts);
         free(slices[k].names);

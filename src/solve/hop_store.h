@@ -48,6 +48,7 @@ typedef struct {
 typedef struct {
     tspi_stored_hop *hops; /* owned */
     size_t n, cap;
+    size_t soft_n;        /* after tspi_hop_store_sort: of the hops, those that are soft */
     uint64_t added;       /* all that the caller added */
     uint32_t *same_clock; /* owned, sorted: indices of hops with from == to */
     size_t same_clock_n, same_clock_cap;

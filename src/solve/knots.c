@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "solve/constants.h"
+#include "solve/parallel.h"
 #include "solve/solver.h"
 
 #define GRID_NS TSP_NS_PER_S
@@ -41,17 +42,47 @@ static bool grid_init(grid *g, const tsp_solver *solver)
     return g->bits != NULL;
 }
 
-static void mark(grid *g, const tsp_solver *solver, uint32_t clock, int64_t stamp)
+/* Several edges of a clock may mark at once. */
+static void mark(const grid *g, const tsp_solver *solver, uint32_t clock, int64_t stamp)
 {
     const tspi_clock_row *row = &solver->rows[clock];
 
     if (stamp >= row->first && stamp <= row->last) {
         size_t k = (size_t)((stamp - row->first) / g->step);
-        g->bits[g->first[clock] + k / 8] |= (uint8_t)(1 << k % 8);
+        uint8_t *at = &g->bits[g->first[clock] + k / 8], bit = (uint8_t)(1 << k % 8);
+        if (!(__atomic_load_n(at, __ATOMIC_RELAXED) & bit))
+            __atomic_fetch_or(at, bit, __ATOMIC_RELAXED);
     }
 }
 
-static void add_knot(const tsp_solver *solver, uint32_t clock, uint32_t piece, int64_t at, tsp_knot *knots, size_t *n)
+typedef struct {
+    tsp_solver *solver;
+    const grid *grid;
+} telling;
+
+static bool mark_edge(void *telling_, size_t e, unsigned worker)
+{
+    const telling *t = telling_;
+    const tspi_stored_edge *edge = &t->solver->hops.edges[e];
+
+    (void)worker;
+    for (size_t row = edge->first; row < edge->first + edge->n; row++) {
+        const tspi_stored_hop *hop = &t->solver->hops.hops[row];
+        mark(t->grid, t->solver, edge->from, hop->sent);
+        mark(t->grid, t->solver, edge->to, hop->received);
+    }
+    return true;
+}
+
+/* The knots of a clock, and where the last was found. */
+typedef struct {
+    tsp_knot *all;
+    size_t n;
+    int64_t vertex;
+    size_t track_knot;
+} knot_list;
+
+static void add_knot(const tsp_solver *solver, uint32_t clock, uint32_t piece, int64_t at, knot_list *list)
 {
     const tspi_clock_row *row = &solver->rows[clock];
     tsp_knot knot = {at, TSP_NO_VALUE, TSP_UNBOUNDED_LO, TSP_UNBOUNDED_HI};
@@ -62,17 +93,17 @@ static void add_knot(const tsp_solver *solver, uint32_t clock, uint32_t piece, i
     else {
         uint32_t node = tspi_sides_first(&solver->fit.sides, clock) + piece;
         if (solver->bounded)
-            tspi_bounds_at(&solver->graph, &solver->bounds, node, at, &knot.lo_ns, &knot.hi_ns);
+            tspi_bounds_near(&solver->graph, &solver->bounds, node, at, &list->vertex, &knot.lo_ns, &knot.hi_ns);
         if (known) {
             const tsp_track *track = row->result.untouched ? row->estimate : row->track;
-            knot.offset_ns = tspi_track_piece_offset(track, piece, at);
+            knot.offset_ns = tspi_track_near(track, piece, at, &list->track_knot);
             if (knot.lo_ns != TSP_UNBOUNDED_LO && knot.offset_ns < knot.lo_ns)
                 knot.offset_ns = knot.lo_ns;
             if (knot.hi_ns != TSP_UNBOUNDED_HI && knot.offset_ns > knot.hi_ns)
                 knot.offset_ns = knot.hi_ns;
         }
     }
-    knots[(*n)++] = knot;
+    list->all[list->n++] = knot;
 }
 
 /* Of a clock's points, the first from k on that is marked, by whole words at first: stamps of two ages leave a desert
@@ -98,7 +129,8 @@ static size_t fill_knots(const tsp_solver *solver, const grid *g, uint32_t clock
 {
     const tspi_clock_row *row = &solver->rows[clock];
     const tsp_track *track = row->estimate;
-    size_t n = 0, points = (g->first[clock + 1] - g->first[clock]) * 8;
+    size_t points = (g->first[clock + 1] - g->first[clock]) * 8;
+    knot_list list = {.all = knots};
     uint32_t piece = 0;
     bool before = false;
 
@@ -111,14 +143,14 @@ static size_t fill_knots(const tsp_solver *solver, const grid *g, uint32_t clock
         if (!here && !before)
             continue;
         for (; piece + 1 < track->pieces && track->cuts[piece] <= at; piece++) {
-            add_knot(solver, clock, piece, track->cuts[piece], knots, &n);
-            add_knot(solver, clock, piece + 1, track->cuts[piece], knots, &n);
+            add_knot(solver, clock, piece, track->cuts[piece], &list);
+            add_knot(solver, clock, piece + 1, track->cuts[piece], &list);
         }
-        if (!n || at > knots[n - 1].at_ns)
-            add_knot(solver, clock, piece, at, knots, &n);
+        if (!list.n || at > knots[list.n - 1].at_ns)
+            add_knot(solver, clock, piece, at, &list);
         before = here;
     }
-    return n;
+    return list.n;
 }
 
 static bool set_steps(tsp_solver *solver, uint32_t clock)
@@ -160,12 +192,17 @@ static int64_t drift_of(const tspi_clock_row *row)
     return run > 0 ? llround(rise / run * 1e9) : TSP_NO_VALUE;
 }
 
-static bool set_result(tsp_solver *solver, const grid *g, uint32_t clock)
+static bool set_result(void *telling_, size_t clock_, unsigned worker)
 {
+    const telling *t = telling_;
+    tsp_solver *solver = t->solver;
+    const grid *g = t->grid;
+    uint32_t clock = (uint32_t)clock_;
     tspi_clock_row *row = &solver->rows[clock];
     tsp_clock_result *result = &row->result;
     size_t most = 2 * (size_t)row->estimate->pieces + 2;
 
+    (void)worker;
     for (size_t k = g->first[clock]; k < g->first[clock + 1]; k++) /* a second with traffic has a knot at either end */
         most += 2 * (size_t)__builtin_popcount(g->bits[k]);
 
@@ -201,15 +238,10 @@ static bool set_result(tsp_solver *solver, const grid *g, uint32_t clock)
 bool tspi_solver_knots(tsp_solver *solver)
 {
     grid g = {0};
-    bool ok = grid_init(&g, solver);
+    telling each = {solver, &g};
+    bool ok = grid_init(&g, solver) && tspi_parallel(solver->fit.threads, solver->hops.edges_n, mark_edge, &each) &&
+              tspi_parallel(solver->fit.threads, solver->clocks, set_result, &each);
 
-    for (size_t row = 0; ok && row < solver->hops.n; row++) {
-        const tspi_stored_hop *hop = &solver->hops.hops[row];
-        mark(&g, solver, hop->from, hop->sent);
-        mark(&g, solver, hop->to, hop->received);
-    }
-    for (uint32_t c = 0; ok && c < solver->clocks; c++)
-        ok = set_result(solver, &g, c);
     free(g.first);
     free(g.bits);
     return ok;

@@ -6,15 +6,19 @@
 #include "solve/constants.h"
 #include "solve/estimate.h"
 #include "solve/order.h"
+#include "solve/room.h"
 
 bool tspi_soft_is_clean(const tspi_fit *fit, bool *ret_clean)
 {
     const tspi_hop_store *hops = fit->hops;
-    double *hard = malloc((hops->n + 1) * sizeof *hard), *soft = malloc((hops->n + 1) * sizeof *soft);
+
+    *ret_clean = false;
+    if (hops->soft_n < SOFT_LEAST)
+        return true;
+    double *hard = tspi_room_take(hops->n + 1, sizeof *hard), *soft = tspi_room_take(hops->n + 1, sizeof *soft);
     size_t hard_n = 0, soft_n = 0, edges = 0;
     double under = 0, expected = 0, variance = 0;
 
-    *ret_clean = false;
     for (size_t e = 0; hard && soft && e < hops->edges_n; e++) {
         const tspi_stored_edge *edge = &hops->edges[e];
         size_t h0 = hard_n, s0 = soft_n;
@@ -42,7 +46,7 @@ bool tspi_soft_is_clean(const tspi_fit *fit, bool *ret_clean)
         *ret_clean = (under - expected) / sqrt(variance) < SOFT_SIGMA && s_low > h_low - (h_next - h_low);
     }
     bool ok = hard && soft;
-    free(hard);
-    free(soft);
+    tspi_room_give(hard, hops->n + 1, sizeof *hard);
+    tspi_room_give(soft, hops->n + 1, sizeof *soft);
     return ok;
 }
