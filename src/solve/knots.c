@@ -171,6 +171,7 @@ static bool set_steps(tsp_solver *solver, uint32_t clock)
             row->steps[n++] = (tsp_step){
                 jump->before, tspi_track_piece_offset(track, p + 1, cut) - tspi_track_piece_offset(track, p, cut),
                 jump->after};
+            break; /* two jumps may have been cut at one stamp */
         }
     row->result.steps = row->steps;
     row->result.steps_n = n;
