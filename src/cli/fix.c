@@ -83,7 +83,7 @@ static int run(int argc, char **argv)
         const char *problem = mend_options_fill(operands, operands_n, &wanted);
         if (!problem && (!output || !*output))
             problem = "want -o OUT: where the corrected traces go";
-        wanted.keep = true;
+        wanted.keep = wanted.thin = true;
         wanted.annotate = annotate;
         rc = problem ? command_complain(&spec, problem) : fix(&wanted, &mend);
         tspi_mend_release(&mend);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/big.h"
+#include "causal/evidence.h"
 #include "mend/correct.h"
 
 static tsp_status keep_raw(tspi_mend *m, int64_t **ret_events, tsp_error *err)
@@ -118,7 +119,7 @@ static tsp_status improve(tspi_mend *m, bool clamp_late, int64_t *events, tspi_m
     if (rc != TSP_OK || !more)
         return rc;
     rc = try_again(m, clamp_late, events, outcome, ret_better, err);
-    if (rc == TSP_OK && !*ret_better && !m->true_lies && !m->believe_all && !m->options.quorum) {
+    if (rc == TSP_OK && !*ret_better && !m->true_lies && !m->believe_all && !m->options.quorum && !m->thinned) {
         m->believe_all = true;
         rc = try_again(m, clamp_late, events, outcome, ret_better, err);
         m->believe_all = *ret_better;
@@ -136,20 +137,63 @@ static void stand_still(tspi_mend *m, const int64_t *events, tspi_mend_outcome *
     outcome->clamped = 0;
 }
 
+/* With the solver's answer, and as often as it has a better one. */
+static tsp_status correct_well(tspi_mend *m, bool clamp_late, int64_t *events, tspi_mend_outcome *ret, tsp_error *err)
+{
+    bool better = true;
+    tsp_status rc = correct_once(m, clamp_late, events, ret, err);
+
+    ret->rounds = 0;
+    while (rc == TSP_OK && better && ret->rounds < ROUNDS && ret->left.hard + ret->left.soft) {
+        rc = improve(m, clamp_late, events, ret, &better, err);
+        ret->rounds += better;
+    }
+    return rc;
+}
+
+/* Of the answers of each edge, no more are violated than lies alone explain. */
+static bool quorum_holds(const tspi_mend *m)
+{
+    double rate = m->answer.summary.soft_lie_rate;
+
+    for (size_t e = 0; e < m->causal.edges.edges_n; e++) {
+        const tspi_edge *edge = &m->causal.edges.edges[e];
+        if (edge->soft_violations > tspi_binomial_quorum(edge->slacks[TSPI_HOP_SOFT].n, rate))
+            return false;
+    }
+    return true;
+}
+
+/* The solver did not see every hop: where one that it should have mended is broken, it shall. */
+static tsp_status correct_whole(tspi_mend *m, bool clamp_late, int64_t *events, tspi_mend_outcome *ret, tsp_error *err)
+{
+    bool explained = true;
+    tsp_status rc = TSP_OK;
+
+    if (!m->thinned || !(ret->left.hard + ret->left.soft))
+        return TSP_OK;
+    if (quorum_holds(m))
+        rc = tspi_mend_is_explained(m, &explained, err);
+    else
+        explained = false;
+    if (rc != TSP_OK || explained)
+        return rc;
+    restore_raw(m, events);
+    rc = tspi_mend_solve_whole(m, err);
+    return rc == TSP_OK ? correct_well(m, clamp_late, events, ret, err) : rc;
+}
+
 tsp_status tspi_mend_correct(tspi_mend *m, bool clamp_late, tspi_mend_outcome *ret, tsp_error *err)
 {
     int64_t *events = NULL;
-    bool better = true;
     tsp_status rc = keep_raw(m, &events, err);
 
     *ret = (tspi_mend_outcome){0};
     tspi_mend_count(&m->causal, &ret->before);
     if (rc == TSP_OK)
-        rc = correct_once(m, clamp_late, events, ret, err);
-    while (rc == TSP_OK && better && ret->rounds < ROUNDS && ret->left.hard + ret->left.soft) {
-        rc = improve(m, clamp_late, events, ret, &better, err);
-        ret->rounds += better;
-    }
+        rc = correct_well(m, clamp_late, events, ret, err);
+    if (rc == TSP_OK)
+        rc = correct_whole(m, clamp_late, events, ret, err);
     if (rc == TSP_OK && m->answer.summary.contradictory && ret->left.total >= ret->before.total)
         stand_still(m, events, ret);
     if (rc == TSP_OK)

@@ -25,6 +25,8 @@ typedef struct {
     size_t sides_n, sides_cap;
     tspi_lie *lies; /* owned */
     size_t lies_n, lies_cap;
+    int64_t *least, *most; /* least owned, clocks; most behind it: of each track's offsets */
+    size_t *hints;         /* owned, clocks: where its track was read last */
 } tspi_correction;
 
 #define NEAR_NS 2000 /* rounding to whole microseconds may still break a hop with as little slack */
@@ -35,6 +37,9 @@ void tspi_correct_release(tspi_correction *c);
 
 /* The corrected stamp of one that a hop knows to lie on the other side of a step than its time says; NULL for most. */
 const tspi_sided *tspi_correct_side(const tspi_correction *c, uint32_t span, bool is_end);
+
+/* A stamp of a clock that does not step, corrected. */
+int64_t tspi_correct_near(const tspi_correction *c, uint32_t clock, int64_t stamp_ns);
 
 /* All spans of clocks that move, as their formats round them; and, when nothing moves any more, events: from their raw
  * stamps, a row each. */

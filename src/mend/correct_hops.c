@@ -10,6 +10,8 @@ void tspi_correct_release(tspi_correction *c)
     free(c->broken_groups);
     free(c->sides);
     free(c->lies);
+    free(c->least);
+    free(c->hints);
 }
 
 static bool grow(void **rows, size_t *cap, size_t n, size_t size)
@@ -23,6 +25,34 @@ static bool grow(void **rows, size_t *cap, size_t n, size_t size)
     *rows = grown;
     *cap = bigger;
     return true;
+}
+
+/* Over all its time, a track's offsets. */
+static bool find_reach(tspi_correction *c)
+{
+    const tspi_mend *m = c->mend;
+    uint32_t n = m->causal.clocks.clocks_n;
+
+    c->least = calloc(2 * ((size_t)n + 1), sizeof *c->least);
+    c->hints = calloc((size_t)n + 1, sizeof *c->hints);
+    if (!c->least || !c->hints)
+        return false;
+    c->most = c->least + n + 1;
+    for (uint32_t k = 0; k < n; k++) {
+        const tsp_track *track = m->answer.clocks[k].track;
+        size_t knots = track->first[track->pieces];
+        for (size_t q = 0; q < knots; q++) {
+            int64_t x = track->knots[q].x;
+            c->least[k] = q && c->least[k] < x ? c->least[k] : x;
+            c->most[k] = q && c->most[k] > x ? c->most[k] : x;
+        }
+    }
+    return true;
+}
+
+int64_t tspi_correct_near(const tspi_correction *c, uint32_t clock, int64_t stamp_ns)
+{
+    return stamp_ns - tspi_track_near(c->mend->answer.clocks[clock].track, 0, stamp_ns, &c->hints[clock]);
 }
 
 static bool sent_is_end(const tspi_hop *hop)
@@ -60,6 +90,27 @@ static bool add_lie(tspi_correction *c, const tspi_hop *hop)
     return true;
 }
 
+/* A hop that the solver was not given, where clocks do not step. What it is may be told from the hops beside it: late
+ * stamps stand apart from them, a hard hop that does not is believed as they are, and an answer that is violated still
+ * is one of those that a quorum does without. */
+static tsp_status look_at_spared(tspi_correction *c, const tspi_hop *hop, tsp_error *err)
+{
+    const tspi_mend *m = c->mend;
+    bool late = tspi_thin_is_late(&m->thin, hop);
+
+    if (!late && hop->kind == TSPI_HOP_HARD) {
+        if (tspi_hop_is_violation(hop))
+            c->broken_groups[m->answer.clocks[hop->from_clock].group] = 1;
+        return TSP_OK;
+    }
+    if (tspi_hop_slack_ns(hop) >= c->most[hop->to_clock] - c->least[hop->from_clock] + NEAR_NS + hop->allowance_ns)
+        return TSP_OK;
+    int64_t sent = tspi_correct_near(c, hop->from_clock, hop->sent_ns);
+    int64_t received = tspi_correct_near(c, hop->to_clock, hop->received_ns);
+    bool ok = received >= sent + NEAR_NS + hop->allowance_ns || add_lie(c, hop);
+    return ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
+}
+
 static tsp_status look_at_hop(void *ctx, const tspi_hop *hop, size_t index, tsp_error *err)
 {
     tspi_correction *c = ctx;
@@ -69,6 +120,8 @@ static tsp_status look_at_hop(void *ctx, const tspi_hop *hop, size_t index, tsp_
 
     if (hop->same_clock)
         return TSP_OK;
+    if (index == TSPI_MEND_SPARED)
+        return look_at_spared(c, hop, err);
     tsp_hop_label label = tsp_solver_hop_label(m->answer.solver, index);
     if (label == TSP_HOP_USED && tspi_hop_is_violation(hop))
         c->broken_groups[m->answer.clocks[hop->from_clock].group] = 1;
@@ -154,8 +207,9 @@ static void find_moves(tspi_correction *c)
 tsp_status tspi_correct_look(tspi_correction *c, tsp_error *err)
 {
     c->broken_groups = calloc((size_t)c->mend->answer.summary.groups + 1, 1);
-    tsp_status rc = c->broken_groups ? tspi_mend_each_hop(c->mend, look_at_hop, c, err)
-                                     : tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    bool ok = c->broken_groups && find_reach(c);
+    tsp_status rc =
+        ok ? tspi_mend_each_hop(c->mend, look_at_hop, c, err) : tsp_error_set(err, TSP_ENOMEM, "out of memory");
 
     if (rc == TSP_OK && c->sides_n)
         qsort(c->sides, c->sides_n, sizeof *c->sides, by_span);

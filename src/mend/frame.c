@@ -18,7 +18,7 @@ static tsp_status count_hop(void *ctx, const tspi_hop *hop, size_t index, tsp_er
     uint32_t a = hop->from_clock, b = hop->to_clock;
 
     (void)err;
-    if (hop->same_clock || hop->kind != TSPI_HOP_HARD || !tspi_hop_is_violation(hop) ||
+    if (index == TSPI_MEND_SPARED || hop->same_clock || hop->kind != TSPI_HOP_HARD || !tspi_hop_is_violation(hop) ||
         tsp_solver_hop_label(answer->solver, index) != TSP_HOP_USED)
         return TSP_OK;
     if (answer->clocks[a].verdict == TSP_CLOCK_SUSPECTED && answer->clocks[b].verdict == TSP_CLOCK_OK)

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "base/big.h"
+#include "clock/track.h"
 
+#define THIN_LEAST_HOPS 200000             /* fewer are solved in a fraction of a second */
 #define QUANTUM_MOST_NS (4 * TSP_NS_PER_S) /* what the solver takes */
 
 static tsp_status read_input(tspi_mend *m, tsp_error *err)
@@ -27,7 +29,7 @@ typedef struct {
     const tspi_mend *mend;
     tspi_mend_visit visit;
     void *ctx;
-    size_t index;
+    size_t index, seen;
 } visitor;
 
 static tsp_status visit_run(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
@@ -35,9 +37,15 @@ static tsp_status visit_run(void *ctx, const tspi_hop *hops, size_t n, tsp_error
     visitor *v = ctx;
     tsp_status rc = TSP_OK;
 
-    for (size_t k = 0; k < n && rc == TSP_OK; k++)
-        if (in_range(hops[k].sent_ns) && in_range(hops[k].received_ns))
-            rc = v->visit(v->ctx, &hops[k], v->index++, err);
+    for (size_t k = 0; k < n && rc == TSP_OK; k++) {
+        if (!in_range(hops[k].sent_ns) || !in_range(hops[k].received_ns))
+            continue;
+        const uint64_t *bits = v->mend->answer.fed;
+        bool fed = !bits || (bits[v->seen / 64] >> (v->seen % 64) & 1);
+        v->seen++;
+        rc = v->visit(v->ctx, &hops[k], fed ? v->index : TSPI_MEND_SPARED, err);
+        v->index += fed;
+    }
     return rc;
 }
 
@@ -97,7 +105,8 @@ static tsp_status feed_bounds(const tspi_mend *m, tsp_solver *solver, tsp_error 
 typedef struct {
     const tspi_mend *mend;
     tsp_solver *solver;
-    uint64_t fed, out_of_range;
+    uint64_t *bits; /* tspi_mend_answer.fed */
+    uint64_t fed, spared, out_of_range;
 } feeder;
 
 /* check calls it a violation when received + allowance <= sent; the solver, when received + quantum < sent. A need
@@ -121,6 +130,20 @@ static tsp_hop translate(const tspi_mend *m, const tspi_hop *hop)
                      .kind = hop->kind == TSPI_HOP_SOFT && !(found && found->hard) ? TSP_HOP_SOFT : TSP_HOP_HARD};
 }
 
+/* What was found broken although it was not given is given from then on. */
+static bool is_wanted(feeder *f, const tspi_hop *hop)
+{
+    const tspi_mend *m = f->mend;
+    uint64_t at = f->fed + f->spared;
+
+    if (!f->bits)
+        return true;
+    if (!tspi_thin_wants(&m->thin, hop) && !(m->needs_n && tspi_mend_need_of(m, tspi_mend_tag(hop))))
+        return false;
+    f->bits[at / 64] |= UINT64_C(1) << (at % 64);
+    return true;
+}
+
 static tsp_status feed(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
 {
     feeder *f = ctx;
@@ -128,12 +151,15 @@ static tsp_status feed(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
     size_t kept = 0;
 
     for (size_t k = 0; k < n; k++) {
-        if (in_range(hops[k].sent_ns) && in_range(hops[k].received_ns))
-            run[kept++] = translate(f->mend, &hops[k]);
-        else
+        if (!in_range(hops[k].sent_ns) || !in_range(hops[k].received_ns))
             f->out_of_range++;
+        else if (!is_wanted(f, &hops[k]))
+            f->spared++;
+        else {
+            run[kept++] = translate(f->mend, &hops[k]);
+            f->fed++;
+        }
     }
-    f->fed += kept;
     return tsp_solver_add_hops(f->solver, run, kept, err);
 }
 
@@ -148,6 +174,7 @@ void tspi_mend_answer_release(tspi_mend_answer *answer)
 {
     tsp_solver_free(answer->solver);
     free(answer->clocks);
+    free(answer->fed);
     memset(answer, 0, sizeof *answer);
 }
 
@@ -165,6 +192,10 @@ tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp
         a.clocks ? tsp_solver_new(&config, &a.solver, err) : tsp_error_set(err, TSP_ENOMEM, "out of memory");
 
     f.solver = a.solver;
+    if (rc == TSP_OK && m->thinned) { /* a span has two hops at most, a link one */
+        a.fed = f.bits = calloc((2 * m->set.spans_n + m->set.links_n) / 64 + 1, sizeof *a.fed);
+        rc = a.fed ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    }
     if (rc == TSP_OK)
         rc = tspi_hops_scan(&m->causal.join, feed, &f, err);
     if (rc == TSP_OK)
@@ -184,11 +215,56 @@ tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp
             rc = tsp_error_set(err, TSP_EINFEASIBLE, "no clocks leave room for what is asked");
     }
     a.hops_fed = f.fed;
+    a.hops_spared = f.spared;
     a.hops_out_of_range = f.out_of_range;
     if (rc == TSP_OK)
         *ret_answer = a;
     else
         tspi_mend_answer_release(&a);
+    return rc;
+}
+
+static tsp_status solve_and_choose(tspi_mend *m, tsp_error *err)
+{
+    tsp_status rc = tspi_mend_solve(m, &m->answer, err);
+
+    return rc == TSP_OK ? tspi_mend_choose_frame(m, err) : rc;
+}
+
+tsp_status tspi_mend_solve_whole(tspi_mend *m, tsp_error *err)
+{
+    tspi_mend_answer_release(&m->answer);
+    m->reference = m->options.reference ? m->reference : TSP_NO_CLOCK;
+    m->thinned = false;
+    tspi_thin_release(&m->thin);
+    free(m->needs);
+    m->needs = NULL;
+    m->needs_n = 0;
+    return solve_and_choose(m, err);
+}
+
+/* Where a clock steps, every hop beside the step tells where it is; where stamps contradict each other, each may be the
+ * one that does. */
+static bool wants_all_hops(const tspi_mend *m)
+{
+    bool wants = m->answer.summary.contradictory;
+
+    for (uint32_t c = 0; c < m->causal.clocks.clocks_n && !wants; c++)
+        wants = m->answer.clocks[c].steps_n > 0 || m->answer.clocks[c].track->pieces > 1;
+    return wants;
+}
+
+static tsp_status solve_all(tspi_mend *m, tsp_error *err)
+{
+    uint64_t least = m->options.thin_least ? m->options.thin_least : THIN_LEAST_HOPS;
+    tsp_status rc = TSP_OK;
+
+    if (m->options.thin && !m->options.annotate && !m->options.quorum)
+        rc = tspi_thin_init(&m->thin, &m->causal, least, &m->thinned, err);
+    if (rc == TSP_OK)
+        rc = solve_and_choose(m, err);
+    if (rc == TSP_OK && m->thinned && wants_all_hops(m))
+        rc = tspi_mend_solve_whole(m, err);
     return rc;
 }
 
@@ -207,9 +283,7 @@ tsp_status tspi_mend_open(tspi_mend *ret_mend, const tspi_mend_options *options,
     if (rc == TSP_OK)
         rc = read_bounds(m, err);
     if (rc == TSP_OK)
-        rc = tspi_mend_solve(m, &m->answer, err);
-    if (rc == TSP_OK)
-        rc = tspi_mend_choose_frame(m, err);
+        rc = solve_all(m, err);
     if (rc != TSP_OK)
         tspi_mend_release(m);
     return rc;
@@ -220,6 +294,7 @@ void tspi_mend_release(tspi_mend *m)
     if (!m)
         return;
     tspi_mend_answer_release(&m->answer);
+    tspi_thin_release(&m->thin);
     tspi_utc_bounds_release(&m->bounds);
     tspi_big_free(m->raw, (m->set.spans_n + 1) * sizeof *m->raw);
     free(m->quanta);

@@ -8,6 +8,7 @@
 #define TSPI_MEND_MEND_H
 
 #include "causal/causal.h"
+#include "mend/thin.h"
 #include "mend/utc_bounds.h"
 #include "truespan/clocks.h"
 #include "wire/wire.h"
@@ -15,7 +16,9 @@
 /* Zero means the default of every field but paths. Borrowed until the mend is released.
  * bounds       file of bounds against UTC, which is the reference then; NULL = none
  * quorum       as in tsp_solver_config
- * keep         the input is going to be written back */
+ * keep         the input is going to be written back
+ * thin         of dense traffic the solver may get a part (thin.h): bounds are somewhat wider, estimates somewhat
+ * coarser thin_least   the hops between clocks from which on it does; 0 = 200,000 */
 typedef struct {
     const char *const *paths;
     size_t paths_n;
@@ -25,6 +28,8 @@ typedef struct {
     unsigned threads; /* 0 = one a core */
     bool keep_going, keep;
     bool annotate; /* corrected spans say so */
+    bool thin;
+    uint64_t thin_least;
 } tspi_mend_options;
 
 /* A span's stamps as they were read. */
@@ -46,6 +51,8 @@ typedef struct {
     tsp_clock_result *clocks; /* owned */
     tsp_solver_summary_row summary;
     uint64_t hops_fed;          /* hops that the solver has, same-clock ones included */
+    uint64_t hops_spared;       /* hops that it was not given (thin.h) */
+    uint64_t *fed;              /* owned; a bit a hop in the order of the scan: it was given. NULL: all were */
     uint64_t hops_out_of_range; /* with a stamp that no clock shows, such as the year 1700: left out */
 } tspi_mend_answer;
 
@@ -72,6 +79,8 @@ typedef struct {
     tspi_utc_bounds bounds;
     uint64_t bounds_used; /* of them, those of clocks that are in the input; any: UTC is the reference */
     tspi_mend_answer answer;
+    tspi_thin thin;
+    bool thinned; /* the answer stands on the hops that thin wants, not on all */
     /* Of tspi_mend_correct. */
     tspi_mend_stamps *raw; /* owned; a row a span */
     tspi_quantum *quanta;  /* owned; a row a process: those of the input */
@@ -133,15 +142,22 @@ void tspi_mend_answer_release(tspi_mend_answer *answer);
 tsp_status tspi_mend_choose_frame(tspi_mend *mend, tsp_error *err);
 /* Hops broken in the corrected set that the solver believes: added to mend->needs. ret_more: there are any. */
 tsp_status tspi_mend_find_needs(tspi_mend *mend, bool *ret_more, tsp_error *err);
+/* Of what is broken in the corrected set, does the solver believe nothing? */
+tsp_status tspi_mend_is_explained(tspi_mend *mend, bool *ret_explained, tsp_error *err);
 /* mend->frames, after the last solution. */
 tsp_status tspi_mend_find_frames(tspi_mend *mend, tsp_error *err);
 /* A tspi_annotate for after the correction; ctx is the mend. */
 size_t tspi_mend_annotate(void *ctx, size_t row, const tspi_annotated *had, tspi_annotation *ret);
 /* The need of a hop, NULL for most. */
 const tspi_mend_need *tspi_mend_need_of(const tspi_mend *mend, uint64_t tag);
-/* Give each of the solver's hops as it was fed, in that order, with its index. For use while the set has raw stamps. */
+/* Give each hop that the solver may get, in the order in which it was fed, with its index there; TSPI_MEND_SPARED for
+ * those that it was not given. For use while the set has raw stamps. */
+#define TSPI_MEND_SPARED SIZE_MAX
 typedef tsp_status (*tspi_mend_visit)(void *ctx, const tspi_hop *hop, size_t index, tsp_error *err);
 tsp_status tspi_mend_each_hop(const tspi_mend *mend, tspi_mend_visit visit, void *ctx, tsp_error *err);
+
+/* Solve with all hops from now on. */
+tsp_status tspi_mend_solve_whole(tspi_mend *mend, tsp_error *err);
 
 static inline uint64_t tspi_mend_tag(const tspi_hop *hop)
 {

@@ -127,3 +127,22 @@ tsp_status tspi_mend_find_needs(tspi_mend *m, bool *ret_more, tsp_error *err)
     free(s.more);
     return rc;
 }
+
+static tsp_status look_for_unexplained(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
+{
+    search *s = ctx;
+
+    (void)err;
+    for (size_t k = 0; k < n; k++)
+        s->n += !hops[k].same_clock && tspi_hop_is_violation(&hops[k]) && !is_lie(s->mend, tspi_mend_tag(&hops[k]));
+    return TSP_OK;
+}
+
+tsp_status tspi_mend_is_explained(tspi_mend *m, bool *ret_explained, tsp_error *err)
+{
+    search s = {.mend = m};
+    tsp_status rc = tspi_hops_scan(&m->causal.join, look_for_unexplained, &s, err);
+
+    *ret_explained = s.n == 0;
+    return rc;
+}

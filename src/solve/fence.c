@@ -36,7 +36,7 @@ static void flag_below(tspi_fit *fit, const tspi_stored_edge *edge, bool soft, d
 
 /* Where the fence stands. Lies may be so many that the low quantile is one of them: what lies far below the bulk is
  * left out of the quantiles, so that the fence stands where it would without them. */
-static double find_fence(double *values, size_t n, double part, double next)
+double tspi_fence_of(double *values, size_t n, double part, double next)
 {
     const double bulk[2] = {FENCE_BULK, 0.5}, parts[2] = {part, next};
     double at[2], least;
@@ -67,7 +67,7 @@ static bool fence_edge(void *fit_, size_t e, unsigned worker)
         size_t n = gather(fit, edge, soft, values);
         if (n < FENCE_LEAST)
             continue;
-        flag_below(fit, edge, soft, find_fence(values, n, part, next));
+        flag_below(fit, edge, soft, tspi_fence_of(values, n, part, next));
     }
     free(values);
     return values != NULL;

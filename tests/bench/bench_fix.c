@@ -211,7 +211,7 @@ static int ascending(const void *a, const void *b)
 
 static bool run_once(const char *in, const char *out, uint64_t bytes, double *s, bool say)
 {
-    tspi_mend_options options = {.paths = &in, .paths_n = 1, .threads = 1};
+    tspi_mend_options options = {.paths = &in, .paths_n = 1, .threads = 1, .thin = true};
     tspi_mend mend;
     tspi_mend_outcome outcome;
     tsp_error err = {0};
@@ -237,7 +237,7 @@ static bool run_once(const char *in, const char *out, uint64_t bytes, double *s,
         return false;
     }
     if (say)
-        printf("%zu spans, %" PRIu64 " hops, %.2f GB; violations %" PRIu64 " -> %" PRIu64 "\n\n", mend.set.spans_n,
+        printf("%zu spans, %" PRIu64 " hops solved, %.2f GB; violations %" PRIu64 " -> %" PRIu64 "\n\n", mend.set.spans_n,
                mend.answer.hops_fed, (double)bytes / 1e9, outcome.before.total, outcome.left.total);
     tspi_mend_release(&mend);
     s[ALL] = now() - begin;

@@ -1,0 +1,56 @@
+/* Of dense traffic, the hops that a solver needs.
+ *
+ * What bounds a clock are the fastest hops of an edge and its time; what the others are for, their distribution, a fair
+ * sample shows as well. So of each second of an edge that is dense the solver gets a sample of 8 hops of either kind
+ * and the 4 fastest hard ones, as a stream's summary keeps them (truespan/stream.h). Of soft hops the sample alone: a
+ * quorum asks how many of all agree, and of that the fastest are no fair picture. Which hops these are depends on the
+ * hops alone, not on their order.
+ *
+ * Bounds stay proofs, since each stands on hops that were seen. Whether the tracks mend the hops that the solver did
+ * not see is asked of every one of them afterwards; where it is not so, the solver gets them all (correct.c). */
+#ifndef TSPI_MEND_THIN_H
+#define TSPI_MEND_THIN_H
+
+#include "causal/causal.h"
+
+enum { TSPI_THIN_LEAST = 4, TSPI_THIN_SAMPLE = 8 };
+
+/* The hops of one kind from one clock to another. */
+typedef struct {
+    bool dense;                   /* if not, all of them are wanted */
+    uint64_t sampled_below;       /* hashes of the sample */
+    int64_t first_ns, bucket_ns;  /* received stamps */
+    size_t first_bucket, buckets; /* hard hops: rows of tspi_thin.buckets */
+    double fence_ns;              /* below it, counted from its bucket's median, a hop is late */
+} tspi_thin_line;
+
+/* Hard hops of an edge's second. */
+typedef struct {
+    int64_t least_ns[TSPI_THIN_LEAST]; /* smallest slacks, ascending */
+    double median_ns;                  /* of the sample; NAN: nothing was sampled */
+} tspi_thin_bucket;
+
+/* Zero it to initialise. Owned: release. */
+typedef struct {
+    uint32_t clocks_n;
+    uint32_t *rows;             /* by (from, to) where clocks are few: 1 + the edge; 0 = no hop */
+    uint64_t *ends;             /* edges: from << 32 | to, ascending */
+    tspi_thin_line (*lines)[2]; /* edges, by kind */
+    size_t edges_n;
+    tspi_thin_bucket *buckets;
+    size_t buckets_n;
+} tspi_thin;
+
+/* ret_worth: there are so many hops, and so few of them are wanted, that it is worth it; else nothing needs releasing,
+ * as on failure: TSP_ENOMEM. least_hops: fewer are few. */
+tsp_status tspi_thin_init(tspi_thin *ret_thin, const tspi_causal *causal, uint64_t least_hops, bool *ret_worth,
+                          tsp_error *err);
+void tspi_thin_release(tspi_thin *thin);
+
+/* Does the solver get this hop? */
+bool tspi_thin_wants(const tspi_thin *thin, const tspi_hop *hop);
+
+/* Of one that it does not get: it lies so far below the others of its edge and time that its stamp is a late one. */
+bool tspi_thin_is_late(const tspi_thin *thin, const tspi_hop *hop);
+
+#endif
