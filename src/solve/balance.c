@@ -185,16 +185,19 @@ static void heap_remove(state *s, uint32_t v)
     heap_fix(s, last);
 }
 
+/* What a quotient may be off by, with room to spare. */
+#define QUOTIENT_SLOP 1e-12
+
 /* The lambda at which an edge of length w, member shifts counted, begins to shorten the way to group b from group a;
- * INFINITY: never. */
-static inline double arc_key(const state *s, double w, uint32_t a, uint32_t b)
+ * INFINITY: never, or surely after `most`: told without the division, which would take as long as all the rest. */
+static inline double arc_key(const state *s, double w, uint32_t a, uint32_t b, double most)
 {
     int32_t gain = s->count[a] + 1 - s->count[b];
-    double key;
+    double length = s->cost[a] + w - s->cost[b], limit = most * gain, key;
 
-    if (gain <= 0)
+    if (gain <= 0 || length > limit + fabs(limit) * QUOTIENT_SLOP)
         return INFINITY;
-    key = (s->cost[a] + w - s->cost[b]) / gain;
+    key = length / gain;
     return key > s->lambda ? key : s->lambda;
 }
 
@@ -219,7 +222,7 @@ static void offer_arcs(state *s, uint32_t b)
                 s->in.arcs[k] = s->in.arcs[--end];
                 continue;
             }
-            offer_key(s, b, arc_key(s, at->w + s->shift[at->other] - s->shift[v], a, b), at->edge);
+            offer_key(s, b, arc_key(s, at->w + s->shift[at->other] - s->shift[v], a, b, s->key[b]), at->edge);
             k++;
         }
         s->in.end[v] = end;
@@ -303,7 +306,7 @@ static void offer_from(state *s, uint32_t a, bool fewer)
                 renew_key(s, b);
                 continue;
             }
-            double key = arc_key(s, at->w + s->shift[v] - s->shift[at->other], a, b);
+            double key = arc_key(s, at->w + s->shift[v] - s->shift[at->other], a, b, s->key[b]);
             if (key <= s->key[b]) {
                 offer_key(s, b, key, at->edge);
                 heap_fix(s, b);

@@ -267,55 +267,60 @@ static bool collect_ways(sweep *s)
 }
 
 /* Without a branch: at first nobody could guess which way it goes. */
-static inline uint32_t lower(sweep *s, uint32_t from, uint32_t to, uint32_t length, uint32_t code)
+static inline uint32_t lower(uint32_t *restrict label, uint8_t *restrict via, uint32_t from, uint32_t to,
+                             uint32_t length, uint32_t code)
 {
-    uint64_t reach = (uint64_t)s->label[from] + length;
-    uint32_t old = s->label[to];
+    uint64_t reach = (uint64_t)label[from] + length;
+    uint32_t old = label[to];
     bool better = reach < old;
 
-    s->label[to] = better ? (uint32_t)reach : old;
-    s->via[to] = better ? (uint8_t)code : s->via[to];
+    label[to] = better ? (uint32_t)reach : old;
+    via[to] = better ? (uint8_t)code : via[to];
     return better;
 }
 
 /* From the first place to the last: hops and waits forward. */
-static uint32_t sweep_forward(sweep *s)
+static uint32_t sweep_forward(const sweep *s)
 {
-    uint32_t n = s->line->graph->vertices_n, changed = 0;
-    const tspi_place *places = s->line->places;
-    const spare *more = s->spares;
+    uint32_t n = s->line->graph->vertices_n, changed = 0, *restrict label = s->label;
+    uint8_t *restrict via = s->via;
+    const tspi_place *restrict places = s->line->places;
+    const way *restrict ways = s->ways;
+    const spare *restrict more = s->spares;
 
     if (!s->forward) {
         for (uint32_t k = 0; k < n; k++)
-            changed += lower(s, places[k].before, k, places[k].down, LOWERED_BEFORE);
+            changed += lower(label, via, places[k].before, k, places[k].down, LOWERED_BEFORE);
         return changed;
     }
     for (uint32_t k = 0; k < n; k++) {
-        changed += lower(s, places[k].before, k, places[k].up, LOWERED_BEFORE);
-        changed += lower(s, s->ways[k].other, k, s->ways[k].length, LOWERED_ARC);
+        changed += lower(label, via, places[k].before, k, places[k].up, LOWERED_BEFORE);
+        changed += lower(label, via, ways[k].other, k, ways[k].length, LOWERED_ARC);
         for (; more->place == k; more++)
-            changed += lower(s, more->way.other, k, more->way.length, more->code);
+            changed += lower(label, via, more->way.other, k, more->way.length, more->code);
     }
     return changed;
 }
 
 /* From the last place to the first. */
-static uint32_t sweep_back(sweep *s)
+static uint32_t sweep_back(const sweep *s)
 {
-    uint32_t changed = 0;
-    const tspi_place *places = s->line->places;
-    const spare *more = s->spares + s->spares_n - 1;
+    uint32_t n = s->line->graph->vertices_n, changed = 0, *restrict label = s->label;
+    uint8_t *restrict via = s->via;
+    const tspi_place *restrict places = s->line->places;
+    const way *restrict ways = s->ways;
+    const spare *restrict more = s->spares + s->spares_n - 1;
 
     if (s->forward) {
-        for (uint32_t k = s->line->graph->vertices_n; k-- > 0;)
-            changed += lower(s, k, places[k].before, places[k].down, LOWERED_AFTER);
+        for (uint32_t k = n; k-- > 0;)
+            changed += lower(label, via, k, places[k].before, places[k].down, LOWERED_AFTER);
         return changed;
     }
-    for (uint32_t k = s->line->graph->vertices_n; k-- > 0;) {
+    for (uint32_t k = n; k-- > 0;) {
         for (; more > s->spares && more[-1].place == k; more--)
-            changed += lower(s, more[-1].way.other, k, more[-1].way.length, more[-1].code);
-        changed += lower(s, s->ways[k].other, k, s->ways[k].length, LOWERED_ARC);
-        changed += lower(s, k, places[k].before, places[k].up, LOWERED_AFTER);
+            changed += lower(label, via, more[-1].way.other, k, more[-1].way.length, more[-1].code);
+        changed += lower(label, via, ways[k].other, k, ways[k].length, LOWERED_ARC);
+        changed += lower(label, via, k, places[k].before, places[k].up, LOWERED_AFTER);
     }
     return changed;
 }
