@@ -94,7 +94,7 @@ static bool may_be_lies(const sample *s, double rate)
 {
     uint32_t n = s->n < UINT32_MAX ? (uint32_t)s->n : UINT32_MAX;
 
-    return s->violated && s->violated <= tspi_soft_quantile(n, rate, CREDIBLE_CHANCE);
+    return s->violated && s->violated <= n && !tspi_soft_exceeds(n, rate, CREDIBLE_CHANCE, (uint32_t)s->violated);
 }
 
 /* Waiting stamps explain what is violated. Some stamps hardly wait, so hops of right clocks are not inverted altogether
@@ -204,10 +204,9 @@ bool tspi_credible(tspi_fit *fit, uint8_t *ret_weak, bool *ret_any)
         gather(fit, &hops->edges[e], &s);
         small[e] = is_small(&s);
         violated[e] = s.violated;
-        doubtful += s.lies + (may_be_waits(&s) || may_be_lies(&s, rate) ? s.violated : 0);
-        ret_weak[e] = small[e] || may_be_waits(&s) ? TSPI_EDGE_VAGUE
-                      : may_be_lies(&s, rate)      ? TSPI_EDGE_WEAK
-                                                   : TSPI_EDGE_SOUND;
+        bool waits = may_be_waits(&s), lies = may_be_lies(&s, rate);
+        doubtful += s.lies + (waits || lies ? s.violated : 0);
+        ret_weak[e] = small[e] || waits ? TSPI_EDGE_VAGUE : lies ? TSPI_EDGE_WEAK : TSPI_EDGE_SOUND;
         small_hops += small[e] ? hops->edges[e].n : 0;
     }
     ok = ok && pool_small_edges(fit, small_hops, rate, &s, small, ret_weak);

@@ -1,6 +1,7 @@
 #include "solve/order.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,22 +37,9 @@ static double pivot_for(const double *v, size_t n, size_t k)
     return sample[rank > margin ? rank - margin : 0];
 }
 
-/* Those below the pivot to the front; how many. Without a branch that values decide: half of them would be guessed
- * wrong. */
-static size_t part_below(double *v, size_t n, double pivot)
-{
-    size_t below = 0;
-
-    for (size_t k = 0; k < n; k++) {
-        double x = v[k];
-        v[k] = v[below];
-        v[below] = x;
-        below += x < pivot;
-    }
-    return below;
-}
-
-static size_t part_not_above(double *v, size_t n, double pivot)
+/* Those below the pivot, or not above it, to the front; how many. Without a branch that values decide: half of them
+ * would be guessed wrong. */
+static inline size_t part(double *v, size_t n, double pivot, bool with_equal)
 {
     size_t count = 0;
 
@@ -59,7 +47,7 @@ static size_t part_not_above(double *v, size_t n, double pivot)
         double x = v[k];
         v[k] = v[count];
         v[count] = x;
-        count += !(x > pivot);
+        count += with_equal ? !(x > pivot) : x < pivot;
     }
     return count;
 }
@@ -68,13 +56,13 @@ void tspi_select(double *v, size_t n, size_t k)
 {
     while (n > INSERTED_MOST) {
         double pivot = pivot_for(v, n, k);
-        size_t below = part_below(v, n, pivot);
+        size_t below = part(v, n, pivot, false);
         if (k < below) {
             n = below;
             continue;
         }
         if (!below) { /* nothing is: those equal to it, which may be many, go next */
-            below = part_not_above(v, n, pivot);
+            below = part(v, n, pivot, true);
             if (k < below)
                 return;
         }

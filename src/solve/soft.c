@@ -50,8 +50,15 @@ uint32_t tspi_soft_quantile(uint32_t n, double rate, double chance)
     return low;
 }
 
+bool tspi_soft_exceeds(uint32_t n, double rate, double chance, uint32_t many)
+{
+    return many > n || rate <= 0 || 1 - binomial_below(n, rate, many - 1) <= chance;
+}
+
 void tspi_soft_drop_operations(tspi_hop_store *hops)
 {
+    if (!hops->soft_n)
+        return;
     for (size_t row = 0; row < hops->n; row++) {
         tspi_stored_hop *hop = &hops->hops[row];
         const tspi_lies *lies;

@@ -18,4 +18,7 @@ double tspi_soft_rate(uint32_t calls, uint32_t lies);
 /* The smallest k for which more than k of n lie with probability <= chance. */
 uint32_t tspi_soft_quantile(uint32_t n, double rate, double chance);
 
+/* Is `many` > 0 above that quantile? For one of its steps. */
+bool tspi_soft_exceeds(uint32_t n, double rate, double chance, uint32_t many);
+
 #endif

@@ -8,6 +8,7 @@
 #include "solve/estimate.h"
 #include "solve/frame.h"
 #include "solve/motion.h"
+#include "solve/parallel.h"
 #include "solve/room.h"
 #include "solve/soft.h"
 
@@ -159,10 +160,15 @@ tsp_status tsp_solver_add_bound(tsp_solver *solver, uint32_t clock, int64_t at_n
     return TSP_OK;
 }
 
-static void clear_flags(tspi_hop_store *hops)
+static bool clear_flags(void *hops_, size_t e, unsigned worker)
 {
-    for (size_t row = 0; row < hops->n; row++)
+    tspi_hop_store *hops = hops_;
+    const tspi_stored_edge *edge = &hops->edges[e];
+
+    (void)worker;
+    for (size_t row = edge->first; row < edge->first + edge->n; row++)
         hops->hops[row].flags &= TSPI_STORED_SOFT | TSPI_STORED_BOUND;
+    return true;
 }
 
 static bool new_fit(tsp_solver *solver, double quantile, bool with_soft)
@@ -170,7 +176,7 @@ static bool new_fit(tsp_solver *solver, double quantile, bool with_soft)
     tspi_fit *fit = &solver->fit;
 
     tspi_fit_release(fit);
-    clear_flags(&solver->hops);
+    tspi_parallel(solver->config.threads, solver->hops.edges_n, clear_flags, &solver->hops);
     if (!tspi_fit_init(fit, &solver->hops, solver->clocks))
         return false;
     fit->threads = solver->config.threads ? solver->config.threads : 1;
