@@ -5,22 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Attributes are sorted by key. */
+#include "span/span_set.h"
+
 const char *tspi_process_attribute(const tspi_process *process, const char *key)
 {
-    uint32_t lo = 0, hi = process->attributes_n;
+    const char *value = tspi_process_get(process, key);
 
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        int order = strcmp(process->attributes[mid].key, key);
-        if (!order)
-            return process->attributes[mid].value[0] ? process->attributes[mid].value : NULL;
-        if (order < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
+    return value && value[0] ? value : NULL;
 }
 
 static const char *const address_keys[] = {"ip", "host.ip", "ipv4", "ipv6", "net.host.ip", "k8s.pod.ip"};

@@ -149,7 +149,10 @@ static void take_spans(measurer *m)
     for (size_t k = m->range.first_span; k < m->range.spans_end; k++) {
         const tspi_span *span = &set->spans[k];
         tspi_clock_stats *stats = &m->stats[set->processes[span->process].clock];
-        if (span->start_ns == TSPI_NO_STAMP || tspi_join_is_copy(m->join, k))
+        if (tspi_join_is_copy(m->join, k))
+            continue;
+        stats->unstamped += span->start_ns == TSPI_NO_STAMP || span->end_ns == TSPI_NO_STAMP;
+        if (span->start_ns == TSPI_NO_STAMP)
             continue;
         if (span->start_ns < stats->first_ns)
             stats->first_ns = span->start_ns;
@@ -183,6 +186,7 @@ static void merge_stats(tspi_clock_stats *to, const tspi_clock_stats *from)
     to->calls += from->calls;
     to->late_calls += from->late_calls;
     to->negative_durations += from->negative_durations;
+    to->unstamped += from->unstamped;
     if (from->first_ns < to->first_ns)
         to->first_ns = from->first_ns;
     if (from->last_ns > to->last_ns)

@@ -23,6 +23,7 @@ typedef struct {
     uint64_t within_quantum;
     uint64_t calls, late_calls;  /* soft pairs between two processes: the rate at which ends come late */
     uint64_t negative_durations; /* spans that end before they start, beyond their quantum */
+    uint64_t unstamped;          /* spans without a start, an end or both: 0, or absent */
     uint64_t hops_in, hops_out;  /* from and to other clocks */
     int64_t first_ns, last_ns;   /* stamps of its spans; first > last: none */
 } tspi_clock_stats;

@@ -40,8 +40,11 @@ static size_t pass_decided(const uint8_t *bytes, size_t len, tspi_buf *ret_text)
 
 void tspi_utf8_stream_feed(tspi_utf8_stream *stream, const void *bytes, size_t len, tspi_buf *ret_text)
 {
-    const uint8_t *next = bytes, *end = next + len;
+    const uint8_t *next = bytes, *end;
 
+    if (!len) /* bytes may be NULL then */
+        return;
+    end = next + len;
     while (stream->held_len && next < end) {
         stream->held[stream->held_len++] = *next++;
         size_t decided = pass_decided(stream->held, stream->held_len, ret_text);

@@ -329,6 +329,17 @@ static tsp_status say_twins(tspi_audit *a, tsp_error *err)
     return TSP_OK;
 }
 
+static void say_unstamped(tspi_audit *a)
+{
+    uint64_t unstamped = 0;
+
+    for (uint32_t c = 0; c < a->causal.edges.clocks_n; c++)
+        unstamped += a->causal.edges.stats[c].unstamped;
+    if (unstamped)
+        tspi_audit_say(a, "%s span%s no start, no end or neither: what was not stamped cannot be compared.",
+                       NUMBER(unstamped), unstamped == 1 ? " has" : "s have");
+}
+
 static void say_input(tspi_audit *a)
 {
     const tsp_check_totals *t = &a->check->totals;
@@ -336,6 +347,7 @@ static void say_input(tspi_audit *a)
     if (t->clocks == 1 && t->spans)
         tspi_audit_say(a, "All spans were stamped by one clock: no skew can show here. If there were several machines, "
                           "name them with --clock-key.");
+    say_unstamped(a);
     if (t->missing_parents)
         tspi_audit_say(a, "%s span%s a parent that is not in the input.", NUMBER(t->missing_parents),
                        t->missing_parents == 1 ? " names" : "s name");

@@ -261,7 +261,8 @@ bool tspi_json_skip(tspi_json *json)
         next = tspi_json_container_end(json->at, json->end);
         if (!next)
             return tspi_json_fail(json, json->at,
-                                  c == '{' ? "the '{' here is never closed" : "the '[' here is never closed");
+                                  c == '{' ? "the '{' here is never closed: was the input cut off?"
+                                           : "the '[' here is never closed: was the input cut off?");
     } else {
         next = scalar_end(json->at, json->end);
         if (next == json->at)

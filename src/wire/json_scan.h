@@ -110,7 +110,7 @@ static inline bool tspi_json_string(tspi_json *json, tspi_json_text *ret_text)
 #endif
     const uint8_t *close = tspi_json_string_end(at, json->end, &ret_text->escaped);
     if (!close)
-        return tspi_json_fail(json, json->at, "this string never ends");
+        return tspi_json_fail(json, json->at, "this string never ends: was the input cut off?");
     ret_text->at = json->at + 1;
     ret_text->len = (size_t)(close - json->at - 1);
     json->at = close + 1;

@@ -3,6 +3,7 @@
  * A walk over tags and lengths; nothing is decoded that no row needs. Field numbers from opentelemetry-proto's trace,
  * resource and common v1. The tag of field f with wire type w is f << 3 | w. Of a field that stands twice the last
  * counts; unknown fields, and known ones of another wire type, are passed over. */
+#include <endian.h>
 #include <stdio.h>
 
 #include "wire/wire_parallel.h"
@@ -135,26 +136,12 @@ static tsp_status broken(tspi_scan *scan, struct wire wire, const char *message)
                            message, wire_len(wire));
 }
 
-static uint64_t big_endian(const uint8_t *at)
-{
-    uint64_t value;
-
-    memcpy(&value, at, sizeof value);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    value = __builtin_bswap64(value);
-#endif
-    return value;
-}
-
 static uint64_t little_endian(const uint8_t *at)
 {
     uint64_t value;
 
     memcpy(&value, at, sizeof value);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    value = __builtin_bswap64(value);
-#endif
-    return value;
+    return le64toh(value);
 }
 
 static tspi_text wire_text(struct wire wire)
@@ -383,11 +370,11 @@ static void link_(tspi_scan *scan, struct wire wire)
         if (field.tag == LINK_TRACE_ID && len) {
             fine &= len == 16;
             if (len == 16)
-                trace = (tspi_trace_id){big_endian(field.bytes.at), big_endian(field.bytes.at + 8)};
+                trace = (tspi_trace_id){tspi_id_of_bytes(field.bytes.at), tspi_id_of_bytes(field.bytes.at + 8)};
         } else if (field.tag == LINK_SPAN_ID && len) {
             fine &= len == 8;
             if (len == 8)
-                id = big_endian(field.bytes.at);
+                id = tspi_id_of_bytes(field.bytes.at);
         }
     }
     if (!fine || wire.at != wire.end)
@@ -416,7 +403,7 @@ static void span_id(tspi_scan *scan, struct wire bytes, const char *field, uint6
 {
     size_t len = wire_len(bytes);
 
-    *ret_id = len == 8 ? big_endian(bytes.at) : 0;
+    *ret_id = len == 8 ? tspi_id_of_bytes(bytes.at) : 0;
     if (len && len != 8)
         tspi_scan_bad(scan, tspi_scan_offset(scan, bytes.at), "%s has %zu bytes, not 8", field, len);
 }
@@ -427,7 +414,7 @@ static void trace_id(tspi_scan *scan, struct wire bytes, tspi_trace_id *ret_id)
 
     *ret_id = (tspi_trace_id){0, 0};
     if (len == 16)
-        *ret_id = (tspi_trace_id){big_endian(bytes.at), big_endian(bytes.at + 8)};
+        *ret_id = (tspi_trace_id){tspi_id_of_bytes(bytes.at), tspi_id_of_bytes(bytes.at + 8)};
     else if (len)
         tspi_scan_bad(scan, tspi_scan_offset(scan, bytes.at), "trace_id has %zu bytes, not 16", len);
 }
@@ -514,17 +501,17 @@ static inline __attribute__((always_inline)) size_t usual_field(tspi_scan *scan,
     case SPAN_TRACE_ID:
         if (at[1] != 16 || left < 18)
             return 0;
-        span->trace = (tspi_trace_id){big_endian(at + 2), big_endian(at + 10)};
+        span->trace = (tspi_trace_id){tspi_id_of_bytes(at + 2), tspi_id_of_bytes(at + 10)};
         return 18;
     case SPAN_SPAN_ID:
         if (at[1] != 8 || left < 10)
             return 0;
-        span->span_id = big_endian(at + 2);
+        span->span_id = tspi_id_of_bytes(at + 2);
         return 10;
     case SPAN_PARENT_SPAN_ID:
         if (at[1] != 8 || left < 10)
             return 0;
-        span->parent_id = big_endian(at + 2);
+        span->parent_id = tspi_id_of_bytes(at + 2);
         return 10;
     case SPAN_NAME:
         if (at[1] >= 128 || at[1] > left - 2)

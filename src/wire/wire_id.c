@@ -59,17 +59,6 @@ static bool parse_base64(const uint8_t *at, size_t len, uint8_t *bytes, size_t b
     return n == bytes_n;
 }
 
-static uint64_t big_endian(const uint8_t *bytes)
-{
-    uint64_t value;
-
-    memcpy(&value, bytes, sizeof value);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    value = __builtin_bswap64(value);
-#endif
-    return value;
-}
-
 /* Some writers escape the slash of base64; no id is long, so a copy is cheap. */
 static bool without_escapes(tspi_json_text *text, char *room, size_t room_n)
 {
@@ -97,7 +86,7 @@ bool tspi_id_trace(const tspi_json_text *text, tspi_trace_id *ret_id)
         return parse_hex(id.at, 16, &ret_id->hi) && parse_hex(id.at + 16, 16, &ret_id->lo);
     if (!parse_base64(id.at, id.len, bytes, sizeof bytes))
         return false;
-    *ret_id = (tspi_trace_id){big_endian(bytes), big_endian(bytes + 8)};
+    *ret_id = (tspi_trace_id){tspi_id_of_bytes(bytes), tspi_id_of_bytes(bytes + 8)};
     return true;
 }
 
@@ -116,7 +105,7 @@ bool tspi_id_span(const tspi_json_text *text, uint64_t *ret_id)
         return parse_hex(id.at, 16, ret_id);
     if (!parse_base64(id.at, id.len, bytes, sizeof bytes))
         return false;
-    *ret_id = big_endian(bytes);
+    *ret_id = tspi_id_of_bytes(bytes);
     return true;
 }
 

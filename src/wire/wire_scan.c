@@ -31,7 +31,9 @@ tsp_status tspi_scan_error(tspi_scan *scan, size_t offset, const char *format, .
 
 tsp_status tspi_scan_json_error(tspi_scan *scan, const tspi_json *json)
 {
-    return tspi_scan_error(scan, (size_t)(json->problem_at - scan->base), "%s", json->problem);
+    size_t at = (size_t)(json->problem_at - scan->base);
+
+    return tspi_scan_error(scan, at, "%s%s", json->problem, at == scan->len ? "; was the input cut off?" : "");
 }
 
 void tspi_scan_begin(tspi_scan *scan)

@@ -3,6 +3,9 @@
 #ifndef TSPI_WIRE_WIRE_SCAN_H
 #define TSPI_WIRE_WIRE_SCAN_H
 
+#include <endian.h>
+#include <string.h>
+
 #include "wire/json_scan.h"
 #include "wire/wire.h"
 
@@ -212,6 +215,15 @@ tsp_status tspi_scan_patch8(tspi_scan *scan, enum tspi_stamp what, size_t at, in
 
 /* Ask for the current span's edits and write its bytes; wire_patch.c. */
 tsp_status tspi_scan_emit_patch(tspi_scan *scan);
+
+/* An id, or half of a trace's, from its eight bytes, the highest first. */
+static inline uint64_t tspi_id_of_bytes(const uint8_t *bytes)
+{
+    uint64_t id;
+
+    memcpy(&id, bytes, sizeof id);
+    return be64toh(id);
+}
 
 /* Ids. hex: up to 32 digits (leading zeros may lack when lenient), base64: of 16 or 8 bytes. false: neither. */
 bool tspi_id_trace(const tspi_json_text *text, tspi_trace_id *ret_id);

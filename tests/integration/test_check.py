@@ -120,6 +120,10 @@ test("a ring as a tree", rc in (0, 1), out.count("s1") == 1, out.count("s2") == 
 rc, out, err = run("check", "-", stdin=otlp(("a", 1, 0, 0, 9), ("b", 2, 1, 1, 8), ("b", 2, 1, 1, 8), ("b", 3, 77, 1, 8)))
 test("copies and orphans are counted", rc == 0, "1 hop between" in out, "more than once" in out,
      "1 span names a parent that is not in the input." in out)
+never = -1700000000123456789  # a stamp of 0
+rc, out, err = run("check", "-", stdin=otlp(("a", 1, 0, 0, 9), ("b", 2, 1, never, 8), ("b", 3, 1, never, never),
+                                            ("b", 3, 1, never, never), ("b", 4, 1, 1, never)))
+test("spans without stamps are counted", rc == 0, "3 spans have no start, no end or neither" in out)
 rc, out, err = run("check", "--json", "-", stdin=otlp(("a", 1, 0, 9, 0), ("b", 2, 1, 20, 30)))
 test("a negative duration", rc == 1, json.loads(out)["violations"]["negative_duration"] == 1,
      json.loads(out)["causes"]["instrumentation"] == 1, json.loads(out)["examples"][0]["parent_span_id"] is None)
@@ -237,6 +241,14 @@ with tempfile.TemporaryDirectory() as aside:
         out.write(b'{"resourceSpans": [{"scopeSpans": 7')
     rc, out, err = run("check", "--keep-going", hole)
     test("nothing left is no clean bill", rc == 2, "no span of the input could be read" in err)
+
+    cut = os.path.join(aside, "cut.jsonl")
+    whole = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","name":"a name"}]}]}]}'
+    for at in range(30, len(whole)):
+        with open(cut, "wb") as out:
+            out.write(whole[:at])
+        rc, out, err = run("check", cut)
+        test("cut off at byte %d" % at, rc == 2, out == "", cut + ": byte " in err, "was the input cut off?" in err)
 
     # A bomb: zeros packed a thousandfold, as text and in a string that never ends.
     bomb = os.path.join(aside, "bomb.json.gz")

@@ -76,6 +76,7 @@ TEST(utf8_stream, replaces_what_cannot_be_mended)
                           "a\xff"
                           "b\xe2\x82",
                           5, &text);
+    tspi_utf8_stream_feed(&stream, NULL, 0, &text);
     tspi_utf8_stream_feed(&stream, "c", 1, &text);
     tspi_buf_putc(&text, '\0');
     CHECK_STR((char *)text.data, "a\xef\xbf\xbd"
