@@ -16,10 +16,14 @@ function el(name, attributes, ...children) {
   return node;
 }
 
-/* A name from the input: its writing direction must not turn round what stands beside it. */
-const named = (text) => el("span", { class: "bidi", title: text.length > 40 ? text : null }, text);
+/* Text of the input as it is shown: what is no character but would turn the direction of others, or control something, is
+ * seen as such. */
+const shown = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 
-const clip = (text, length) => ([...text].length > length ? [...text].slice(0, length - 1).join("") + "…" : text);
+/* A name from the input: its writing direction must not turn round what stands beside it. */
+const named = (text) => el("span", { class: "bidi", title: text.length > 40 ? shown(text) : null }, shown(text));
+
+const clip = (text, length) => shown([...text].length > length ? [...text].slice(0, length - 1).join("") + "…" : text);
 
 /* For SVG and canvas: the same isolation by characters (FSI ... PDI). */
 const isolate = (text) => "\u2068" + text + "\u2069";

@@ -86,8 +86,13 @@ const legendBox = (css, colour) => (svg) => svg.append("rect").attr("x", 1).attr
   .attr("class", css).style("fill", colour || null).style("opacity", colour ? 0.18 : null);
 
 function axisBottom(g, scale, y, ticks, format) {
+  const [left, right] = scale.range();
   return g.append("g").attr("class", "axis axis-x").attr("transform", `translate(0,${y})`)
-    .call(d3.axisBottom(scale).ticks(ticks).tickFormat(format).tickSizeOuter(0).tickPadding(6));
+    .call(d3.axisBottom(scale).ticks(Math.max(2, Math.min(ticks, Math.floor((right - left) / 72)))).tickFormat(format).tickSizeOuter(0).tickPadding(6))
+    .call((axis) => axis.selectAll(".tick text").each(function keepInside(value) {
+      /* Where the last one stands at the end its words go to the left of it: the figure has no room to the right. */
+      if (scale(value) > right - 12) d3.select(this).attr("text-anchor", "end").attr("x", Math.min(8, right - scale(value) + 8));
+    }));
 }
 function axisLeft(g, scale, x, ticks, format, width) {
   g.append("g").attr("class", "grid").attr("transform", `translate(${x},0)`)
@@ -99,5 +104,6 @@ function axisTitle(svg, text, x, y, anchor) {
   return svg.append("text").attr("x", x).attr("y", y).attr("text-anchor", anchor || "middle").text(text);
 }
 
-const symbols = [() => d3.symbolCircle, () => d3.symbolSquare, () => d3.symbolTriangle, () => d3.symbolDiamond];
+const symbolKinds = ["symbolCircle", "symbolSquare", "symbolTriangle", "symbolDiamond"];
+const symbolPath = (number, size) => d3.symbol().type(d3[symbolKinds[number % 4]]).size(size)();
 const tick = (value) => minus(String(+value.toPrecision(6)));

@@ -8,7 +8,7 @@ function sortedClocks(audit) {
 }
 
 function clockFacts(clock) {
-  if (clock.reference) return "its time counts as true";
+  if (clock.reference) return clock.verdict === "unknown" ? "no hop leads to another clock: there is nothing to compare it with" : "its time counts as true";
   const where = between(clock.lo_ns, clock.hi_ns), moves = clock.drift_ppb !== null && Math.abs(clock.drift_ppb) >= 5 ? `, drifting ${drift(clock.drift_ppb)}` : "";
   const outside = clock.lo_ns > 0 || (clock.hi_ns !== null && clock.hi_ns < 0);
   const before = clock.verdict === "proven" && !outside ? `; before that proven off by ${duration(Math.abs(clock.at_least_ns))} at least` : "";
@@ -172,7 +172,7 @@ function drawTimeAxis(svg, width, time, text) {
 
 function clocksSection(audit) {
   const clocks = sortedClocks(audit), time = timeDomain(audit), first = 8, grid = el("div", { class: "clocks" });
-  const legend = haveD3 && legendOf([
+  const legend = haveD3 && time && legendOf([
     [legendLine("line"), "estimate"], [legendBox("band"), "where the hops prove that it lies"],
     ...(audit.truth ? [[legendLine("truth"), "truth, which no analysis read"]] : []),
   ]);
@@ -182,7 +182,7 @@ function clocksSection(audit) {
     if (time && clock.knots.length)
       plot.append(...makeFigure({ label: `Offset of ${clip(clock.clock, 60)} over time: ${clockFacts(clock)}`,
         draw: (svg, width) => drawClock(svg, width, clock, audit, time), room: clockHeight(audit, clock) }).childNodes);
-    else plot.append(el("p", { class: "note" }, "No hops: nothing is known over time."));
+    else if (!clock.reference) plot.append(el("p", { class: "note" }, "No hops: nothing is known over time."));
   };
   clocks.slice(0, first).forEach(add);
   const axis = el("div", { class: "axis-row" });
@@ -198,6 +198,7 @@ function clocksSection(audit) {
   return [
     el("h2", null, "What the clocks did"),
     el("p", { class: "note" }, `Nothing is received before it is sent, so every hop bounds the difference of two clocks. Proven: at some time the bounds exclude zero. Clocks are told apart by ${[...new Set(audit.clockRows.map((c) => c.key))].slice(0, 4).join(", ") || "nothing"}.`),
+    audit.notes.contradictory ? el("p", { class: "note bad" }, "The stamps contradict each other: no clocks within the drift limit explain them. The bands and verdicts below show what a compromise would say; they prove nothing.") : null,
     legend || null, grid, more, behind("All clocks, as a table", () => clocksTable(audit)),
   ];
 }

@@ -1,15 +1,17 @@
 /* The causal graph: who sends to whom, how much skew each edge takes, and where it took more. */
 
 const graphMost = 40; /* nodes: more than that is a hairball, and the table has them all */
+const narrowWidth = 560, ringMost = 5, columnMost = 14; /* a ring of more has no room for names where it is narrow */
 
-function graphOf(audit) {
+/* The clocks that matter most, most of them at the most, and the edges between them. */
+function graphOf(audit, most = graphMost) {
   const weight = new Map();
   const note = (name, n) => weight.set(name, (weight.get(name) || 0) + n);
   for (const edge of audit.check.edges) {
     note(edge.from, edge.hops + 1e9 * (edge.violations > 0));
     note(edge.to, edge.hops + 1e9 * (edge.violations > 0));
   }
-  const kept = new Set([...weight].sort((a, b) => b[1] - a[1]).slice(0, graphMost).map(([name]) => name));
+  const kept = new Set([...weight].sort((a, b) => b[1] - a[1]).slice(0, most).map(([name]) => name));
   const rows = new Map(audit.clockRows.map((clock) => [clock.clock, clock]));
   const nodes = [...kept].map((name) => ({ name, clock: rows.get(name) })).filter((node) => node.clock);
   nodes.sort((a, b) => a.clock.row - b.clock.row);
@@ -73,7 +75,51 @@ function edgeText(edge) {
     (edge.margin_ns < 0 ? `${duration(-edge.margin_ns)} beyond its margin` : `margin ${duration(edge.margin_ns)}: so much more skew until the first violation`);
 }
 
+/* What an edge does when it is pointed at, chosen or reached by the keyboard. */
+function makeEdge(svg, edge, quiet, onEdge) {
+  const g = svg.append("g").attr("class", `edge${edge.violations ? " violated" : quiet ? " quiet" : ""}`).attr("tabindex", 0).attr("role", "button")
+    .attr("aria-label", edgeText(edge).replace(/\n/g, ". ") + ". Show examples.").attr("data-from", edge.from).attr("data-to", edge.to);
+  g.on("click", () => onEdge(edge)).on("keydown", () => {
+    if (d3.event.key === "Enter" || d3.event.key === " ") { d3.event.preventDefault(); onEdge(edge); }
+  });
+  attachTip(g.node(), () => edgeText(edge) + (edge.violations ? "\nClick: its traces" : ""));
+  return g;
+}
+
+const nodeFacts = (clock) => (clock.reference ? "reference" : clock.offset_ns === null ? "offset unknown" : signedDuration(clock.offset_ns));
+
+/* For a phone: clocks one below the other in the order in which messages flow, names beside them, edges as arcs at the
+ * left; below a name the worst that it received. */
+function drawColumn(svg, width, { nodes, edges, left }, onEdge) {
+  const order = ringOrder(nodes, edges), row = new Map(order.map((k, place) => [k, place])), step = 46, x = 88, top = 26;
+  const y = (k) => top + row.get(k) * step, longest = Math.max(1, ...edges.map((e) => Math.abs(row.get(e.source) - row.get(e.target))));
+  const hops = d3.scaleSqrt([0, d3.max(edges, (e) => e.hops) || 1], [1, 3.5]);
+  for (const edge of edges.slice().sort((a, b) => a.violations - b.violations)) {
+    if (edge.source === edge.target) continue;
+    const far = Math.abs(row.get(edge.source) - row.get(edge.target)), bulge = 22 + (far / longest) * 76, down = row.get(edge.target) > row.get(edge.source);
+    const y1 = y(edge.source) + (down ? 4 : -4), y2 = y(edge.target) + (down ? -4 : 4), g = makeEdge(svg, edge, edges.length > 8, onEdge);
+    const d = `M${x - 9} ${y1}C${x - 9 - bulge} ${y1} ${x - 9 - bulge} ${y2} ${x - 15} ${y2}`;
+    g.append("path").attr("class", "shaft").attr("d", d).style("stroke-width", hops(edge.hops));
+    g.append("path").attr("class", "head").attr("d", `M${x - 8} ${y2}l-9 -4.5v9Z`);
+    g.append("path").attr("class", "hit").attr("d", d);
+  }
+  for (const k of order) {
+    const { clock, name } = nodes[k], g = svg.append("g").attr("class", `node ${clock.label}`).attr("transform", `translate(${x},${y(k)})`);
+    const worst = edges.filter((e) => e.target === k && e.violations).sort((a, b) => b.worst_ns - a.worst_ns)[0], most = Math.floor((width - x - 120) / 8);
+    g.append("circle").attr("r", 7);
+    const text = g.append("text").attr("class", "halo").attr("x", 16).attr("y", worst ? 0 : 4);
+    text.append("tspan").attr("class", "strong").style("font-weight", 600).style("fill", "var(--ink)").text(isolate(clip(name, Math.max(8, most))));
+    text.append("tspan").attr("dx", 8).text(nodeFacts(clock));
+    if (worst) g.append("text").attr("class", "bad-text halo").attr("x", 16).attr("y", 15).text(`${count(worst.violations)} of ${count(worst.hops)}, worst ${duration(worst.worst_ns)}`);
+    attachTip(g.node(), () => `${clip(name, 120)}\n${clock.label}: ${clockFacts(clock)}`);
+  }
+  const height = top + nodes.length * step - step / 2 + (left > 0 ? 26 : 8);
+  if (left > 0) svg.append("text").attr("x", x + 16).attr("y", height - 8).text(`and ${plural(left, "other")}, in the table`);
+  return height;
+}
+
 function drawGraph(svg, width, audit, graph, onEdge) {
+  if (width < narrowWidth && graph.nodes.length > ringMost) return drawColumn(svg, width, graphOf(audit, columnMost), onEdge);
   const { nodes, edges } = graph, many = nodes.length > 12, height = many ? Math.min(760, Math.max(460, width * 0.62)) : nodes.length < 3 ? 190 : width < 560 ? 340 : 380;
   placeNodes(nodes, edges, width, height);
   const hops = d3.scaleSqrt([0, d3.max(edges, (e) => e.hops) || 1], [1.2, 5]);
@@ -81,20 +127,16 @@ function drawGraph(svg, width, audit, graph, onEdge) {
   for (const edge of edges.slice().sort((a, b) => a.violations - b.violations)) {
     if (edge.source === edge.target) continue;
     const path = edgePath(nodes[edge.source], nodes[edge.target], pairs.has(`${edge.target} ${edge.source}`));
-    const g = svg.append("g").attr("class", `edge${edge.violations ? " violated" : edges.length > 12 ? " quiet" : ""}`).attr("tabindex", 0).attr("role", "button")
-      .attr("aria-label", edgeText(edge).replace(/\n/g, ". ") + ". Show examples.").attr("data-from", edge.from).attr("data-to", edge.to);
+    const g = makeEdge(svg, edge, edges.length > 12, onEdge);
     g.append("path").attr("class", "shaft").attr("d", path.d).style("stroke-width", hops(edge.hops));
     g.append("path").attr("class", "head").attr("d", `M${path.head}Z`);
     g.append("path").attr("class", "hit").attr("d", path.d);
-    g.on("click", () => onEdge(edge)).on("keydown", () => {
-      if (d3.event.key === "Enter" || d3.event.key === " ") { d3.event.preventDefault(); onEdge(edge); }
-    });
-    attachTip(g.node(), () => edgeText(edge) + (edge.violations ? "\nClick: its traces" : ""));
     if (edge.violations || edges.length <= 10) labels.push({ edge, path });
   }
-  for (const node of nodes) drawNode(svg, node, width, height, many);
+  const named = [];
+  for (const node of nodes.slice().sort((a, b) => verdictOrder[a.clock.label] - verdictOrder[b.clock.label])) drawNode(svg, node, width, height, many && named);
   /* What is violated speaks first; a label without room is left out, hovering says the same. */
-  const taken = nodes.map((node) => [node.x - 58, node.y - (node.y < height / 2 ? 42 : 12), node.x + 58, node.y + (node.y < height / 2 ? 12 : 50)]);
+  const taken = many ? named : nodes.map((node) => [node.x - 58, node.y - (node.y < height / 2 ? 42 : 12), node.x + 58, node.y + (node.y < height / 2 ? 12 : 50)]);
   for (const { edge, path } of labels.slice(-12).reverse()) drawEdgeLabel(svg, edge, path, width, taken);
   return height;
 }
@@ -112,21 +154,39 @@ function drawEdgeLabel(svg, edge, path, width, taken) {
   /* Beside the line, on the side to which it bends. */
   const [u, v] = path.side, x = path.mid[0] + u * 11, y = path.mid[1] + v * 18 + (Math.abs(u) > 0.5 ? -3 : v > 0 ? 0 : -10);
   const wide = Math.max(...lines.map((line) => line.length)) * 7, from = u > 0.5 ? x : u < -0.5 ? x - wide : x - wide / 2;
+  if (from < 0 || from + wide > width) return;
   if (!claim(taken, [from - 2, y - 12, from + wide + 2, y + 18])) return;
   const text = svg.append("text").attr("class", edge.violations ? "bad-text halo" : "halo").style("pointer-events", "none")
     .attr("text-anchor", u > 0.5 ? "start" : u < -0.5 ? "end" : "middle");
   lines.forEach((line, k) => text.append("tspan").attr("x", x).attr("y", y + 14 * k).text(line));
 }
 
-function drawNode(svg, node, width, height, many) {
-  const g = svg.append("g").attr("class", `node ${node.clock.label}`).attr("transform", `translate(${node.x},${node.y})`);
+/* Where the name of one clock among many has room: below or above it, towards the rim first, or beside it; null: nowhere,
+ * and pointing at the clock says it. taken: boxes of the names that have been placed. */
+function roomFor(node, text, height, taken, width) {
+  const wide = text.length * 7.6, places = [[0, -16, "middle"], [0, 24, "middle"], [13, 4, "start"], [-13, 4, "end"]];
+  if (node.y > height / 2) places.unshift(places.splice(1, 1)[0]);
+  return places.find(([dx, dy, anchor]) => {
+    const x = node.x + dx, from = anchor === "start" ? x : anchor === "end" ? x - wide : x - wide / 2;
+    return from >= 0 && from + wide <= width && claim(taken, [from, node.y + dy - 11, from + wide, node.y + dy + 3]);
+  });
+}
+
+/* taken: of one among many, the names placed so far; else false. */
+function drawNode(svg, node, width, height, taken) {
+  const many = taken !== false, g = svg.append("g").attr("class", `node ${node.clock.label}`).attr("transform", `translate(${node.x},${node.y})`);
   g.append("circle").attr("r", many ? 7 : 9);
-  const above = node.y < height / 2, y = above ? -16 : 26, most = width < 560 ? 15 : many ? 18 : 26;
-  const text = g.append("text").attr("text-anchor", "middle").attr("class", "halo strong").attr("y", above && !many ? y - 14 : y);
-  text.text(isolate(clip(node.name, most)));
-  if (!many) g.append("text").attr("text-anchor", "middle").attr("class", node.clock.verdict === "proven" ? "bad-text halo" : "halo").attr("y", above ? y : y + 14)
-    .text(node.clock.reference ? "reference" : node.clock.offset_ns === null ? "offset unknown" : signedDuration(node.clock.offset_ns));
+  const above = node.y < height / 2, y = above ? -16 : 26, most = width < 560 ? 15 : many ? 18 : 26, name = isolate(clip(node.name, most));
   attachTip(g.node(), () => `${clip(node.name, 120)}\n${node.clock.label}: ${clockFacts(node.clock)}`);
+  if (many) {
+    const room = roomFor(node, name, height, taken, width);
+    if (room) g.append("text").attr("class", "halo strong").attr("x", room[0]).attr("y", room[1]).attr("text-anchor", room[2]).text(name);
+    return;
+  }
+  const text = g.append("text").attr("text-anchor", "middle").attr("class", "halo strong").attr("y", above ? y - 14 : y);
+  text.text(name);
+  g.append("text").attr("text-anchor", "middle").attr("class", node.clock.verdict === "proven" ? "bad-text halo" : "halo").attr("y", above ? y : y + 14)
+    .text(nodeFacts(node.clock));
 }
 
 function edgesTable(audit, onEdge) {
@@ -148,16 +208,18 @@ function edgesTable(audit, onEdge) {
 
 function graphSection(audit, onEdge) {
   const graph = graphOf(audit);
+  const violated = audit.check.edges.some((e) => e.violations), proven = audit.clockRows.some((c) => c.verdict === "proven");
+  const stroke = (colour) => (svg) => svg.append("path").attr("d", "M1 6H27").style("stroke", colour).style("stroke-width", 3);
   const legend = haveD3 && legendOf([
-    [(svg) => svg.append("path").attr("d", "M1 6H27").style("stroke", "var(--bad)").style("stroke-width", 3), "with violations"],
-    [(svg) => svg.append("path").attr("d", "M1 6H27").style("stroke", "var(--faint)").style("stroke-width", 3), "without; width: number of hops"],
-    [(svg) => svg.append("circle").attr("cx", 14).attr("cy", 6).attr("r", 5).style("fill", "var(--bad)"), "clock proven wrong"],
+    ...(violated ? [[stroke("var(--bad)"), "with violations"]] : []),
+    [stroke("var(--faint)"), violated ? "without; width: number of hops" : "hops; width: how many"],
+    ...(proven ? [[(svg) => svg.append("circle").attr("cx", 14).attr("cy", 6).attr("r", 5).style("fill", "var(--bad)"), "clock proven wrong"]] : []),
     [(svg) => svg.append("circle").attr("cx", 14).attr("cy", 6).attr("r", 4.5).style("fill", "none").style("stroke", "var(--cool)").style("stroke-width", 2), "reference"],
   ]);
   return [
     el("h2", null, "Who sends to whom"),
     el("p", { class: "note" }, "Clocks and the hops between them. An edge shows its violations, or how much skew it would still hide." + (graph.left > 0 ? ` The ${graph.nodes.length} clocks that matter most; ${plural(graph.left, "other is", "others are")} in the table.` : "")),
-    audit.check.edges.length ? makeFigure({ label: "Causal graph of clocks and hops", legend, draw: (svg, width) => drawGraph(svg, width, audit, graph, onEdge),
-      table: () => edgesTable(audit, onEdge), room: 340, tableLabel: "All edges, as a table" }) : el("p", { class: "note" }, "There are no hops between clocks."),
+    makeFigure({ label: "Causal graph of clocks and hops", legend, draw: (svg, width) => drawGraph(svg, width, audit, graph, onEdge),
+      table: () => edgesTable(audit, onEdge), room: 340, tableLabel: "All edges, as a table" }),
   ];
 }

@@ -72,9 +72,9 @@ function auditParts(audit, place) {
     story(audit),
     ...overTime(audit.runRow),
     laterSection("clocks", "Clocks", 420, () => clocksSection(audit)),
-    laterSection("graph", "Graph", 480, () => graphSection(audit, toEdge)),
+    audit.check.edges.length ? laterSection("graph", "Graph", 480, () => graphSection(audit, toEdge)) : "",
     parts.traces,
-    laterSection("health", "Health", 320, () => healthSection(audit)));
+    audit.healthRows.length ? laterSection("health", "Health", 320, () => healthSection(audit)) : "");
   return parts;
 }
 
@@ -120,9 +120,11 @@ function build() {
     main.append(several ? section("run", "One run", [el("h2", { id: "run-name" }, "One run, closely"), picker(shown, pick)]) : el("div", { id: "run" }), place);
     pick(shown);
   }
-  for (const lab of page.labs) main.append(el("section", null, behind("The spec of the run", () => el("pre", { tabindex: 0 }, el("code", null, lab.summary.spec)))));
+  for (const lab of page.labs) main.append(el("section", { class: "spec" }, behind("The spec of the run", () => el("pre", { tabindex: 0 }, el("code", null, lab.summary.spec)))));
   navigation();
-  byId("foot").append(`Made by truespan ${page.truespan}. Nothing in this file is loaded from elsewhere. Figures are those of check --json, clocks --json and fix --json` + (page.labs.length ? " and of summary.json." : "."));
+  const code = (text) => el("code", null, text);
+  byId("foot").append(`Made by truespan ${page.truespan}. Nothing in this file is loaded from elsewhere. Figures are those of `, code("check --json"), ", ", code("clocks --json"), " and ",
+    code("fix --json"), ...(page.labs.length ? [", and of ", code("summary.json"), "."] : ["."]));
   beginInView();
   followHash(() => parts);
   afterFrame(startLater);

@@ -44,12 +44,14 @@ function throughputWords() {
 function violationWords(audit) {
   const v = audit.check.violations, input = audit.check.input;
   const head = `${plural(input.spans, "span")} in ${plural(input.traces, "trace")}, stamped by ${plural(input.clocks, "clock")},`;
-  if (!v.total) return [`${head} contradict causality nowhere: ${plural(input.hops, "hop")} between clocks were compared.`];
+  const verb = input.spans === 1 ? "contradicts" : "contradict";
+  if (!v.total && !input.hops) return [`${head} ${verb} causality nowhere. No hop leads from one clock to another, so nothing can be said of clocks.`];
+  if (!v.total) return [`${head} ${verb} causality nowhere: ${plural(input.hops, "hop between clocks was", "hops between clocks were")} compared.`];
   const kinds = [[v.hard, "message received before it was sent", "messages received before they were sent"], [v.soft, "answer that ends after its call", "answers that end after their calls"],
     [v.same_clock, "contradiction on one clock", "contradictions on one clock"], [v.negative_duration, "span that ends before it starts", "spans that end before they start"],
     [v.token_order, "token out of order", "tokens out of order"]].filter(([n]) => n);
   const times = kinds.length === 1 ? "" : v.total === 2 ? " twice" : ` ${count(v.total)} times`;
-  return [`${head} contradict causality${times}: ${list(kinds.map(([n, one, many]) => plural(n, one, many)))}.`];
+  return [`${head} ${verb} causality${times}: ${list(kinds.map(([n, one, many]) => plural(n, one, many)))}.`];
 }
 
 /* Where a track begins and ends. */

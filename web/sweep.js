@@ -54,7 +54,7 @@ function drawPoint(svg, run, px, y, symbol, colour) {
     .style("stroke", colour).style("stroke-width", 2);
   for (const end of [run.negative_rate_lo, run.negative_rate_hi])
     g.append("line").attr("x1", px - 4).attr("x2", px + 4).attr("y1", y(end)).attr("y2", y(end)).style("stroke", colour).style("stroke-width", 2);
-  g.append("path").attr("transform", `translate(${px},${y(run.negative_rate)})`).attr("d", d3.symbol(symbol, 80)())
+  g.append("path").attr("transform", `translate(${px},${y(run.negative_rate)})`).attr("d", symbolPath(symbol, 80))
     .style("fill", colour).style("stroke", "var(--paper)").style("stroke-width", 1.5);
   g.append("circle").attr("cx", px).attr("cy", y(run.negative_rate)).attr("r", 14).style("fill", "transparent");
   attachTip(g.node(), () => `${transportName(run.transport)}, skew ${runName(run)}\n${count(run.negative_spans)} of ${count(run.hops)} hops negative: ` +
@@ -77,14 +77,14 @@ function drawSweep(svg, width, runs, curves, transports) {
   for (const curve of curves) drawCurve(svg, curve, x, y, transportColour(transports, curve.transport));
   for (const run of runs.filter((r) => !r.null_run)) {
     const t = transports.indexOf(run.transport), shift = (t - (transports.length - 1) / 2) * (transports.length > 1 ? 7 : 0);
-    drawPoint(svg, run, x(run.skew_ns / 1e6) + shift, y, symbols[t % 4](), transportColour(transports, run.transport));
+    drawPoint(svg, run, x(run.skew_ns / 1e6) + shift, y, t, transportColour(transports, run.transport));
   }
   return height;
 }
 
 function sweepLegend(transports, curves) {
   return haveD3 && legendOf([
-    ...transports.map((name, t) => [(svg) => svg.append("path").attr("transform", "translate(14,6)").attr("d", d3.symbol(symbols[t % 4](), 70)())
+    ...transports.map((name, t) => [(svg) => svg.append("path").attr("transform", "translate(14,6)").attr("d", symbolPath(t, 70))
       .style("fill", transportColour(transports, name)), `${transportName(name)}, measured, 95\u00a0% interval`]),
     ...(curves.length ? [[legendLine("line", transports.length > 1 ? "var(--soft)" : transportColour(transports, transports[0])), "predicted by the hop delays of the run without skew"]] : []),
   ]);

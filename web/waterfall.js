@@ -140,7 +140,9 @@ class Waterfall {
       button("Zoom in", "+", () => this.sheet.zoom(0.6)), button("Zoom out", "\u2212", () => this.sheet.zoom(1.6)), button("Show the whole trace", "Whole", () => this.sheet.fit()));
     const box = (colour, alpha) => (svg) => svg.append("rect").attr("x", 1).attr("y", 2).attr("width", 26).attr("height", 8).style("fill", colour).style("opacity", alpha);
     const line = (colour) => (svg) => { svg.append("path").attr("d", "M3 2L24 10").style("stroke", colour).style("stroke-width", 1.5); svg.append("circle").attr("cx", 24).attr("cy", 10).attr("r", 2).style("fill", colour); };
-    this.legend = legendOf([[box("var(--span)", 1), "span as stamped"], [box("var(--cool)", 0.75), "corrected"], [line("var(--faint)"), "message, a dot where it is received"], [line("var(--bad)"), "received before it was sent"]]);
+    const wrong = this.store.rows.some((row) => row.violations);
+    this.legend = legendOf([[box("var(--span)", 1), "span as stamped"], [box("var(--cool)", 0.75), "corrected"], [line("var(--faint)"), "message, a dot where it is received"],
+      ...(wrong ? [[line("var(--bad)"), "received before it was sent"]] : [])]);
     return el("div", { class: "tracer" }, this.list.element, el("div", null, toolbar, this.heading, el("div", { class: "drawing" }, this.legend, this.sheet.element), this.detail, this.tables));
   }
 

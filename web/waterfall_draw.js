@@ -174,7 +174,7 @@ class Sheet {
     if (this.mode === "spans") return width < 560 ? 120 : 230;
     c.font = font;
     const names = this.layout.bands.slice(0, 200).map((band) => c.measureText(clip(this.store.clocks[band.clock].clock, 60)).width);
-    return Math.round(Math.max(92, Math.min(Math.max(...names) + 26, 0.34 * width, 240)));
+    return Math.round(Math.max(102, Math.min(Math.max(...names) + 26, 0.34 * width, 240)));
   }
 
   ticks() {

@@ -1,6 +1,15 @@
 /* Where each span of a trace lies on the sheet, by clock and by span. */
 
 const laneHeight = 9, laneMost = 10, rowHeight = 20, panelTitle = 26;
+const panelMost = 290, bandLeast = 15; /* two panels of so much are seen at once; a name needs so much */
+
+/* Where many clocks take part, those of no offending pair get one lane: the others are what a panel is looked at for. */
+function squeeze(trace, bands, band, lane) {
+  const involved = new Uint8Array(bands.length), { from, to } = trace.pairs;
+  for (const pair of trace.offending) involved[band[from[pair]]] = involved[band[to[pair]]] = 1;
+  bands.forEach((one, row) => { if (!involved[row]) one.lanes = 1; });
+  for (let k = 0; k < trace.n; k++) if (!involved[band[k]]) lane[k] = 0;
+}
 
 /* Rows of a band: each span in the first lane that is free at its start. */
 function layoutClocks(trace, clocksN) {
@@ -25,11 +34,12 @@ function layoutClocks(trace, clocksN) {
   const places = bands.map((_, row) => row).sort((a, b) => first[a] - first[b]), place = new Uint32Array(bands.length);
   places.forEach((row, at) => { place[row] = at; });
   for (let k = 0; k < trace.n; k++) band[k] = place[band[k]];
-  const sorted = places.map((row) => bands[row]);
+  const sorted = places.map((row) => bands[row]), tall = sorted.reduce((sum, one) => sum + Math.max(26, one.lanes * laneHeight + 10), 0);
+  if (tall > panelMost) squeeze(trace, sorted, band, lane);
   let y = panelTitle;
   for (const one of sorted) {
     one.y = y;
-    one.height = Math.max(26, one.lanes * laneHeight + 10);
+    one.height = tall > panelMost ? Math.max(bandLeast, one.lanes * laneHeight + 4) : Math.max(26, one.lanes * laneHeight + 10);
     y += one.height;
   }
   return { mode: "clocks", bands: sorted, lane, band, panel: y + 10 };

@@ -269,6 +269,81 @@ await test("hostile names stay text", async () => {
   assert.deepEqual(view.problems, []);
 });
 
+/* What is shown is what the commands answer, whatever the trace: random clocks, calls, errors, missing and hostile stamps. */
+await test("every figure of a page is that of --json, over random traces", async () => {
+  const seed = Number(process.env.SEED) || Math.floor(Math.random() * 2 ** 31);
+  console.log(`# seed ${seed}`);
+  let state = seed;
+  const random = (n) => { state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff; return (state >>> 8) % n; };
+  const view = await browser.newPage({ viewport: { width: 900, height: 900 } });
+  for (let round = 0; round < (Number(process.env.ROUNDS) || 5); round++) {
+    const source = join(home, `random-${round}.json`), out = join(home, `random-${round}.html`);
+    writeFileSync(source, JSON.stringify(randomTrace(random)));
+    const wanted = { check: answer("check", "--json", source), clocks: answer("clocks", "--json", source), fix: answer("fix", "--json", source, "-o", join(home, "fixed.json")) };
+    run("report", source, "-o", out);
+    await view.goto(`file://${out}`);
+    await settled(view);
+    await compareFigures(view.locator("body"), wanted);
+  }
+  await view.close();
+});
+
+/* Calls between up to seven clocks, each of them off by a little; spans lack stamps, end before they start, have no parent. */
+function randomTrace(random) {
+  const clocks = 1 + random(7), offsets = Array.from({ length: clocks }, () => (random(3) ? 0 : random(8000000) - 4000000)), hosts = offsets.map(() => []);
+  let id = 1;
+  for (let trace = 1; trace <= 1 + random(40); trace++) {
+    const above = [];
+    for (let n = 1 + random(12); n > 0; n--) {
+      const clock = random(clocks), parent = above.length && random(8) ? above[random(above.length)] : null;
+      const start = (parent ? parent.at + random(3000000) : trace * 50000000) + random(1000), span = { at: start, id: (id++).toString(16).padStart(16, "0") };
+      const stamps = { startTimeUnixNano: String(1700000000000000000n + BigInt(start + offsets[clock])), endTimeUnixNano: String(1700000000000000000n + BigInt(start + offsets[clock] + random(9000000) - (random(20) ? 0 : 9000000))) };
+      if (!random(25)) delete stamps.endTimeUnixNano;
+      above.push(span);
+      hosts[clock].push({ traceId: trace.toString(16).padStart(32, "0"), spanId: span.id, parentSpanId: parent ? parent.id : "", name: `op ${random(9)}`, kind: 1 + random(5), ...stamps });
+    }
+  }
+  return { resourceSpans: hosts.map((spans, k) => ({ resource: { attributes: [{ key: "host.name", value: { stringValue: `h${k}` } }] }, scopeSpans: [{ spans }] })) };
+}
+
+/* Tables cell by cell, tiles and the lead figure by figure. */
+async function compareFigures(place, { check, clocks, fix }) {
+  const commas = (n) => n.toLocaleString("en-GB"), rows = await readTable(place, "Offsets are local minus reference");
+  assert.deepEqual(rows.map((r) => r.join()).sort(), clocks.clocks.map((c) => [c.clock, c.verdict, c.offset_ns, c.lo_ns, c.hi_ns, c.drift_ppb, c.hops_in, c.hops_out, c.steps.length].map(text).join()).sort());
+  if (check.edges.length) {
+    const edges = await readTable(place, "Edges, the worst first");
+    assert.deepEqual(edges, check.edges.map((e) => [e.from, e.to, e.hops, e.violations, e.worst_ns, e.slack_p50_ns, e.margin_ns, e.margin_1pct_ns].map(text)));
+  } else assert.equal(await place.locator("#graph").count(), 0, "a section with nothing in it");
+  const tiles = (await place.locator("#audit .tile .value").allInnerTexts());
+  assert.deepEqual([tiles[0], tiles[1], tiles[2]], [commas(check.violations.total), commas(fix.left.total), `${commas(clocks.clocks.filter((c) => c.verdict === "proven").length)} of ${commas(clocks.clocks.length)}`]);
+  const lead = (await place.locator("#audit .lead").innerText()).replaceAll("\u00a0", " "), v = check.violations;
+  const kinds = [v.hard, v.soft, v.same_clock, v.negative_duration, v.token_order].filter((n) => n);
+  for (const n of [check.input.spans, check.input.traces, check.input.clocks, ...kinds]) assert.ok(lead.includes(commas(n)), `${n} in: ${lead}`);
+  for (const hole of ["NaN", "undefined", "null", "Infinity"]) assert.ok(!(await place.innerText()).includes(hole), hole);
+}
+
+await test("many clocks on a phone: every name can be read", async () => {
+  writeFileSync(join(home, "mesh.yaml"), "topology: {shape: mesh, width: 25, fan: 3, depth: 2}\n");
+  run("sim", join(home, "mesh.yaml"), "--sweep", "5ms", "--duration", "3s", "--seed", "2", "--quick", "-o", join(home, "mesh"));
+  for (const width of [375, 768]) {
+    const view = await open(browser, join(home, "mesh/report.html"), { width });
+    const found = await view.evaluate(() => {
+      const svg = document.querySelector("#graph .plot svg"), frame = svg.getBoundingClientRect(), boxes = [...svg.querySelectorAll(".node text")].map((t) => [t.getBoundingClientRect(), t.textContent]);
+      const outside = boxes.filter(([box]) => box.right > frame.right + 1 || box.left < frame.left - 1).map(([, words]) => words), crossing = [];
+      boxes.forEach(([a, s], i) => boxes.slice(i + 1).forEach(([b, t]) => {
+        if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 5) crossing.push(`${s} | ${t}`);
+      }));
+      return { names: boxes.length, outside, crossing };
+    });
+    assert.ok(found.names >= 14, JSON.stringify(found));
+    assert.deepEqual([found.outside, found.crossing], [[], []], `at ${width}`);
+    await view.locator("#graph .edge.violated").first().press("Enter");
+    await view.locator(".filter button").waitFor();
+    assert.deepEqual(view.problems, []);
+    await view.context().close();
+  }
+});
+
 /* n spans in traces of 50, two clocks, one 2 ms ahead. */
 function writeLarge(name, n, perTrace) {
   const hosts = [[], []];
