@@ -65,18 +65,30 @@ static uint8_t *put_decimal(uint8_t *at, int64_t value)
 }
 
 /* Stamps of this age and of the next two centuries have 19 digits. */
-static uint8_t *put_stamp(uint8_t *at, int64_t ns)
+static void digits_of(struct tspi_stamp_digits *digits, int64_t ns)
 {
-    const int64_t block = 100000000, first = INT64_C(1000000000000000000);
+    const int64_t block = 100000000;
+    int64_t high = ns / block;
 
-    if (ns < first)
+    if (high != digits->high) {
+        uint32_t first = (uint32_t)(high / block);
+        digits->text[0] = (uint8_t)('0' + first / 100);
+        digits->text[1] = (uint8_t)('0' + first / 10 % 10);
+        digits->text[2] = (uint8_t)('0' + first % 10);
+        put_eight(digits->text + 3, (uint32_t)(high % block));
+        digits->high = high;
+    }
+    put_eight(digits->text + 11, (uint32_t)(ns - high * block));
+    digits->ns = ns;
+}
+
+static inline uint8_t *put_stamp(uint8_t *at, int64_t ns, struct tspi_stamp_digits *digits)
+{
+    if (ns < INT64_C(1000000000000000000))
         return put_decimal(at, ns);
-    uint32_t high = (uint32_t)(ns / (block * block)), rest = high % 100;
-    *at++ = (uint8_t)('0' + high / 100);
-    *at++ = (uint8_t)('0' + rest / 10);
-    *at++ = (uint8_t)('0' + rest % 10);
-    at = put_eight(at, (uint32_t)(ns / block % block));
-    return put_eight(at, (uint32_t)(ns % block));
+    if (ns != digits->ns)
+        digits_of(digits, ns);
+    return put_bytes(at, digits->text, sizeof digits->text);
 }
 
 static uint8_t *put_hex(uint8_t *at, const uint8_t *bytes, size_t n)
@@ -232,7 +244,7 @@ static uint8_t *put_links(tspi_buf *out, uint8_t *at, const tspi_lab_span *span)
     return PUT(at, "]");
 }
 
-static uint8_t *put_span(tspi_buf *out, const tspi_lab_span *span)
+static uint8_t *put_span(tspi_buf *out, const tspi_lab_span *span, tspi_span_digits *digits)
 {
     const tspi_span_sort *sort = span->sort;
     size_t common = sort ? sort->name.len + sort->attributes.len : 0;
@@ -243,9 +255,9 @@ static uint8_t *put_span(tspi_buf *out, const tspi_lab_span *span)
     at = sort ? put_bytes(at, sort->name.data, sort->name.len) : put_name(out, at, span, common);
     if (!at)
         return NULL;
-    at = put_stamp(at, span->start.local_ns);
+    at = put_stamp(at, span->start.local_ns, &digits->start);
     at = PUT(at, "\",\"endTimeUnixNano\":\"");
-    at = put_stamp(at, span->end.local_ns);
+    at = put_stamp(at, span->end.local_ns, &digits->end);
     at = PUT(at, "\",\"attributes\":[");
     if (sort && sort->attributes.len) {
         at = put_bytes(at, sort->attributes.data, sort->attributes.len);
@@ -260,12 +272,12 @@ static uint8_t *put_span(tspi_buf *out, const tspi_lab_span *span)
     return at ? PUT(at, ",\"status\":{}}") : NULL;
 }
 
-void tspi_span_json(tspi_buf *out, const tspi_lab_span *span)
+void tspi_span_json(tspi_buf *out, const tspi_lab_span *span, tspi_span_digits *digits)
 {
-    end_at(out, put_span(out, span));
+    end_at(out, put_span(out, span, digits));
 }
 
-void tspi_span_truth(tspi_buf *truth, const tspi_lab_span *span)
+void tspi_span_truth(tspi_buf *truth, const tspi_lab_span *span, tspi_span_digits *digits)
 {
     if (!tspi_buf_reserve(truth, SPAN_BYTES))
         return;
@@ -273,9 +285,9 @@ void tspi_span_truth(tspi_buf *truth, const tspi_lab_span *span)
     at = PUT(at, "{\"span_id\":\"");
     at = put_id(at, span->span_id);
     at = PUT(at, "\",\"start\":\"");
-    at = put_stamp(at, span->start.true_ns);
+    at = put_stamp(at, span->start.true_ns, &digits->start);
     at = PUT(at, "\",\"end\":\"");
-    at = put_stamp(at, span->end.true_ns);
+    at = put_stamp(at, span->end.true_ns, &digits->end);
     at = PUT(at, "\",\"start_offset_ns\":");
     at = put_decimal(at, span->start.local_ns - span->start.true_ns - span->start.late_ns);
     if (span->start.late_ns) {

@@ -77,9 +77,18 @@ static inline void tspi_lab_span_real(tspi_lab_span *span, const char *key, doub
 bool tspi_span_sort_make(tspi_span_sort *sort, const tspi_lab_span *span);
 void tspi_span_sort_release(tspi_span_sort *sort);
 
-/* Append; a failure sticks to out. */
-void tspi_span_json(tspi_buf *out, const tspi_lab_span *span);
-void tspi_span_truth(tspi_buf *out, const tspi_lab_span *span);
+/* The last stamps as text: the next ones begin with the same digits, and those of a span and of its truth are the same
+ * where its clock is right. Zero it to initialise. */
+typedef struct {
+    struct tspi_stamp_digits {
+        int64_t ns, high; /* high: all but the last eight digits */
+        uint8_t text[19];
+    } start, end;
+} tspi_span_digits;
+
+/* Append; a failure sticks to out. digits: the same for the spans of one writer. */
+void tspi_span_json(tspi_buf *out, const tspi_lab_span *span, tspi_span_digits *digits);
+void tspi_span_truth(tspi_buf *out, const tspi_lab_span *span, tspi_span_digits *digits);
 /* n attributes, with commas between them. */
 void tspi_span_json_attributes(tspi_buf *out, const tspi_span_attribute *attributes, uint32_t n);
 

@@ -8,13 +8,11 @@
 
 /* A line holds about this much, so that the resource's text is a small part and a reader's line is not huge. */
 enum { LINE_BYTES = 64 * 1024 };
-/* So much is written at once where few write behind: larger writes cost the kernel less a byte. */
-enum { WRITE_BYTES = 256 * 1024 };
-/* So much is given away at once: a chunk's text fits into a processor's own cache, and takes longer to write than to
- * hand over. */
-enum { ROWS_BYTES = 32 * 1024 };
+/* So much is given away at once. Its text is some four times as long: large writes cost the kernel less a byte, and it
+ * still fits into a processor's own cache. */
+enum { ROWS_BYTES = 64 * 1024 };
 
-static tsp_status write_rows(tspi_write_lane *lane, tspi_buf *rows, bool ends, tsp_error *err);
+static tsp_status write_rows(tspi_write_lane *lane, tspi_buf *rows, bool ends, tspi_buf scratch[2], tsp_error *err);
 
 tsp_status tspi_span_writer_init(tspi_span_writer *writer, const char *const (*resource)[2], size_t n, tsp_error *err)
 {
@@ -52,7 +50,7 @@ static tsp_status close_files(tspi_span_writer *writer, tsp_error *err)
 
     tspi_buf_clear(&writer->spans);
     tspi_buf_clear(&writer->truth);
-    writer->line_at = 0;
+    writer->line_bytes = 0;
     return rc == TSP_OK ? closed : rc;
 }
 
@@ -86,64 +84,69 @@ static tsp_status write_out(int fd, const char *path, tspi_buf *buf, tsp_error *
     return rc;
 }
 
-static void end_line(tspi_span_writer *writer)
+static void end_line(tspi_span_writer *writer, tspi_buf *spans)
 {
-    if (writer->spans.len > writer->line_at)
-        tspi_buf_puts(&writer->spans, "]}]}]}\n");
-    writer->line_at = writer->spans.len;
+    if (writer->line_bytes)
+        tspi_buf_puts(spans, "]}]}]}\n");
+    writer->line_bytes = 0;
 }
 
-static tsp_status flush_spans(tspi_span_writer *writer, tsp_error *err)
+static void put_span(tspi_span_writer *writer, tspi_buf *spans, tspi_buf *truth, const tspi_lab_span *span)
 {
-    end_line(writer);
-    writer->line_at = 0;
-    return write_out(writer->spans_fd, writer->path[0], &writer->spans, err);
-}
+    size_t begun_at = spans->len;
 
-static tsp_status flush_truth(tspi_span_writer *writer, tsp_error *err)
-{
-    return write_out(writer->truth_fd, writer->path[1], &writer->truth, err);
-}
-
-static tsp_status write_span(tspi_span_writer *writer, const tspi_lab_span *span, tsp_error *err)
-{
-    tspi_buf *out = &writer->spans;
-    size_t most = writer->behind && writer->spans_fd >= 0 ? WRITE_BYTES : LINE_BYTES;
-
-    if (out->len == writer->line_at)
-        tspi_buf_append(out, writer->head.data, writer->head.len);
+    if (writer->line_bytes)
+        tspi_buf_putc(spans, ',');
     else
-        tspi_buf_putc(out, ',');
-    tspi_span_json(out, span);
-    tspi_span_truth(&writer->truth, span);
-    if (!tspi_buf_ok(out))
-        return tsp_error_set(err, TSP_ENOMEM, "out of memory for spans");
-    if (out->len - writer->line_at >= LINE_BYTES)
-        end_line(writer);
-    tsp_status rc = out->len >= most && out->len == writer->line_at ? flush_spans(writer, err) : TSP_OK;
-    return rc == TSP_OK && writer->truth.len >= most ? flush_truth(writer, err) : rc;
+        tspi_buf_append(spans, writer->head.data, writer->head.len);
+    tspi_span_json(spans, span, &writer->digits);
+    tspi_span_truth(truth, span, &writer->digits);
+    writer->line_bytes += spans->len - begun_at;
+    if (writer->line_bytes >= LINE_BYTES)
+        end_line(writer, spans);
 }
 
-static tsp_status end_files(tspi_span_writer *writer, tsp_error *err)
+static tsp_status write_spans(tspi_span_writer *writer, tspi_buf *spans, tsp_error *err)
 {
-    tsp_status rc = flush_spans(writer, err);
+    return write_out(writer->spans_fd, writer->path[0], spans, err);
+}
 
+static tsp_status write_truth(tspi_span_writer *writer, tspi_buf *truth, tsp_error *err)
+{
+    return write_out(writer->truth_fd, writer->path[1], truth, err);
+}
+
+static tsp_status end_files(tspi_span_writer *writer, tspi_buf *spans, tspi_buf *truth, tsp_error *err)
+{
+    end_line(writer, spans);
+    tsp_status rc = write_spans(writer, spans, err);
     if (rc == TSP_OK)
-        rc = flush_truth(writer, err);
+        rc = write_truth(writer, truth, err);
     tsp_status closed = close_files(writer, rc == TSP_OK ? err : NULL);
     return rc == TSP_OK ? closed : rc;
 }
 
 /* Where the lines break does not depend on where the chunks did. */
-static tsp_status write_rows(tspi_write_lane *lane, tspi_buf *rows, bool ends, tsp_error *err)
+static tsp_status write_rows(tspi_write_lane *lane, tspi_buf *rows, bool ends, tspi_buf scratch[2], tsp_error *err)
 {
     tspi_span_writer *writer = (tspi_span_writer *)lane;
     const tspi_lab_span *span;
-    tsp_status rc = TSP_OK;
 
-    for (size_t at = 0; rc == TSP_OK && (span = tspi_span_row_next(rows, &at));)
-        rc = write_span(writer, span, err);
-    return rc == TSP_OK && ends ? end_files(writer, err) : rc;
+    for (size_t at = 0; (span = tspi_span_row_next(rows, &at));)
+        put_span(writer, &scratch[0], &scratch[1], span);
+    if (ends)
+        return end_files(writer, &scratch[0], &scratch[1], err);
+    tsp_status rc = write_spans(writer, &scratch[0], err);
+    return rc == TSP_OK ? write_truth(writer, &scratch[1], err) : rc;
+}
+
+/* Whole lines, and the truth by as much. */
+static tsp_status write_now(tspi_span_writer *writer, const tspi_lab_span *span, tsp_error *err)
+{
+    put_span(writer, &writer->spans, &writer->truth, span);
+    bool failed = !tspi_buf_ok(&writer->spans);
+    tsp_status rc = !writer->line_bytes || failed ? write_spans(writer, &writer->spans, err) : TSP_OK;
+    return rc == TSP_OK && writer->truth.len >= LINE_BYTES ? write_truth(writer, &writer->truth, err) : rc;
 }
 
 /* ------------------------------------------------------------------ spans */
@@ -161,7 +164,7 @@ tsp_status tspi_span_writer_add(tspi_span_writer *writer, const tspi_lab_span *s
     if (!writer->is_open)
         return TSP_OK;
     if (!writer->behind)
-        return write_span(writer, span, err);
+        return write_now(writer, span, err);
     tspi_span_row_keep(&writer->rows, span);
     return writer->rows.len >= ROWS_BYTES || !tspi_buf_ok(&writer->rows) ? give_rows(writer, false, err) : TSP_OK;
 }
@@ -173,7 +176,7 @@ tsp_status tspi_span_writer_close(tspi_span_writer *writer, tsp_error *err)
     writer->is_open = false;
     if (!was_open)
         return close_files(writer, err);
-    return writer->behind ? give_rows(writer, true, err) : end_files(writer, err);
+    return writer->behind ? give_rows(writer, true, err) : end_files(writer, &writer->spans, &writer->truth, err);
 }
 
 void tspi_span_writer_release(tspi_span_writer *writer)

@@ -7,16 +7,18 @@
 #include "lab/write_behind.h"
 
 typedef struct {
-    tspi_write_lane lane;        /* first: what is written behind gets a pointer to it */
-    tspi_write_behind *behind;   /* set before open, borrowed: it makes the text and writes it, for one process of many
-                                    nodes; NULL: what is written is in the file at once */
-    tspi_buf rows;               /* for it: spans it was not given yet */
-    tspi_buf head, spans, truth; /* head: everything of a line before its first span */
-    size_t line_at;              /* of spans: where the line under way begins */
-    int spans_fd, truth_fd;      /* -1: opened for each write */
-    char path[2][4096];          /* of the spans and of the truth */
-    bool is_open;                /* else what is added is counted and dropped */
-    uint64_t written;            /* spans since open */
+    tspi_write_lane lane;      /* first: what is written behind gets a pointer to it */
+    tspi_write_behind *behind; /* set before open, borrowed: it makes the text and writes it, for one process of many
+                                  nodes; NULL: what is written is in the file at once */
+    tspi_buf rows;             /* for it: spans it was not given yet */
+    tspi_buf head;             /* everything of a line before its first span */
+    tspi_buf spans, truth;     /* text that is not written yet, where nothing is written behind */
+    tspi_span_digits digits;
+    size_t line_bytes;      /* of the line under way; 0: the next span begins one */
+    int spans_fd, truth_fd; /* -1: opened for each write */
+    char path[2][4096];     /* of the spans and of the truth */
+    bool is_open;           /* else what is added is counted and dropped */
+    uint64_t written;       /* spans since open */
 } tspi_span_writer;
 
 /* resource: n pairs of key and value, written with every line; borrowed for the call. */

@@ -40,6 +40,7 @@ struct state {
     uint32_t line_n;
     struct batch *batch; /* owned; NULL = requests are taken one by one */
     tspi_key_memory seen;
+    tspi_buf piece;      /* of the step under way */
     uint32_t idle_turns; /* steps in a row that gave nothing; at `active` the engine makes us wait */
 };
 
@@ -250,28 +251,24 @@ static void add_piece(struct job *job, const tspi_buf *piece)
 /* One token of one job. */
 static tsp_status step(tspi_node *node, struct job *job, bool *ret_done, bool *ret_waits, tsp_error *err)
 {
-    tspi_buf piece = {0};
-    tsp_status rc = node->engine->ops->step(job->session, &piece, ret_done, err);
+    tspi_buf *piece = &state_of(node)->piece;
+
+    tspi_buf_clear(piece);
+    tsp_status rc = node->engine->ops->step(job->session, piece, ret_done, err);
 
     *ret_waits = rc == TSP_EAGAIN;
-    if (rc == TSP_EAGAIN) {
-        rc = TSP_OK;
-        goto out;
-    }
     if (rc != TSP_OK)
-        goto out;
-    if (piece.len) {
+        return rc == TSP_EAGAIN ? TSP_OK : rc;
+    if (piece->len) {
         if (!job->tokens)
             job->first_ns = node->world->monotonic_ns(node->world);
-        add_piece(job, &piece);
+        add_piece(job, piece);
         node->tokens_seen++;
     }
     if (*ret_done || job->chunk_tokens >= node->spec->engine.chunk_tokens)
         rc = send_chunk(node, job, *ret_done, err);
     if (rc == TSP_OK && *ret_done)
         rc = finish(node, job, err);
-out:
-    tspi_buf_release(&piece);
     return rc;
 }
 
@@ -329,6 +326,7 @@ static void release(tspi_node *node)
 {
     if (node->engine)
         drop_all(node);
+    tspi_buf_release(&state_of(node)->piece);
     free(state_of(node)->slots);
     free(state_of(node)->batch);
 }

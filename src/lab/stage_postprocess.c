@@ -14,6 +14,7 @@ struct stream {
 struct state {
     tspi_request_table streams;
     tspi_key_memory done;
+    tspi_buf text; /* of the message under way */
 };
 
 static void release_stream(tspi_request *request)
@@ -61,7 +62,7 @@ static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error
 {
     struct state *s = node->state;
     tspi_lab_head head = incoming->head;
-    tspi_buf text = {0};
+    tspi_buf *text = &s->text;
     struct stream *stream;
 
     if (head.kind != TSPI_LAB_TOKENS)
@@ -75,10 +76,11 @@ static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error
         return tsp_error_set(err, TSP_EPARSE, "%s got message %u of request %u before message %u", node->name,
                              head.number, head.request, stream->request.number);
     stream->request.number++;
-    rc = detokenize(node, stream, incoming->body, incoming->len, &text, err);
+    tspi_buf_clear(text);
+    rc = detokenize(node, stream, incoming->body, incoming->len, text, err);
     head.kind = TSPI_LAB_TEXT;
     if (rc == TSP_OK)
-        rc = tspi_node_send(node, &incoming->span, &head, text.data, text.len, err);
+        rc = tspi_node_send(node, &incoming->span, &head, text->data, text->len, err);
     if (rc == TSP_OK)
         rc = tspi_node_span_end(node, &incoming->span, err);
     if (head.flags & TSPI_LAB_FINAL) {
@@ -87,7 +89,6 @@ static tsp_status on_message(tspi_node *node, tspi_incoming *incoming, tsp_error
         release_stream(&stream->request);
         free(stream);
     }
-    tspi_buf_release(&text);
     return rc;
 }
 
@@ -103,6 +104,7 @@ static tsp_status end(tspi_node *node, tsp_error *err)
 static void release(tspi_node *node)
 {
     end(node, NULL);
+    tspi_buf_release(&((struct state *)node->state)->text);
 }
 
 const struct tspi_stage_ops tspi_stage_postprocess = {

@@ -7,7 +7,7 @@
 
 /* The four bytes that eight lower-case hex digits stand for, the first in the lowest byte. *bad is set where one is
  * none. A digit's nibble is its low four bits, and nine more where it is a letter. */
-static uint32_t four_of_hex(const char *text, uint64_t *bad)
+static inline uint32_t four_of_hex(const char *text, uint64_t *bad)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), tops = 0x80 * ones;
     uint64_t x;
@@ -27,7 +27,7 @@ static uint32_t four_of_hex(const char *text, uint64_t *bad)
 }
 
 /* Returns false on a digit that is not lower-case hex. *ret_any: some byte is not zero. n is a multiple of four. */
-static bool hex_read(const char *text, size_t n, uint8_t *ret_bytes, bool *ret_any)
+static inline bool hex_read(const char *text, size_t n, uint8_t *ret_bytes, bool *ret_any)
 {
     uint64_t bad = 0;
     uint32_t any = 0;
@@ -41,29 +41,28 @@ static bool hex_read(const char *text, size_t n, uint8_t *ret_bytes, bool *ret_a
     return !bad;
 }
 
-/* The same for one byte. */
+/* The value of a lower-case hex digit; 16 and more: it is none. */
+static unsigned digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+}
+
 static bool hex_read_byte(const char *text, uint8_t *ret_byte)
 {
-    char eight[8] = "00000000";
-    uint8_t four[4];
-    bool any;
+    unsigned high = digit_of(text[0]), low = digit_of(text[1]);
 
-    memcpy(eight, text, 2);
-    bool good = hex_read(eight, sizeof four, four, &any);
-    *ret_byte = four[0];
-    return good;
+    *ret_byte = (uint8_t)(high << 4 | low);
+    return high < 16 && low < 16;
 }
 
 void tspi_traceparent_write(const tspi_trace_context *context, char ret_text[TSPI_TRACEPARENT_LEN + 1])
 {
-    uint8_t span_id[8];
+    uint64_t span_id = htobe64(context->span_id);
 
-    for (int k = 0; k < 8; k++)
-        span_id[k] = (uint8_t)(context->span_id >> (56 - 8 * k));
     memcpy(ret_text, "00-", 3);
     tspi_hex_write(context->trace_id, 16, ret_text + 3);
     ret_text[35] = '-';
-    tspi_hex_write(span_id, 8, ret_text + 36);
+    tspi_hex_write((const uint8_t *)&span_id, sizeof span_id, ret_text + 36);
     ret_text[52] = '-';
     tspi_hex_write(&context->flags, 1, ret_text + 53);
     ret_text[TSPI_TRACEPARENT_LEN] = '\0';
@@ -72,6 +71,7 @@ void tspi_traceparent_write(const tspi_trace_context *context, char ret_text[TSP
 bool tspi_traceparent_parse(const char *text, size_t len, tspi_trace_context *ret_context)
 {
     uint8_t version, span_id[8];
+    uint64_t number;
     bool any_trace, any_span;
 
     if (len < TSPI_TRACEPARENT_LEN || text[2] != '-' || text[35] != '-' || text[52] != '-')
@@ -83,8 +83,7 @@ bool tspi_traceparent_parse(const char *text, size_t len, tspi_trace_context *re
     if (!hex_read(text + 3, 16, ret_context->trace_id, &any_trace) || !hex_read(text + 36, 8, span_id, &any_span) ||
         !hex_read_byte(text + 53, &ret_context->flags))
         return false;
-    ret_context->span_id = 0;
-    for (int k = 0; k < 8; k++)
-        ret_context->span_id = ret_context->span_id << 8 | span_id[k];
+    memcpy(&number, span_id, sizeof number);
+    ret_context->span_id = be64toh(number);
     return any_trace && any_span;
 }

@@ -24,6 +24,7 @@ struct tspi_write_behind {
     tspi_write_lane *ready, *ready_last; /* in the order in which they are written */
     size_t waiting_bytes;                /* of chunks that nobody is writing */
     uint32_t unwritten;                  /* chunks, with those that are being written */
+    tspi_buf scratch[2][2];              /* of the thread, and of who helps it */
     tspi_buf spares[SPARES_MAX];
     unsigned spares_n;
     uint32_t waiters;
@@ -59,7 +60,7 @@ static void finish(tspi_write_behind *behind, struct tspi_write_chunk *chunk, ts
 }
 
 /* Write the first chunk of the lane that is ready longest; the lock is let go meanwhile. */
-static void write_one(tspi_write_behind *behind)
+static void write_one(tspi_write_behind *behind, tspi_buf scratch[2])
 {
     tspi_write_lane *lane = behind->ready;
     struct tspi_write_chunk *chunk = lane->first;
@@ -70,7 +71,12 @@ static void write_one(tspi_write_behind *behind)
     behind->waiting_bytes -= chunk->buf.len;
     pthread_mutex_unlock(&behind->lock);
     if (rc == TSP_OK) /* after a failure the rest would make a file with a hole */
-        rc = lane->write(lane, &chunk->buf, chunk->ends, &why);
+        rc = lane->write(lane, &chunk->buf, chunk->ends, scratch, &why);
+    for (int k = 0; k < 2; k++)
+        if (tspi_buf_ok(&scratch[k]))
+            tspi_buf_clear(&scratch[k]);
+        else
+            tspi_buf_release(&scratch[k]);
     pthread_mutex_lock(&behind->lock);
     lane->first = chunk->next;
     if (lane->first)
@@ -89,7 +95,7 @@ static void *work(void *ctx)
     pthread_mutex_lock(&behind->lock);
     for (;;) {
         while (behind->ready)
-            write_one(behind);
+            write_one(behind, behind->scratch[0]);
         if (behind->stops)
             break;
         behind->sleeps = true;
@@ -106,12 +112,12 @@ static void wake(tspi_write_behind *behind)
         pthread_cond_signal(&behind->there_is_work);
 }
 
-/* Write, or wait for what the thread writes. */
+/* Write, or wait for what the thread writes. Of those who give one at a time comes here. */
 static void help(tspi_write_behind *behind)
 {
     wake(behind);
     if (behind->ready) {
-        write_one(behind);
+        write_one(behind, behind->scratch[1]);
         return;
     }
     behind->waiters++;
@@ -148,6 +154,8 @@ void tspi_write_behind_free(tspi_write_behind *behind)
     pthread_join(behind->thread, NULL);
     for (unsigned k = 0; k < behind->spares_n; k++)
         tspi_buf_release(&behind->spares[k]);
+    for (unsigned k = 0; k < 4; k++)
+        tspi_buf_release(&behind->scratch[k / 2][k % 2]);
     pthread_mutex_destroy(&behind->lock);
     pthread_cond_destroy(&behind->there_is_work);
     pthread_cond_destroy(&behind->some_is_done);

@@ -10,8 +10,9 @@ struct tspi_write_chunk;
 
 /* One who gives. His chunks are written in their order and never two at once, on whatever thread. */
 typedef struct tspi_write_lane {
-    /* Write a chunk: bytes of the giver's own form, which may be changed. ends: nothing comes behind it for now. */
-    tsp_status (*write)(struct tspi_write_lane *lane, tspi_buf *chunk, bool ends, tsp_error *err);
+    /* Write a chunk: bytes of the giver's own form, which may be changed. ends: nothing comes behind it for now.
+     * scratch: two empty buffers, the same for all lanes, so that they stay in a processor's cache. */
+    tsp_status (*write)(struct tspi_write_lane *lane, tspi_buf *chunk, bool ends, tspi_buf scratch[2], tsp_error *err);
     /* The rest is write_behind.c's; zero it to initialise. */
     struct tspi_write_chunk *first, *last;
     struct tspi_write_lane *next; /* of those with something to write that nobody is writing */
