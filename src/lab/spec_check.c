@@ -99,32 +99,36 @@ static tsp_status check_edges(const tspi_spec *spec, char *ret_key, tsp_error *e
     return TSP_OK;
 }
 
-/* A name of no stage would be an edge that no message takes: nothing would happen, and nobody would know why. */
-static tsp_status check_end(const tspi_spec *spec, const char *list, uint32_t row, const char *end, const char *name,
+/* An edge that no message takes: nothing would happen, and nobody would know why. */
+static tsp_status check_way(const tspi_spec *spec, const char *list, uint32_t row, const char *from, const char *to,
                             char *ret_key, tsp_error *err)
 {
+    const char *const names[] = {from, to}, *const ends[] = {".from", ".to"};
     char key[TSPI_SPEC_KEY_MAX];
 
-    if (!name || tspi_spec_stage(spec, name) >= 0)
+    for (int k = 0; k < 2; k++)
+        if (names[k] && tspi_spec_stage(spec, names[k]) < 0) {
+            snprintf(key, sizeof key, "sim.%s[%u]%s", list, row, ends[k]);
+            return blame(ret_key, key, err, "there is no stage '%s'", names[k]);
+        }
+    if (!from || !to ||
+        tspi_spec_sends(spec, (uint32_t)tspi_spec_stage(spec, from), (uint32_t)tspi_spec_stage(spec, to)))
         return TSP_OK;
-    snprintf(key, sizeof key, "sim.%s[%u].%s", list, row, end);
-    return blame(ret_key, key, err, "there is no stage '%s'", name);
+    snprintf(key, sizeof key, "sim.%s[%u]", list, row);
+    return blame(ret_key, key, err, "no message goes from '%s' to '%s'", from, to);
 }
 
 static tsp_status check_sim(const tspi_spec *spec, char *ret_key, tsp_error *err)
 {
+    const tspi_sim_spec *sim = &spec->sim;
     tsp_status rc = TSP_OK;
 
-    for (uint32_t k = 0; k < spec->sim.edges_n && rc == TSP_OK; k++) {
-        rc = check_end(spec, "edges", k, "from", spec->sim.edges[k].from, ret_key, err);
-        if (rc == TSP_OK)
-            rc = check_end(spec, "edges", k, "to", spec->sim.edges[k].to, ret_key, err);
-    }
-    for (uint32_t k = 0; k < spec->sim.congestion_n && rc == TSP_OK; k++) {
-        rc = check_end(spec, "congestion", k, "from", spec->sim.congestion[k].from, ret_key, err);
-        if (rc == TSP_OK)
-            rc = check_end(spec, "congestion", k, "to", spec->sim.congestion[k].to, ret_key, err);
-    }
+    if (sim->delays_file && sim->delays != TSPI_DELAYS_EMPIRICAL)
+        return blame(ret_key, "sim.delays_file", err, "it is read where 'delays' is empirical");
+    for (uint32_t k = 0; k < sim->edges_n && rc == TSP_OK; k++)
+        rc = check_way(spec, "edges", k, sim->edges[k].from, sim->edges[k].to, ret_key, err);
+    for (uint32_t k = 0; k < sim->congestion_n && rc == TSP_OK; k++)
+        rc = check_way(spec, "congestion", k, sim->congestion[k].from, sim->congestion[k].to, ret_key, err);
     return rc;
 }
 
@@ -139,7 +143,8 @@ tsp_status tspi_spec_check(const tspi_spec *spec, char ret_key[TSPI_SPEC_KEY_MAX
     if (tspi_spec_stage(spec, spec->clock_stage) < 0)
         return blame(ret_key, "clock.stage", err, "there is no stage '%s'", spec->clock_stage);
     if (spec->port && spec->port + tspi_spec_nodes(spec) - 1 > UINT16_MAX)
-        return blame(ret_key, "port", err, "%u is too high: %u nodes count up from it", spec->port, tspi_spec_nodes(spec));
+        return blame(ret_key, "port", err, "%u is too high: %u nodes count up from it", spec->port,
+                     tspi_spec_nodes(spec));
     if (spec->topology.shape == TSPI_SHAPE_BATCH && spec->topology.width > spec->engine.slots)
         return blame(ret_key, "topology.width", err, "a batch of %u needs as many engine.slots, there are %u",
                      spec->topology.width, spec->engine.slots);

@@ -8,8 +8,8 @@
 
 /* Messages taken in one go before timers and work get their turn, as in the lab's process. */
 enum { RECEIVE_BURST = 64 };
-/* How many events pass before go_on is asked. */
-enum { EVENTS_A_LOOK = 4096 };
+/* How many events pass before go_on is asked; and how many nodes while they open their files. */
+enum { EVENTS_A_LOOK = 4096, NODES_A_LOOK = 1024 };
 /* Virtual time between the end of a block and the next. */
 static const int64_t pause_ns = 100 * TSP_NS_PER_MS;
 
@@ -360,7 +360,18 @@ static void set_clock(struct sim_node *n, const tspi_block *block)
     tspi_model_clock_init(&n->node.clock, &model, TSPI_SIM_EPOCH_NS + n->world->block_ns);
 }
 
-static tsp_status begin_all(tspi_sim_world *world, const tspi_block *block, tsp_error *err)
+static tsp_status look(const tspi_sim_world *world,
+                       tsp_status (*go_on)(void *ctx, const tspi_progress *progress, tsp_error *err), void *ctx,
+                       tsp_error *err)
+{
+    tspi_progress progress = progress_of(world);
+
+    return go_on(ctx, &progress, err);
+}
+
+static tsp_status begin_all(tspi_sim_world *world, const tspi_block *block,
+                            tsp_status (*go_on)(void *ctx, const tspi_progress *progress, tsp_error *err), void *ctx,
+                            tsp_error *err)
 {
     tsp_status rc = TSP_OK;
 
@@ -372,6 +383,8 @@ static tsp_status begin_all(tspi_sim_world *world, const tspi_block *block, tsp_
         n->turn_ns = INT64_MAX;
         rc = tspi_node_begin(&n->node, block, err);
         set_clock(n, block);
+        if (rc == TSP_OK && k % NODES_A_LOOK == NODES_A_LOOK - 1)
+            rc = look(world, go_on, ctx, err);
     }
     for (uint32_t k = 0; k < world->nodes_n && rc == TSP_OK; k++) {
         rc = tspi_node_go(&world->nodes[k].node, err);
@@ -392,10 +405,8 @@ static tsp_status run(tspi_sim_world *world,
 
     for (uint64_t events = 1; rc == TSP_OK && !idle; events++) {
         rc = next_event(world, &idle, err);
-        if (rc == TSP_OK && events % EVENTS_A_LOOK == 0) {
-            tspi_progress progress = progress_of(world);
-            rc = go_on(ctx, &progress, err);
-        }
+        if (rc == TSP_OK && events % EVENTS_A_LOOK == 0)
+            rc = look(world, go_on, ctx, err);
     }
     if (rc == TSP_OK && !all_answered(world))
         rc = tsp_error_set(err, TSP_ECLOSED, "requests are left without an answer, and nothing is under way any more");
@@ -437,7 +448,7 @@ tsp_status tspi_sim_world_block(tspi_sim_world *world, const tspi_block *block, 
                                 void *ctx, tspi_block_result *ret_result, tsp_error *err)
 {
     world->saturated = saturated;
-    tsp_status rc = begin_all(world, block, err);
+    tsp_status rc = begin_all(world, block, go_on, ctx, err);
     if (rc == TSP_OK)
         rc = run(world, go_on, ctx, err);
     add_results(world, ret_result);

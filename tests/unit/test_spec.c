@@ -144,7 +144,7 @@ static void draw_sim(tspi_random *random, tspi_sim_spec *sim)
     sim->edges = calloc(3, sizeof *sim->edges);
     sim->congestion = calloc(3, sizeof *sim->congestion);
     for (uint32_t k = 0; k < sim->edges_n; k++)
-        sim->edges[k] = (tspi_sim_edge){strdup("gateway"), k ? strdup("sink") : NULL, draw_ns(random, 0, 1000000)};
+        sim->edges[k] = (tspi_sim_edge){strdup(k ? "sink" : "gateway"), k ? strdup("gateway") : NULL, draw_ns(random, 0, 1000000)};
     for (uint32_t k = 0; k < sim->congestion_n; k++)
         sim->congestion[k] = (tspi_sim_congestion){
             k ? strdup("sink") : NULL,   strdup("gateway"),           draw_ns(random, 0, INT64_C(1) << 50),
@@ -442,6 +442,10 @@ TEST(spec, bad_specs_are_refused_by_line_and_key)
         {"sim:\n  edges:\n    - {to: sink, delay: 1ms}\n    - {from: gatewy, delay: 1ms}\n", "line 4",
          "sim.edges[1].from"},
         {"sim:\n  congestion:\n    - {at: 1s, for: 1s, delay: 1ms, to: nobody}\n", "line 3", "sim.congestion[0].to"},
+        {"sim:\n  edges:\n    - {from: sink, to: preprocess, delay: 1ms}\n", "line 3", "no message goes from 'sink'"},
+        {"sim:\n  congestion:\n    - {at: 1s, for: 1s, delay: 1ms, from: gateway, to: sink}\n", "line 3",
+         "sim.congestion[0]"},
+        {"sim:\n  delays_file: x.txt\n", "line 2", "empirical"},
         {"topology:\n  shape: ring\n", "line 2", "topology.shape"},
         {"topology:\n  shape: tree\n  fan: 2\n", "line 3", "topology.fan"},
         {"topology:\n  width: 2\n", "line 2", "topology.width"},
