@@ -249,6 +249,27 @@ static bool collect_of(sweep *s, uint32_t k, uint32_t v)
     return true;
 }
 
+/* Places whose vertices are asked for before their turn: the arrays of vertices and arcs are read at as many places as
+ * there are nodes and edges, and no machine guesses that. */
+#define AHEAD 16
+
+static const tspi_arc *arc_ahead(const sweep *s, uint32_t k)
+{
+    uint32_t v = k < s->line->graph->vertices_n ? s->line->order[k] : 0, first = s->arcs_first[v];
+
+    return first < s->arcs_first[v + 1] ? &s->line->graph->arcs[s->arcs[first]] : NULL;
+}
+
+static void fetch_ahead(const sweep *s, uint32_t k)
+{
+    const tspi_arc *far = arc_ahead(s, k + 2 * AHEAD), *near = arc_ahead(s, k + AHEAD);
+    uint32_t other = !near ? 0 : s->forward ? near->from : near->to;
+
+    __builtin_prefetch(far);
+    __builtin_prefetch(&s->line->pi[other]);
+    __builtin_prefetch(&s->line->place_of[other]);
+}
+
 /* In the order of places, where neighbours in time of one edge lie together. */
 static bool collect_ways(sweep *s)
 {
@@ -258,6 +279,7 @@ static bool collect_ways(sweep *s)
     for (uint32_t k = 0; ok && k < graph->vertices_n; k++) {
         uint32_t v = s->line->order[k];
         bool is_root = graph->is_root[graph->node[v]];
+        fetch_ahead(s, k);
         s->label[k] = is_root ? 0 : UNREACHED;
         s->via[k] = LOWERED_NOT;
         s->ways[k] = (way){k, 0};
@@ -312,8 +334,9 @@ static uint32_t sweep_back(const sweep *s)
     const spare *restrict more = s->spares + s->spares_n - 1;
 
     if (s->forward) {
-        for (uint32_t k = n; k-- > 0;)
+        for (uint32_t k = n; k-- > 0;) {
             changed += lower(label, via, k, places[k].before, places[k].down, LOWERED_AFTER);
+        }
         return changed;
     }
     for (uint32_t k = n; k-- > 0;) {
