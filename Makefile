@@ -3,7 +3,7 @@ BUILD := build
 DEMO := $(BUILD)/demo
 export LC_ALL := C.UTF-8
 
-.PHONY: all ablation demo demo-all demo-llm soak-sim soak-transport check check-llm check-stream check-web pictures bench fuzz asan clean
+.PHONY: all ablation demo demo-all demo-llm soak-sim soak-transport check check-llm check-stream check-web pictures bench fuzz asan tsan clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -116,6 +116,20 @@ asan: need-check
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
 	@ninja -C build-asan --quiet
 	@meson test -C build-asan --no-rebuild --print-errorlogs --timeout-multiplier 4
+
+# What has threads beside it (the clients of the transports, the simulator's writer) under clang's ThreadSanitizer. Two
+# minutes and the build; tests/tsan says what is left out of sight.
+TSAN_TESTS := test_zmq test_aeron test_kafka test_fault
+tsan: export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan/suppressions.txt
+tsan: parts-or-skip
+	@sh tools/need.sh fuzz
+	@[ -f build-tsan/build.ninja ] || CC=clang meson setup build-tsan -Db_sanitize=thread -Db_lundef=false \
+	  -Dllama=disabled >/dev/null
+	@ninja -C build-tsan --quiet truespan tests/unit/test_transport $(TSAN_TESTS:%=tests/unit/%)
+	@set -e; for name in $(TSAN_TESTS) "test_transport lent" "test_transport byte_for_byte"; do echo "$$name"; \
+	  build-tsan/tests/unit/$$name; done
+	@echo "truespan sim"; build-tsan/truespan sim --quick --sweep 0ms,5ms --duration 10s -o build-tsan/sim >/dev/null || \
+	  [ $$? = 1 ]; rm -rf build-tsan/sim
 
 # Every fuzz target for FUZZ_SECONDS, one after the other; what it finds stays in build-fuzz/corpus.
 FUZZ_SECONDS ?= 1800
