@@ -148,8 +148,9 @@ static void take_spans(measurer *m)
 
     for (size_t k = m->range.first_span; k < m->range.spans_end; k++) {
         const tspi_span *span = &set->spans[k];
-        tspi_clock_stats *stats = &m->stats[set->processes[span->process].clock];
-        if (tspi_join_is_copy(m->join, k))
+        uint32_t clock = set->processes[span->process].clock;
+        tspi_clock_stats *stats = &m->stats[clock];
+        if ((m->range.clocks && !m->range.clocks[clock]) || tspi_join_is_copy(m->join, k))
             continue;
         stats->unstamped += span->start_ns == TSPI_NO_STAMP || span->end_ns == TSPI_NO_STAMP;
         if (span->start_ns == TSPI_NO_STAMP)
@@ -265,6 +266,7 @@ static void hand_over(measurer *m, tspi_edges *ret)
 typedef struct {
     measurer *parts;
     unsigned n;
+    const uint8_t *clocks;
 } team;
 
 static tsp_status measure_join(void *ctx, const tspi_join *join, tsp_error *err)
@@ -275,7 +277,11 @@ static tsp_status measure_join(void *ctx, const tspi_join *join, tsp_error *err)
 
     for (size_t k = 0; k < n; k++) {
         t->parts[k].join = join;
-        t->parts[k].range = (tspi_hop_range){spans * k / n, spans * (k + 1) / n, links * k / n, links * (k + 1) / n};
+        t->parts[k].range = (tspi_hop_range){.first_span = spans * k / n,
+                                             .spans_end = spans * (k + 1) / n,
+                                             .first_link = links * k / n,
+                                             .links_end = links * (k + 1) / n,
+                                             .clocks = t->clocks};
     }
     tspi_threads_run(measure, t->parts, sizeof *t->parts, t->n);
     for (size_t k = 0; k < n && rc == TSP_OK; k++)
@@ -285,6 +291,12 @@ static tsp_status measure_join(void *ctx, const tspi_join *join, tsp_error *err)
 
 tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, unsigned threads, tspi_edges *ret_edges,
                               tsp_error *err)
+{
+    return tspi_edges_measure_of(join, NULL, clocks_n, threads, ret_edges, err);
+}
+
+tsp_status tspi_edges_measure_of(const tspi_join *join, const uint8_t *clocks, uint32_t clocks_n, unsigned threads,
+                                 tspi_edges *ret_edges, tsp_error *err)
 {
     unsigned n = tspi_threads_for(threads, join->set->spans_n, SPANS_A_THREAD);
     measurer *parts = calloc(n, sizeof *parts);
@@ -303,7 +315,7 @@ tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, unsigned
             rc = TSP_ENOMEM;
     }
     if (rc == TSP_OK)
-        rc = tspi_join_each(join, measure_join, &(team){parts, n}, err);
+        rc = tspi_join_each(join, measure_join, &(team){parts, n, clocks}, err);
     for (unsigned k = 0; k < n && rc == TSP_OK; k++) {
         rc = parts[k].rc;
         if (rc == TSP_OK && k)

@@ -40,6 +40,9 @@ typedef struct {
  * Errors: TSP_ENOMEM. On failure nothing needs releasing. */
 tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, unsigned threads, tspi_edges *ret_edges,
                               tsp_error *err);
+/* Only hops of which an end is on a flagged clock, and what these clocks' own spans say. clocks: clocks_n flags. */
+tsp_status tspi_edges_measure_of(const tspi_join *join, const uint8_t *clocks, uint32_t clocks_n, unsigned threads,
+                                 tspi_edges *ret_edges, tsp_error *err);
 void tspi_edges_release(tspi_edges *edges);
 
 /* The edge from one clock to another, or NULL. */

@@ -14,6 +14,8 @@ typedef struct {
     tspi_hop_sink sink;
     void *ctx;
     tsp_error *err;
+    const uint8_t *clocks; /* tspi_hop_range */
+    bool lean;
     size_t n;
     tspi_hop run[TSPI_HOP_RUN];
 } scanner;
@@ -36,6 +38,9 @@ static inline void add(scanner *s, uint32_t from, uint32_t to, int64_t sent_ns, 
         return;
     hop->from_clock = s->processes[from_process].clock;
     hop->to_clock = s->processes[to_process].clock;
+    if ((s->lean && kind == TSPI_HOP_HARD && hop->from_clock == hop->to_clock) ||
+        (s->clocks && !(s->clocks[hop->from_clock] | s->clocks[hop->to_clock])))
+        return;
     hop->from_span = from;
     hop->to_span = to;
     hop->set = s->join->set;
@@ -146,6 +151,8 @@ tsp_status tspi_hops_scan_range(const tspi_join *join, const tspi_hop_range *ran
     s.sink = sink;
     s.ctx = ctx;
     s.err = err;
+    s.clocks = range->clocks;
+    s.lean = range->lean;
     s.n = 0;
     tsp_status rc = scan_parents(&s, range->first_span, range->spans_end);
     if (rc == TSP_OK)
@@ -156,19 +163,25 @@ tsp_status tspi_hops_scan_range(const tspi_join *join, const tspi_hop_range *ran
 typedef struct {
     tspi_hop_sink sink;
     void *ctx;
+    bool lean;
 } taker;
 
 static tsp_status scan_join(void *ctx, const tspi_join *join, tsp_error *err)
 {
     const taker *t = ctx;
-    tspi_hop_range all = {.spans_end = join->set->spans_n, .links_end = join->set->links_n};
+    tspi_hop_range all = {.spans_end = join->set->spans_n, .links_end = join->set->links_n, .lean = t->lean};
 
     return tspi_hops_scan_range(join, &all, t->sink, t->ctx, err);
 }
 
 tsp_status tspi_hops_scan(const tspi_join *join, tspi_hop_sink sink, void *ctx, tsp_error *err)
 {
-    return tspi_join_each(join, scan_join, &(taker){sink, ctx}, err);
+    return tspi_join_each(join, scan_join, &(taker){sink, ctx, false}, err);
+}
+
+tsp_status tspi_hops_scan_lean(const tspi_join *join, tspi_hop_sink sink, void *ctx, tsp_error *err)
+{
+    return tspi_join_each(join, scan_join, &(taker){sink, ctx, true}, err);
 }
 
 typedef struct {

@@ -63,12 +63,19 @@ typedef tsp_status (*tspi_hop_sink)(void *ctx, const tspi_hop *hops, size_t n, t
 tsp_status tspi_hops_scan(const tspi_join *join, tspi_hop_sink sink, void *ctx, tsp_error *err);
 
 /* The same over a stretch of span rows and of link rows of the join's own set, so that several threads can share the
- * work. */
+ * work.
+ * clocks  only hops of which an end is on a flagged clock; NULL: all
+ * lean    no hard hops on one clock, which say nothing of clocks nor of how often answers are late */
 typedef struct {
     size_t first_span, spans_end, first_link, links_end;
+    const uint8_t *clocks;
+    bool lean;
 } tspi_hop_range;
 tsp_status tspi_hops_scan_range(const tspi_join *join, const tspi_hop_range *range, tspi_hop_sink sink, void *ctx,
                                 tsp_error *err);
+
+/* As tspi_hops_scan, without hard hops on one clock. */
+tsp_status tspi_hops_scan_lean(const tspi_join *join, tspi_hop_sink sink, void *ctx, tsp_error *err);
 
 /* All hops between different clocks in one array (owned by the caller: free). For the solver and the lab. */
 tsp_status tspi_hops_collect(const tspi_join *join, bool with_same_clock, tspi_hop **ret_hops, size_t *ret_n,

@@ -49,7 +49,7 @@ static tsp_status correct_once(tspi_mend *m, bool with_clamp, const int64_t *eve
         tspi_correct_spans(&c);
         outcome->clamped = with_clamp ? tspi_correct_clamp(&c) : 0;
         tspi_correct_events(m, events);
-        rc = tspi_mend_audit(m, &outcome->left, err);
+        rc = tspi_mend_audit(m, outcome->clamped > 0, &outcome->left, err);
     }
     tspi_correct_release(&c);
     return rc;
@@ -151,13 +151,13 @@ static tsp_status correct_well(tspi_mend *m, bool clamp_late, int64_t *events, t
     return rc;
 }
 
-/* Of the answers of each edge, no more are violated than lies alone explain. */
+/* Of the answers of each edge of a clock that moved, no more are violated than lies alone explain. */
 static bool quorum_holds(const tspi_mend *m)
 {
     double rate = m->answer.summary.soft_lie_rate;
 
-    for (size_t e = 0; e < m->causal.edges.edges_n; e++) {
-        const tspi_edge *edge = &m->causal.edges.edges[e];
+    for (size_t e = 0; e < m->corrected.edges_n; e++) {
+        const tspi_edge *edge = &m->corrected.edges[e];
         if (edge->soft_violations > tspi_binomial_quorum(edge->slacks[TSPI_HOP_SOFT].n, rate))
             return false;
     }

@@ -51,6 +51,7 @@ uint64_t tspi_correct_clamp(tspi_correction *c);
 
 /* Violations as check would count them: as they were measured, and of what is going to be written. */
 void tspi_mend_count(const tspi_causal *causal, tspi_mend_violations *ret);
-tsp_status tspi_mend_audit(tspi_mend *m, tspi_mend_violations *ret, tsp_error *err);
+/* clamped: stamps may have moved on any clock. */
+tsp_status tspi_mend_audit(tspi_mend *m, bool clamped, tspi_mend_violations *ret, tsp_error *err);
 
 #endif

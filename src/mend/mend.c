@@ -53,7 +53,7 @@ tsp_status tspi_mend_each_hop(const tspi_mend *mend, tspi_mend_visit visit, void
 {
     visitor v = {.mend = mend, .visit = visit, .ctx = ctx};
 
-    return tspi_hops_scan(&mend->causal.join, visit_run, &v, err);
+    return (mend->answer.fed ? tspi_hops_scan_lean : tspi_hops_scan)(&mend->causal.join, visit_run, &v, err);
 }
 
 const char *tspi_mend_clock_name(const tspi_mend *mend, uint32_t clock)
@@ -197,7 +197,7 @@ tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp
         rc = a.fed ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
     }
     if (rc == TSP_OK)
-        rc = tspi_hops_scan(&m->causal.join, feed, &f, err);
+        rc = (a.fed ? tspi_hops_scan_lean : tspi_hops_scan)(&m->causal.join, feed, &f, err);
     if (rc == TSP_OK)
         rc = feed_bounds(m, a.solver, err);
     if (rc == TSP_OK)
@@ -215,7 +215,6 @@ tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp
             rc = tsp_error_set(err, TSP_EINFEASIBLE, "no clocks leave room for what is asked");
     }
     a.hops_fed = f.fed;
-    a.hops_spared = f.spared;
     a.hops_out_of_range = f.out_of_range;
     if (rc == TSP_OK)
         *ret_answer = a;
@@ -295,6 +294,7 @@ void tspi_mend_release(tspi_mend *m)
         return;
     tspi_mend_answer_release(&m->answer);
     tspi_thin_release(&m->thin);
+    tspi_edges_release(&m->corrected);
     tspi_utc_bounds_release(&m->bounds);
     tspi_big_free(m->raw, (m->set.spans_n + 1) * sizeof *m->raw);
     free(m->quanta);

@@ -51,7 +51,6 @@ typedef struct {
     tsp_clock_result *clocks; /* owned */
     tsp_solver_summary_row summary;
     uint64_t hops_fed;          /* hops that the solver has, same-clock ones included */
-    uint64_t hops_spared;       /* hops that it was not given (thin.h) */
     uint64_t *fed;              /* owned; a bit a hop in the order of the scan: it was given. NULL: all were */
     uint64_t hops_out_of_range; /* with a stamp that no clock shows, such as the year 1700: left out */
 } tspi_mend_answer;
@@ -84,6 +83,8 @@ typedef struct {
     /* Of tspi_mend_correct. */
     tspi_mend_stamps *raw; /* owned; a row a span */
     tspi_quantum *quanta;  /* owned; a row a process: those of the input */
+    tspi_edges
+        corrected; /* owned; the last audit's: hops and spans of clocks that moved (of all, once stamps were clamped) */
     tspi_mend_need *needs; /* owned; ascending tags */
     size_t needs_n;
     uint8_t *moves;   /* owned; a flag a clock: its stamps are corrected */

@@ -230,7 +230,7 @@ tsp_status tspi_thin_init(tspi_thin *ret_thin, const tspi_causal *causal, uint64
         for (int k = 0; k < TSPI_THIN_LEAST; k++)
             thin.buckets[b].least_ns[k] = INT64_MAX;
     if (rc == TSP_OK && *ret_worth)
-        rc = tspi_hops_scan(&causal->join, look, &s, err);
+        rc = tspi_hops_scan_lean(&causal->join, look, &s, err);
     if (rc == TSP_OK && *ret_worth)
         rc = find_fences(&s, err);
     free(s.samples);
