@@ -6,8 +6,8 @@
 #include "wire/wire_annotate.h"
 
 /* PASSED_BYTES: bytes that stay are copied among those that change where they are fewer, since being handed on by
- * themselves costs two system calls (some 1 us, in which as many bytes are copied ten times). */
-enum { COPY_AHEAD = 64 * 1024, DRAIN_BYTES = 256 * 1024, PASSED_BYTES = 32 * 1024 };
+ * themselves costs two pieces of a gathered write, or two writes. */
+enum { COPY_AHEAD = 64 * 1024, DRAIN_BYTES = 256 * 1024, PASSED_BYTES = 16 * 1024 };
 
 /* Nearest microsecond, halves upward: monotonic, so no order is inverted. Of a negative time at most 0, which is
  * refused. */
