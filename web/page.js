@@ -45,8 +45,8 @@ function subtitle() {
 function story(audit) {
   const words = [...violationWords(audit), ...clockWords(audit), ...fixWords(audit), ...((audit.runRow && audit.runRow.what_happened) || [])];
   return el("div", { class: "story" }, el("div", { class: "lead" }, el("p", null, named(words.join(" ")))),
-    audit.advice.length ? el("div", { class: "advice" }, el("h2", null, "What check says"), el("ul", null, audit.advice.slice(0, 8).map((line) => el("li", null, named(line)))),
-      audit.advice.length > 8 ? behind(`${count(audit.advice.length - 8)} more`, el("ul", null, audit.advice.slice(8).map((line) => el("li", null, named(line))))) : null) : null);
+    audit.advice.length ? el("div", { class: "advice" }, el("h2", null, "What check says"), el("ul", null, audit.advice.slice(0, 5).map((line) => el("li", null, named(line)))),
+      audit.advice.length > 5 ? behind(`${count(audit.advice.length - 5)} more`, el("ul", null, audit.advice.slice(5).map((line) => el("li", null, named(line))))) : null) : null);
 }
 
 /* Everything about one input or one run of a sweep; its waterfall comes with the section of traces. */
