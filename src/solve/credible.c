@@ -5,6 +5,7 @@
 
 #include "solve/constants.h"
 #include "solve/order.h"
+#include "solve/parallel.h"
 #include "solve/soft.h"
 
 static bool is_hard(const tspi_stored_hop *hop)
@@ -190,33 +191,85 @@ static void doubt_all(const size_t *violated, size_t doubtful, size_t edges, uin
         weak[e] = violated[e] ? TSPI_EDGE_VAGUE : weak[e];
 }
 
+#define MOST_WORKERS 64
+
+typedef struct {
+    const tspi_fit *fit;
+    double rate;
+    size_t most;                  /* hops of an edge */
+    sample samples[MOST_WORKERS]; /* owned, each most */
+    size_t *violated, *doubtful;  /* owned, edges */
+    uint8_t *small;               /* owned, edges */
+    uint8_t *weak;                /* borrowed, edges */
+} judging;
+
+static bool sample_init(sample *s, size_t most)
+{
+    s->values = malloc((most + 1) * sizeof *s->values);
+    s->slacks = malloc((most + 1) * sizeof *s->slacks);
+    return s->values && s->slacks;
+}
+
+static void sample_release(sample *s)
+{
+    free(s->values);
+    free(s->slacks);
+}
+
+static bool judge_edge(void *judging_, size_t e, unsigned worker)
+{
+    judging *j = judging_;
+    sample *s = &j->samples[worker];
+
+    if (!s->values && !sample_init(s, j->most))
+        return false;
+    gather(j->fit, &j->fit->hops->edges[e], s);
+    bool small = is_small(s), waits = may_be_waits(s), lies = may_be_lies(s, j->rate);
+    j->small[e] = small;
+    j->violated[e] = s->violated;
+    j->doubtful[e] = s->lies + (waits || lies ? s->violated : 0);
+    j->weak[e] = small || waits ? TSPI_EDGE_VAGUE : lies ? TSPI_EDGE_WEAK : TSPI_EDGE_SOUND;
+    return true;
+}
+
+static bool judge_small_edges(judging *j)
+{
+    const tspi_hop_store *hops = j->fit->hops;
+    sample s = {0};
+    size_t small_hops = 0;
+
+    for (size_t e = 0; e < hops->edges_n; e++)
+        small_hops += j->small[e] ? hops->edges[e].n : 0;
+    bool ok = sample_init(&s, small_hops) && pool_small_edges(j->fit, small_hops, j->rate, &s, j->small, j->weak);
+    sample_release(&s);
+    return ok;
+}
+
 bool tspi_credible(tspi_fit *fit, uint8_t *ret_weak, bool *ret_any)
 {
     const tspi_hop_store *hops = fit->hops;
-    double rate = rate_of_lies(hops);
-    size_t small_hops = 0, doubtful = 0;
-    size_t *violated = calloc(hops->edges_n + 1, sizeof *violated);
-    sample s = {.values = malloc((hops->n + 1) * sizeof *s.values), .slacks = malloc((hops->n + 1) * sizeof *s.slacks)};
-    uint8_t *small = malloc(hops->edges_n + 1);
-    bool ok = s.values && s.slacks && small && violated;
+    judging j = {.fit = fit,
+                 .rate = rate_of_lies(hops),
+                 .violated = calloc(hops->edges_n + 1, sizeof *j.violated),
+                 .doubtful = calloc(hops->edges_n + 1, sizeof *j.doubtful),
+                 .small = malloc(hops->edges_n + 1),
+                 .weak = ret_weak};
+    size_t doubtful = 0;
 
-    for (size_t e = 0; ok && e < hops->edges_n; e++) {
-        gather(fit, &hops->edges[e], &s);
-        small[e] = is_small(&s);
-        violated[e] = s.violated;
-        bool waits = may_be_waits(&s), lies = may_be_lies(&s, rate);
-        doubtful += s.lies + (waits || lies ? s.violated : 0);
-        ret_weak[e] = small[e] || waits ? TSPI_EDGE_VAGUE : lies ? TSPI_EDGE_WEAK : TSPI_EDGE_SOUND;
-        small_hops += small[e] ? hops->edges[e].n : 0;
-    }
-    ok = ok && pool_small_edges(fit, small_hops, rate, &s, small, ret_weak);
+    for (size_t e = 0; e < hops->edges_n; e++)
+        j.most = hops->edges[e].n > j.most ? hops->edges[e].n : j.most;
+    bool ok = j.violated && j.doubtful && j.small && tspi_parallel(fit->threads, hops->edges_n, judge_edge, &j) &&
+              judge_small_edges(&j);
     if (ok) {
-        doubt_all(violated, doubtful, hops->edges_n, ret_weak);
+        for (size_t e = 0; e < hops->edges_n; e++)
+            doubtful += j.doubtful[e];
+        doubt_all(j.violated, doubtful, hops->edges_n, ret_weak);
         flag_hops(fit, ret_weak, ret_any);
     }
-    free(violated);
-    free(s.values);
-    free(s.slacks);
-    free(small);
+    for (unsigned k = 0; k < MOST_WORKERS; k++)
+        sample_release(&j.samples[k]);
+    free(j.violated);
+    free(j.doubtful);
+    free(j.small);
     return ok;
 }
