@@ -5,9 +5,10 @@
  * them; an offset is local minus reference, positive = the clock runs ahead, and corrected = stamp - offset.
  *
  * A solver is used by one thread at a time. Results are borrowed from it and live until the next run or the free.
- * The same hops give the same results, whatever the order in which they were added and the number of threads. Clocks are
- * told apart by number only where nothing else decides: without a reference, of clocks equally good as a frame the lowest
- * is taken, so numbering them otherwise may choose another, against which all offsets and bounds are then stated. */
+ * The same hops give the same results, whatever the order in which they were added and the number of threads. Clocks
+ * are told apart by number only where nothing else decides: without a reference, of clocks equally good as a frame the
+ * lowest is taken, so numbering them otherwise may choose another, against which all offsets and bounds are then
+ * stated. */
 #ifndef TRUESPAN_CLOCKS_H
 #define TRUESPAN_CLOCKS_H
 
@@ -31,12 +32,11 @@ typedef struct tsp_track tsp_track;
 /* Zero means the default of every field but reference.
  * clocks          number of clocks; rows are 0 .. clocks - 1
  * reference       the clock whose time is the truth (if it steps: as it shows it over the longest stretch between its
- *                 steps), or TSP_NO_CLOCK: each group of connected clocks then gets the frame in which most of its clocks
- *                 need no correction, of a clock that neither steps nor slews if there is one
- * max_drift_ppm   the most by which any clock's rate differs from the reference's; default 100
- * quorum          0: soft hops bound when more agree than lies explain, and stamps written late are fenced off;
- *                 1: every hop is believed; k > 1: k soft hops of one edge must agree
- * threads         at most this many; default 1 */
+ *                 steps), or TSP_NO_CLOCK: each group of connected clocks then gets the frame in which most of its
+ * clocks need no correction, of a clock that neither steps nor slews if there is one max_drift_ppm   the most by which
+ * any clock's rate differs from the reference's; default 100 quorum          0: soft hops bound when more agree than
+ * lies explain, and stamps written late are fenced off; 1: every hop is believed; k > 1: k soft hops of one edge must
+ * agree threads         at most this many; default 1 */
 typedef struct {
     uint32_t clocks;
     uint32_t reference;
@@ -82,7 +82,7 @@ typedef enum {
     TSP_CLOCK_OK,        /* nothing speaks against it */
     TSP_CLOCK_SUSPECTED, /* the estimate is off, but 0 is inside the bounds */
     TSP_CLOCK_PROVEN,    /* the bounds exclude 0: wrong by at least the distance, if the hops left are truthful */
-    TSP_CLOCK_UNKNOWN,   /* too few hops, one-way traffic, or contradictory stamps */
+    TSP_CLOCK_UNKNOWN, /* too few hops, one-way traffic, contradictory stamps; or nobody tells which of two is wrong */
 } tsp_clock_verdict;
 TSP_API const char *tsp_clock_verdict_name(tsp_clock_verdict verdict);
 
@@ -109,7 +109,8 @@ typedef struct {
     int64_t offset_ns, lo_ns, hi_ns;
     int64_t sigma_ns;
     int64_t drift_ppb;   /* mean rate over the run, or TSP_NO_VALUE */
-    int64_t at_least_ns; /* proven only: the distance from 0, signed like the offset */
+    int64_t at_least_ns; /* proven: the distance from 0, signed like the offset. Unknown: how far the clock and its
+                            reference are apart, where the others do not tell which of the two is wrong. Else 0 */
     uint64_t hops_in, hops_out;
     const tsp_knot *knots;
     size_t knots_n;

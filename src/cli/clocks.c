@@ -31,8 +31,9 @@ static const struct command_spec spec = {
         "hops bound every clock against the reference. Prints for each clock a verdict, its offset (positive: it runs "
         "ahead) with its standard error, the bounds at its last stamp, its drift, and the offset over time.\n\n"
         "proven: the bounds exclude 0. suspected: the estimate is off, but 0 is possible. ok: nothing speaks against "
-        "it. unknown: too few hops, hops one way only, or contradictory stamps. What cannot be bounded is called "
-        "unbounded. Exit code 1 means that a clock is proven or suspected wrong.",
+        "it. unknown: too few hops, hops one way only, contradictory stamps, or the other clocks do not tell which of "
+        "two is wrong that are apart. What cannot be bounded is called unbounded. Exit code 1 means that a clock is "
+        "proven or suspected wrong.",
     .examples =
         "truespan clocks otlp/\n    all clocks of a folder of traces\n"
         "truespan clocks --why inference-0 otlp/\n    the hops that prove its bounds, to be added up by hand\n"

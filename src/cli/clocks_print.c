@@ -97,6 +97,22 @@ static unsigned *agreeing(const tspi_mend *m)
     return n;
 }
 
+/* Two clocks are apart, and it is not known which of them is wrong. */
+static void print_undecided(const tspi_mend *m, uint32_t c, FILE *out)
+{
+    const tsp_clock_result *clocks = m->answer.clocks;
+    char least[32], name[TERMINAL_NAME], reference[TERMINAL_NAME];
+    uint32_t root = 0;
+
+    while (!clocks[root].is_reference || clocks[root].group != clocks[c].group)
+        root++;
+    format_ns(llabs(clocks[c].at_least_ns), least, sizeof least);
+    terminal_shown(m->causal.clocks.clocks[c].name, name, sizeof name);
+    terminal_shown(m->causal.clocks.clocks[root].name, reference, sizeof reference);
+    fprintf(out, "%s is %s %s by at least %s; which of the two is wrong, the other clocks do not tell (--reference).\n",
+            name, clocks[c].at_least_ns > 0 ? "ahead of" : "behind", reference, least);
+}
+
 /* A sentence for each clock that is off. */
 static void print_verdicts(const tspi_mend *m, FILE *out)
 {
@@ -105,6 +121,8 @@ static void print_verdicts(const tspi_mend *m, FILE *out)
     for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++) {
         const tsp_clock_result *clock = &m->answer.clocks[c];
         unsigned others = agree ? agree[clock->group] : 0;
+        if (clock->verdict == TSP_CLOCK_UNKNOWN && clock->at_least_ns)
+            print_undecided(m, c, out);
         char offset[32], least[32], whom[64], name[TERMINAL_NAME];
         if (clock->verdict != TSP_CLOCK_PROVEN && clock->verdict != TSP_CLOCK_SUSPECTED)
             continue;

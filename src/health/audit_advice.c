@@ -107,7 +107,14 @@ static void say_clocks(tspi_audit *a)
     uint32_t said = 0, more = 0;
 
     for (uint32_t c = 0; a->solved && c < a->causal.clocks.clocks_n; c++) {
-        if (!is_accused(tspi_audit_clock(a, c)))
+        const tsp_clock_result *row = tspi_audit_clock(a, c);
+        if (row->verdict == TSP_CLOCK_UNKNOWN && row->at_least_ns && said < CLOCK_LINES_MAX) {
+            said++;
+            tspi_audit_say(a, "%s is %s %s by at least %s; which of the two is wrong, the other clocks do not tell.",
+                           NAME(c), row->at_least_ns > 0 ? "ahead of" : "behind", NAME(tspi_audit_reference(a, c)),
+                           AMOUNT(row->at_least_ns));
+        }
+        if (!is_accused(row))
             continue;
         if (said++ < CLOCK_LINES_MAX)
             say_off(a, c);

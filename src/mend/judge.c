@@ -155,8 +155,6 @@ tsp_status tspi_mend_judge_init(tspi_mend_judge *judge, const tspi_span_set *set
     m->reference = reference;
     tsp_status rc = tspi_mend_solve(m, &m->answer, err);
     if (rc == TSP_OK)
-        rc = tspi_mend_choose_frame(m, err);
-    if (rc == TSP_OK)
         rc = accuse(judge, err);
     if (rc != TSP_OK)
         tspi_mend_judge_release(judge);

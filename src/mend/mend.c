@@ -223,13 +223,6 @@ tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp
     return rc;
 }
 
-static tsp_status solve_and_choose(tspi_mend *m, tsp_error *err)
-{
-    tsp_status rc = tspi_mend_solve(m, &m->answer, err);
-
-    return rc == TSP_OK ? tspi_mend_choose_frame(m, err) : rc;
-}
-
 tsp_status tspi_mend_solve_whole(tspi_mend *m, tsp_error *err)
 {
     tspi_mend_answer_release(&m->answer);
@@ -239,7 +232,7 @@ tsp_status tspi_mend_solve_whole(tspi_mend *m, tsp_error *err)
     free(m->needs);
     m->needs = NULL;
     m->needs_n = 0;
-    return solve_and_choose(m, err);
+    return tspi_mend_solve(m, &m->answer, err);
 }
 
 /* Where a clock steps, every hop beside the step tells where it is; where stamps contradict each other, each may be the
@@ -261,7 +254,7 @@ static tsp_status solve_all(tspi_mend *m, tsp_error *err)
     if (m->options.thin && !m->options.annotate && !m->options.quorum)
         rc = tspi_thin_init(&m->thin, &m->causal, least, &m->thinned, err);
     if (rc == TSP_OK)
-        rc = solve_and_choose(m, err);
+        rc = tspi_mend_solve(m, &m->answer, err);
     if (rc == TSP_OK && m->thinned && wants_all_hops(m))
         rc = tspi_mend_solve_whole(m, err);
     return rc;

@@ -139,8 +139,6 @@ tsp_status tspi_mend_write(const tspi_mend *mend, const char *out, tsp_error *er
 /* Within the room. Solve, with mend->needs. TSP_EINFEASIBLE: there are needs, and no clocks that meet them. */
 tsp_status tspi_mend_solve(const tspi_mend *mend, tspi_mend_answer *ret_answer, tsp_error *err);
 void tspi_mend_answer_release(tspi_mend_answer *answer);
-/* Without a reference asked for: the right clock against which most can be proven. */
-tsp_status tspi_mend_choose_frame(tspi_mend *mend, tsp_error *err);
 /* Hops broken in the corrected set that the solver believes: added to mend->needs. ret_more: there are any. */
 tsp_status tspi_mend_find_needs(tspi_mend *mend, bool *ret_more, tsp_error *err);
 /* Of what is broken in the corrected set, does the solver believe nothing? */

@@ -3,22 +3,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "solve/agree.h"
 #include "solve/constants.h"
 #include "solve/credible.h"
 #include "solve/order.h"
 #include "solve/room.h"
 #include "solve/solver.h"
 
-/* The largest distance of the bounds from 0 over a clock's vertices, signed; 0: they include it everywhere. */
-static int64_t distance(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t first_node, uint32_t nodes)
+/* How far the bounds of a clock lie from 0, signed, where that is most; 0: they include it everywhere. */
+typedef struct {
+    int64_t ns, at; /* at: what the clock showed then */
+} distance;
+
+static distance distance_of(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t first_node, uint32_t nodes)
 {
-    int64_t most = 0;
+    distance most = {0};
 
     for (uint32_t v = graph->first[first_node]; v < graph->first[first_node + nodes]; v++) {
-        if (bounds->lo[v] != TSP_UNBOUNDED_LO && bounds->lo[v] > 0 && bounds->lo[v] > llabs(most))
-            most = bounds->lo[v];
-        if (bounds->hi[v] != TSP_UNBOUNDED_HI && bounds->hi[v] < 0 && -bounds->hi[v] > llabs(most))
-            most = bounds->hi[v];
+        int64_t lo = bounds->lo[v] != TSP_UNBOUNDED_LO && bounds->lo[v] > 0 ? bounds->lo[v] : 0;
+        int64_t hi = bounds->hi[v] != TSP_UNBOUNDED_HI && bounds->hi[v] < 0 ? bounds->hi[v] : 0;
+        if (lo > llabs(most.ns) || -hi > llabs(most.ns))
+            most = (distance){lo > -hi ? lo : hi, graph->at[v]};
     }
     return most;
 }
@@ -28,10 +33,10 @@ static uint32_t pieces_of(const tsp_solver *solver, uint32_t clock)
     return 1 + solver->fit.sides.first[clock + 1] - solver->fit.sides.first[clock];
 }
 
-static void all_distances(const tsp_solver *solver, const tspi_graph *graph, const tspi_bounds *bounds, int64_t *ret)
+static void all_distances(const tsp_solver *solver, const tspi_graph *graph, const tspi_bounds *bounds, distance *ret)
 {
     for (uint32_t c = 0; c < solver->clocks; c++)
-        ret[c] = distance(graph, bounds, tspi_sides_first(&solver->fit.sides, c), pieces_of(solver, c));
+        ret[c] = distance_of(graph, bounds, tspi_sides_first(&solver->fit.sides, c), pieces_of(solver, c));
 }
 
 static bool any_arc(const tsp_solver *solver, uint16_t flags)
@@ -43,7 +48,7 @@ static bool any_arc(const tsp_solver *solver, uint16_t flags)
 }
 
 /* How far bounds without these hops lie from 0. */
-static bool distances_without(tsp_solver *solver, uint16_t flags, int64_t *ret)
+static bool distances_without(tsp_solver *solver, uint16_t flags, distance *ret)
 {
     tspi_graph graph = {0};
     tspi_bounds bounds = {0};
@@ -76,8 +81,8 @@ enum { LOWEST = SUSPECT_HOPS };
 
 /* What speaks against the clocks; rows are clocks, owned. */
 typedef struct {
-    int64_t *proven;       /* how far credible hard hops put the bounds from 0 */
-    int64_t *informed;     /* the same with soft hops */
+    distance *proven;      /* of the bounds by credible hard hops */
+    distance *informed;    /* and soft ones */
     uint64_t *in, *out;    /* credible hops */
     double *lowest;        /* LOWEST residual slacks into each clock, then as many out of it, ascending */
     double *offset, *half; /* typical ones */
@@ -182,7 +187,7 @@ static void judge(tsp_solver *solver, uint32_t clock, const charges *c)
     tspi_clock_row *row = &solver->rows[clock];
     tsp_clock_result *result = &row->result;
     uint64_t ways = row->in < row->out ? row->in : row->out;
-    int64_t proven = c->proven[clock];
+    distance proven = c->proven[clock];
     bool known = solver->fit.joined[clock] && ways >= ESTIMATE_HOPS;
     double offset = c->offset[clock], half = c->half[clock];
 
@@ -195,9 +200,11 @@ static void judge(tsp_solver *solver, uint32_t clock, const charges *c)
         result->verdict = TSP_CLOCK_UNKNOWN;
         return;
     }
-    if (proven) {
-        result->verdict = solver->summary.contradictory ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_PROVEN;
-        result->at_least_ns = solver->summary.contradictory ? 0 : proven;
+    if (proven.ns) {
+        result->at_least_ns = solver->summary.contradictory ? 0 : proven.ns;
+        result->verdict = !tspi_solver_agrees(solver, clock, proven.at, proven.ns) ? TSP_CLOCK_UNKNOWN
+                          : solver->summary.contradictory                          ? TSP_CLOCK_SUSPECTED
+                                                                                   : TSP_CLOCK_PROVEN;
         return;
     }
     if (!known) {
@@ -207,8 +214,10 @@ static void judge(tsp_solver *solver, uint32_t clock, const charges *c)
     double noise = fmax(SUSPECT_SIGMA * sigma_of(solver, clock), SUSPECT_GRAINS * grain(c, clock));
     bool estimated =
         offset > fmax(noise, SUSPECT_PART * half) && c->in[clock] >= SUSPECT_HOPS && c->out[clock] >= SUSPECT_HOPS;
-    bool bounded = c->informed[clock] && (c->in[clock] >= SUSPECT_HOPS || c->out[clock] >= SUSPECT_HOPS);
-    result->verdict = estimated || bounded ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_OK;
+    bool bounded = c->informed[clock].ns && (c->in[clock] >= SUSPECT_HOPS || c->out[clock] >= SUSPECT_HOPS);
+    int64_t at = bounded ? c->informed[clock].at : row->first + (row->last - row->first) / 2;
+    bool accused = (estimated || bounded) && tspi_solver_agrees(solver, clock, at, c->informed[clock].ns);
+    result->verdict = accused ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_OK;
 }
 
 bool tspi_solver_judge(tsp_solver *solver)

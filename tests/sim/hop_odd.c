@@ -1,11 +1,13 @@
 /* Shapes in which verdicts are hard to come by: what constants of verdicts, quorums and steps answer to.
  *
  *   busy, busy-skew   full CPU: stamps wait at either end. Clocks are right, and hops take less than the waits; or not
+ *   starved, -skew    no reference, hardly any CPU: five clocks round a ring, messages wait; one is 5 to 10 ms ahead
  *   few, few-skew     a handful of hops an edge; clocks right and every third stamp late, or one clock 50 ms ahead
  *   soft              one clock calls all others: answers alone bound them from the other side, and some operations lie
  *   frame             no reference: four clocks agree, three are wrong
  *   steps             two clocks step three times each, by 1 to 8 ms
  *   stray             calls, and a few stamps of 1970 and of 2090 */
+#include <math.h>
 #include <string.h>
 
 #include "hop_make.h"
@@ -36,6 +38,29 @@ static void busy_trace(hop_sim *sim, double t)
 static void busy_skewed_trace(hop_sim *sim, double t)
 {
     ring_trace(sim, t, 4 * MS);
+}
+
+/* A request round the ring, its middle a stream of tokens in groups that wait together. Each clock's waits are sums of
+ * two exponentials of its own mean, so that the fastest hop of an edge lies anywhere. */
+static void starved_trace(hop_sim *sim, double t)
+{
+    enum { GROUPS = 4, TOKENS = 4 };
+    static double mean[5];
+
+    for (uint32_t c = 0; c < 5 && !sim->n; c++)
+        mean[c] = tspi_random_uniform(&sim->random, 2 * MS, 40 * MS);
+    for (uint32_t c = 0; c < 5; c++) {
+        bool streams = c == 2 || c == 3;
+        double last = t;
+        for (int group = 0; group < (streams ? GROUPS : 1); group++) {
+            double sent = t + group * 40 * MS, wait = spread(sim, mean[(c + 1) % 5]) + spread(sim, mean[(c + 1) % 5]);
+            for (int k = 0; k < (streams ? TOKENS : 1); k++) {
+                last = fmax(last, sent + hop_sim_delay(sim) + wait + 0.1 * MS * k);
+                hop_sim_add(sim, c, sent + 0.1 * MS * k, (c + 1) % 5, last, TSP_HOP_HARD);
+            }
+        }
+        t = last;
+    }
 }
 
 static void one_hop(hop_sim *sim, double t, double late)
@@ -95,6 +120,14 @@ bool hop_odd_make(hop_sim *sim, const char *shape)
     if (!strncmp(shape, "busy", 4)) {
         hop_sim_set_clocks(sim, 5, skewed, 0);
         hop_sim_run(sim, 50, skewed ? busy_skewed_trace : busy_trace);
+    } else if (!strncmp(shape, "starved", 7)) {
+        sim->span_ns = 15 * S;
+        sim->reference = TSP_NO_CLOCK;
+        hop_sim_set_clocks(sim, 5, false, 0);
+        if (skewed)
+            shift(sim, (uint32_t)tspi_random_below(&sim->random, 5),
+                  tspi_random_uniform(&sim->random, 5 * MS, 10 * MS));
+        hop_sim_run(sim, 5, starved_trace);
     } else if (!strncmp(shape, "few", 3)) {
         hop_sim_set_clocks(sim, skewed ? 5 : 20, false, 0);
         if (skewed)

@@ -105,6 +105,7 @@ static void score_clock(const hop_sim *sim, uint32_t frame, uint32_t clock, cons
     score->proven += result->verdict == TSP_CLOCK_PROVEN;
     score->suspected += result->verdict == TSP_CLOCK_SUSPECTED;
     score->accused += accused && is_right(sim, clock);
+    score->convicted += result->verdict == TSP_CLOCK_PROVEN && is_right(sim, clock);
     score->wrong += !is_right(sim, clock);
     score_steps(sim, clock, result, score);
 }

@@ -12,6 +12,7 @@ typedef struct {
     uint64_t one_sided;
     uint64_t before, after, after_lies;
     uint32_t proven, suspected, accused;     /* accused: of those, clocks that were right */
+    uint32_t convicted;                      /* of those, the proven ones */
     uint32_t wrong;                          /* clocks that were not */
     uint32_t steps, steps_true, steps_found; /* found: the true step lies between its two hops */
     double step_error_us;

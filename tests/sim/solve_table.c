@@ -61,6 +61,7 @@ static bool run_shape(const char *shape, const options *o)
         all.after += s.after;
         all.after_lies += s.after_lies;
         all.accused += s.accused;
+        all.convicted += s.convicted;
         all.proven += s.proven;
         all.suspected += s.suspected;
         all.wrong += s.wrong;
@@ -74,11 +75,12 @@ static bool run_shape(const char *shape, const options *o)
         qsort(p50, o->seeds, sizeof *p50, by_value);
         qsort(p99, o->seeds, sizeof *p99, by_value);
         printf("| %-10s | %.5f | %" PRIu64 " -> %" PRIu64 " (+%" PRIu64
-               " lies) | %.2f | %.2f / %.2f | %u | %u of %u, %u extra | %.0f | %.2f | %u of %u |\n",
+               " lies) | %.2f | %.2f / %.2f | %u (%u proven) | %u of %u, %u extra | %.0f | %.2f | %u of %u (%u proven) "
+               "|\n",
                shape, all.knots ? (double)all.covered / (double)all.knots : 1.0, all.before, all.after, all.after_lies,
-               p50[o->seeds / 2], p99[o->seeds / 2], p99[o->seeds - 1], all.accused, all.steps_found, all.steps_true,
-               all.steps - all.steps_found, all.half_width_us, seconds / o->seeds,
-               all.proven + all.suspected - all.accused, all.wrong);
+               p50[o->seeds / 2], p99[o->seeds / 2], p99[o->seeds - 1], all.accused, all.convicted, all.steps_found,
+               all.steps_true, all.steps - all.steps_found, all.half_width_us, seconds / o->seeds,
+               all.proven + all.suspected - all.accused, all.wrong, all.proven - all.convicted);
         fflush(stdout);
     }
     free(p50);
