@@ -223,6 +223,15 @@ static tsp_status kafka_recv(tspi_transport *transport, tspi_msg **ret_msg, tsp_
     return rc == TSP_EAGAIN && verdict(t, err) != TSP_OK ? TSP_EIO : rc;
 }
 
+static tsp_status kafka_deliver(tspi_transport *transport, uint32_t max, tspi_on_msg on_msg, void *ctx, uint32_t *ret_n,
+                                tsp_error *err)
+{
+    struct kafka_transport *t = (struct kafka_transport *)transport;
+    tsp_status rc = tspi_kafka_inbox_deliver(&t->inbox, max, on_msg, ctx, ret_n, err);
+
+    return rc == TSP_EAGAIN && verdict(t, err) != TSP_OK ? TSP_EIO : rc;
+}
+
 static int kafka_wait_fd(tspi_transport *transport)
 {
     return ((struct kafka_transport *)transport)->wait_fd;
@@ -273,6 +282,7 @@ const struct tspi_transport_ops tspi_transport_kafka = {
     .send = kafka_send,
     .post = kafka_post,
     .recv = kafka_recv,
+    .deliver = kafka_deliver,
     .wait_fd = kafka_wait_fd,
     .due_ns = kafka_due_ns,
     .poll = kafka_poll,

@@ -192,6 +192,40 @@ tsp_status tspi_kafka_inbox_recv(tspi_kafka_inbox *inbox, tspi_msg **ret_msg, ts
     return rc;
 }
 
+static tsp_status next_at_hand(tspi_kafka_inbox *inbox, tspi_msg **ret_msg, tsp_error *err)
+{
+    if (!inbox->early)
+        return next_of_batch(inbox, ret_msg, err);
+    *ret_msg = inbox->early;
+    inbox->early = inbox->early->next;
+    return TSP_OK;
+}
+
+/* A look into librdkafka's queue costs more than a message: so what one look brings is enough for one call. */
+tsp_status tspi_kafka_inbox_deliver(tspi_kafka_inbox *inbox, uint32_t max, tspi_on_msg on_msg, void *ctx,
+                                    uint32_t *ret_n, tsp_error *err)
+{
+    uint64_t signals;
+    tsp_status rc = TSP_EAGAIN;
+
+    if (!inbox->consumer)
+        return TSP_EAGAIN;
+    for (;;) {
+        tspi_msg *msg;
+        bool more = true;
+        while (more && *ret_n < max && (rc = next_at_hand(inbox, &msg, err)) == TSP_OK) {
+            more = on_msg(ctx, msg);
+            tspi_msg_free(msg);
+            ++*ret_n;
+        }
+        if (*ret_n)
+            return rc == TSP_EAGAIN ? TSP_OK : rc;
+        if (rc != TSP_EAGAIN ||
+            (!take_batch(inbox, 0) && (read(inbox->wait_fd, &signals, sizeof signals) < 0 || !take_batch(inbox, 0))))
+            return rc;
+    }
+}
+
 /* ------------------------------------------------------------------ life */
 
 static tsp_status await_place(tspi_kafka_inbox *inbox, int64_t deadline_ns, tsp_error *err)

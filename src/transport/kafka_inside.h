@@ -101,6 +101,9 @@ tsp_status tspi_kafka_inbox_open(tspi_kafka_inbox *inbox, const tspi_kafka_setti
                                  tsp_error *err);
 /* As tspi_transport_ops.recv. */
 tsp_status tspi_kafka_inbox_recv(tspi_kafka_inbox *inbox, tspi_msg **ret_msg, tsp_error *err);
+/* As tspi_transport_ops.deliver; *ret_n is 0. */
+tsp_status tspi_kafka_inbox_deliver(tspi_kafka_inbox *inbox, uint32_t max, tspi_on_msg on_msg, void *ctx,
+                                    uint32_t *ret_n, tsp_error *err);
 /* Leaves the group. An inbox that is all zero is fine. */
 void tspi_kafka_inbox_close(tspi_kafka_inbox *inbox);
 

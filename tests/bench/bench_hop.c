@@ -23,7 +23,7 @@
 #include "lab/lab_stats.h"
 #include "lab/priority.h"
 
-enum { ROUNDS = 6, LATENCY_PAIRS = 12, FLOOD_PAIRS = 10, PER_BLOCK = 100, BODY_BYTES = 60 };
+enum { ROUNDS = 6, LATENCY_PAIRS = 12, FLOOD_PAIRS = 20, PER_BLOCK = 100, BODY_BYTES = 60 };
 enum { LATENCY_N = ROUNDS * LATENCY_PAIRS, FLOOD_N = ROUNDS * FLOOD_PAIRS };
 enum { LAYER, BARE, WAYS };
 static const int64_t pace_ns = TSP_NS_PER_MS;

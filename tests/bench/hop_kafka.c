@@ -11,7 +11,7 @@
 #include "lab/broker.h"
 #include "transport/kafka_inside.h"
 
-enum { FLOOD = 30000, WARM_BLOCKS = 50, TOPIC_MS = 30000 };
+enum { FLOOD = 60000, WARM_BLOCKS = 50, TOPIC_MS = 30000 };
 /* The layer's pace of reading delivery reports. */
 static const int64_t report_every_ns = 5 * TSP_NS_PER_MS;
 
