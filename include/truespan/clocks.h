@@ -30,13 +30,14 @@ typedef struct tsp_track tsp_track;
 #define TSP_STAMP_MAX INT64_C(4000000000000000000) /* stamps beyond +-this (year 2096) are refused */
 
 /* Zero means the default of every field but reference.
- * clocks          number of clocks; rows are 0 .. clocks - 1
- * reference       the clock whose time is the truth (if it steps: as it shows it over the longest stretch between its
- *                 steps), or TSP_NO_CLOCK: each group of connected clocks then gets the frame in which most of its
- * clocks need no correction, of a clock that neither steps nor slews if there is one max_drift_ppm   the most by which
- * any clock's rate differs from the reference's; default 100 quorum          0: soft hops bound when more agree than
- * lies explain, and stamps written late are fenced off; 1: every hop is believed; k > 1: k soft hops of one edge must
- * agree threads         at most this many; default 1 */
+ * clocks         number of clocks; rows are 0 .. clocks - 1
+ * reference      the clock whose time is the truth (if it steps: as it shows it over the longest stretch between its
+ *                steps), or TSP_NO_CLOCK: each group of connected clocks then gets the frame in which most of its
+ *                clocks need no correction, of a clock that neither steps nor slews if there is one
+ * max_drift_ppm  the most by which any clock's rate differs from the reference's; default 100
+ * quorum         0: soft hops bound when more agree than lies explain, and stamps written late are fenced off;
+ *                1: every hop is believed; k > 1: k soft hops of one edge must agree
+ * threads        at most this many; default 1 */
 typedef struct {
     uint32_t clocks;
     uint32_t reference;

@@ -55,9 +55,10 @@
 /* The scatter of a clock's own cycle means, which are free of clock error, is the prior of its noise: worth this many
  * squared decades of -2 log likelihood. Grid points further than the reach from it are not tried. */
 #define NOISE_PRIOR 20.0
-#define NOISE_REACH 1.6      /* decades */
-#define NOISE_FLOOR_NS 10.0  /* added: stamps are no better */
-#define NOISE_DEFAULT_NS 1e6 /* with nothing to go by */
+#define NOISE_REACH 1.6       /* decades */
+#define NOISE_KNOWN_REACH 0.5 /* of a noise that is known from shorter windows */
+#define NOISE_FLOOR_NS 10.0   /* added: stamps are no better */
+#define NOISE_DEFAULT_NS 1e6  /* with nothing to go by */
 
 /* A window's weight goes with the square of its hops against the usual count (the minimum of n exponentials scatters
  * as 1/n), within limits that keep one window from deciding alone. */
@@ -124,6 +125,10 @@
 #define BEND_RATIO 23.0
 #define BEND_PRIOR 1e4 /* ns/s */
 #define BENDS_MOST 100
+/* A change lasts: without the windows beside it (of a step so many either way, of a bend one) this part of what it
+ * betters is left. Of a window that another clock's step has mixed nothing is. */
+#define STEP_BESIDE 2
+#define LASTING_PART 0.03
 /* The variance of a window in that test: its noise may not be blown up by the very step that is looked for. */
 #define STEP_NOISE_MOST 3.0
 
@@ -216,5 +221,8 @@
 /* One rate noise serves all clocks, but a clock whose own betters -2 log likelihood by this much keeps its own: as sure
  * as a step must be. */
 #define OWN_RATIO 60.0
+/* Its own prior of the rate when that betters it by this: of two or three windows a shared prior of hardly any drift
+ * makes noise of one. By chance, a rate of 5 sigma. */
+#define OWN_PRIOR_RATIO 10.0
 
 #endif

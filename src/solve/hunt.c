@@ -22,10 +22,16 @@ typedef struct {
     uint32_t n;
 } clues;
 
+enum { REFUSED_MOST = 64 };
+
 typedef struct {
     const tspi_fit *fit;
     tspi_change change;
     clues *all; /* owned, nodes */
+    struct {
+        uint32_t root, place;
+    } refused[REFUSED_MOST]; /* of roots: what does not last */
+    uint32_t refused_n;
 } hunt;
 
 /* A jump's size is not known before: any, but not below STEP_SIZE_LEAST; a rate changes like a rate. */
@@ -95,17 +101,18 @@ static bool known_shocks(const tspi_fit *fit, uint32_t node, tspi_shock **ret_sh
     return known && *ret_shocks;
 }
 
-static bool follow(const hunt *h, uint32_t node)
+/* What a series says of each place when its windows have this noise. */
+static bool follow(const hunt *h, uint32_t node, const double *window_noise, clues *out)
 {
     const tspi_series *s = &h->fit->series[node];
     const uint32_t parts = h->change == TSPI_BEND ? BEND_LEADS : 1, places = s->n * parts;
-    clues *out = &h->all[node];
     clue *c = out->clues = calloc(places, sizeof *c);
     double *t = malloc(s->n * (6 * sizeof *t + sizeof(tspi_score)) + 2 * (size_t)places * sizeof *t);
     tspi_shock *shocks = NULL;
     uint32_t shocks_n;
     bool ok = c && t && known_shocks(h->fit, node, &shocks, &shocks_n);
 
+    out->n = 0;
     if (ok) {
         double *y = t + s->n, *scratch = y + s->n, *without = scratch + 4 * s->n, *with = without + places;
         tspi_score *score = (tspi_score *)(with + places);
@@ -117,7 +124,7 @@ static bool follow(const hunt *h, uint32_t node)
             without[p] = with[p] = INFINITY;
         for (int q = 0; q < RATE_NOISE_GRID; q++) {
             double noise = pow(10, RATE_NOISE_LEAST + q);
-            tspi_trend trend = {s->n, t, y, s->noise, noise, STEP_RATE_PRIOR * STEP_RATE_PRIOR};
+            tspi_trend trend = {s->n, t, y, window_noise, noise, STEP_RATE_PRIOR * STEP_RATE_PRIOR};
             double misfit = tspi_trend_scores(&trend, shocks, shocks_n, scratch, score);
             (parts > 1 ? weigh_bends : weigh_steps)(&trend, misfit, score, c, without, with);
         }
@@ -145,7 +152,29 @@ static bool hunt_node(void *hunt_, size_t node, unsigned worker)
     if (isnan(s->sigma) || s->n < (h->change == TSPI_BEND ? BEND_WINDOWS : 2 * STEP_EDGE + 3) ||
         h->fit->root[h->fit->node_clock[node]])
         return true;
-    return follow(h, (uint32_t)node);
+    return follow(h, (uint32_t)node, s->noise, &h->all[node]);
+}
+
+/* What a series says of a place without the windows beside it; nothing: s and i are 0. */
+static bool follow_without(const hunt *h, uint32_t node, uint32_t place, clue *ret)
+{
+    const tspi_series *s = &h->fit->series[node];
+    const int64_t parts = h->change == TSPI_BEND ? BEND_LEADS : 1, reach = h->change == TSPI_BEND ? 1 : STEP_BESIDE;
+    double *noise = malloc(s->n * sizeof *noise);
+    clues all = {0};
+
+    *ret = (clue){.place = place};
+    for (uint32_t k = 0; noise && k < s->n; k++) {
+        bool beside = llabs((int64_t)s->at[k] - (int64_t)place / parts) <= reach;
+        noise[k] = beside ? s->noise[k] * 1e12 : s->noise[k];
+    }
+    bool ok = noise && follow(h, node, noise, &all);
+    for (uint32_t k = 0; ok && k < all.n; k++)
+        if (all.clues[k].place == place)
+            *ret = all.clues[k];
+    free(all.clues);
+    free(noise);
+    return ok;
 }
 
 /* What happened at a place, and when. */
@@ -155,7 +184,7 @@ static tspi_find find_at(const hunt *h, double ratio, uint32_t clock, uint32_t n
     uint32_t parts = h->change == TSPI_BEND ? BEND_LEADS : 1, window = place / parts;
     double before = h->change == TSPI_BEND ? (2 * (place % parts) + 1) / (2.0 * parts) : 0;
 
-    return (tspi_find){ratio, clock, node, window, h->fit->t_first + length * (window + 0.5 - before), size};
+    return (tspi_find){ratio, clock, node, place, window, h->fit->t_first + length * (window + 0.5 - before), size};
 }
 
 static void best_own(const hunt *h, tspi_find *best)
@@ -209,6 +238,15 @@ static bool inflation(const tspi_fit *fit, const uint32_t *nodes, uint32_t nodes
     return ok;
 }
 
+static bool is_refused(const hunt *h, uint32_t root, uint32_t place)
+{
+    bool is = h->refused_n == REFUSED_MOST;
+
+    for (uint32_t k = 0; k < h->refused_n && !is; k++)
+        is = h->refused[k].root == root && h->refused[k].place == place;
+    return is;
+}
+
 static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint32_t nodes_n, tspi_find *best)
 {
     uint32_t places = 0;
@@ -237,7 +275,7 @@ static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint3
         if (sums[p].series < 2)
             continue;
         double ratio = gain_of(h->change, sums[p].s, sums[p].i) - sums[p].loss;
-        if (ratio > best->ratio && ratio / inflated > least)
+        if (ratio > best->ratio && ratio / inflated > least && !is_refused(h, root, p))
             *best = find_at(h, ratio, root, UINT32_MAX, p, h->fit->series[nodes[0]].window, -sums[p].s / sums[p].i);
     }
     free(sums);
@@ -269,15 +307,62 @@ static bool hunt_roots(const hunt *h, tspi_find *best)
     return ok;
 }
 
+/* A clock that steps within a window mixes it, and by the balance of the window's cycles all others are off in it as
+ * well, for so long. What is left of a find without the windows beside it? */
+static bool lasts(const hunt *h, const tspi_find *find, bool *ret_lasts)
+{
+    const tspi_fit *fit = h->fit;
+    sum all = {0};
+    double ratio = 0;
+    bool ok = true;
+
+    for (uint32_t node = 0; ok && node < fit->nodes; node++) {
+        bool asked = find->node == UINT32_MAX ? fit->group[fit->node_clock[node]] == fit->group[find->clock]
+                                              : node == find->node;
+        clue c;
+        if (!asked || !h->all[node].n)
+            continue;
+        ok = follow_without(h, node, find->place, &c);
+        if (find->node != UINT32_MAX)
+            ratio = c.ratio;
+        all.s += c.alone ? 0 : c.s;
+        all.i += c.alone ? 0 : c.i;
+        all.loss += c.alone ? 0 : c.loss;
+    }
+    if (find->node == UINT32_MAX)
+        ratio = gain_of(h->change, all.s, all.i) - all.loss;
+    *ret_lasts = ratio >= LASTING_PART * find->ratio;
+    return ok;
+}
+
+static void refuse(hunt *h, const tspi_find *find)
+{
+    if (find->node == UINT32_MAX) {
+        h->refused[h->refused_n].root = find->clock;
+        h->refused[h->refused_n++].place = find->place;
+        return;
+    }
+    for (uint32_t k = 0; k < h->all[find->node].n; k++)
+        if (h->all[find->node].clues[k].place == find->place)
+            h->all[find->node].clues[k].ratio = 0;
+}
+
 bool tspi_hunt(const tspi_fit *fit, tspi_change change, tspi_find *ret_find)
 {
-    hunt h = {fit, change, calloc((size_t)fit->nodes + 1, sizeof *h.all)};
-    bool ok = h.all && tspi_parallel(fit->threads, fit->nodes, hunt_node, &h);
+    hunt h = {.fit = fit, .change = change, .all = calloc((size_t)fit->nodes + 1, sizeof *h.all)};
+    const double least = change == TSPI_BEND ? BEND_RATIO : STEP_RATIO;
+    bool ok = h.all && tspi_parallel(fit->threads, fit->nodes, hunt_node, &h), lasting = false;
 
     *ret_find = (tspi_find){.ratio = 0};
-    if (ok) {
+    while (ok && !lasting) {
+        *ret_find = (tspi_find){.ratio = 0};
         best_own(&h, ret_find);
         ok = hunt_roots(&h, ret_find);
+        if (!ok || ret_find->ratio < least)
+            break;
+        ok = lasts(&h, ret_find, &lasting);
+        if (!lasting)
+            refuse(&h, ret_find);
     }
     for (uint32_t node = 0; h.all && node < fit->nodes; node++)
         free(h.all[node].clues);

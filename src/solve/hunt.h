@@ -14,6 +14,7 @@ typedef struct {
     double ratio; /* by how much it betters -2 log likelihood, all series taken together; 0: nothing was found */
     uint32_t clock;
     uint32_t node;   /* whose series tells; UINT32_MAX: all of them, the clock is their root */
+    uint32_t place;  /* the hunt's own */
     uint32_t window; /* step: the one that may be mixed; bend: the first whose middle lies after it */
     double t;        /* corrected time, ns; of a step: the middle of that window */
     double size;     /* of a root's, ns or ns/s */

@@ -28,6 +28,7 @@ typedef struct {
     double count;      /* usual hops in a window */
     double window;
     double prior; /* of the noise, ns */
+    double reach; /* decades by which the noise may differ from that */
     double best;  /* least misfit of its own, and where */
     uint32_t best_prior, best_rate_noise;
 } series;
@@ -128,7 +129,7 @@ static bool build(series *s, const tspi_fit *fit, uint32_t node, const tspi_wind
 }
 
 /* Where a clock has too few windows to tell its own noise: what it was when it had more, else that of the others, by
- * count. */
+ * count. Two or three sights would put a drift down to noise as gladly. */
 static bool set_priors(pass *p)
 {
     double *known = malloc((p->fit->nodes + 1) * sizeof *known), pooled = NOISE_DEFAULT_NS;
@@ -149,6 +150,7 @@ static bool set_priors(pass *p)
         double before = p->fit->series[node].noise_hops;
         s->prior = !s->n ? 0 : !isnan(s->scatter) ? s->scatter : (before > 0 ? before : pooled) / s->count;
         s->prior = fmax(s->prior, 1);
+        s->reach = isnan(s->scatter) && before > 0 ? NOISE_KNOWN_REACH : NOISE_REACH;
     }
     free(known);
     return true;
@@ -163,7 +165,7 @@ static double best_noise(const series *s, double q, double rate_prior, int *ret_
     for (int k = 0; k < NOISE_GRID; k++) {
         double noise = noise_of(k), away = log10(noise / s->prior);
         bool at_end = (k == 0 && away > 0) || (k == NOISE_GRID - 1 && away < 0);
-        if (fabs(away) > NOISE_REACH && !at_end)
+        if (fabs(away) > s->reach && !at_end)
             continue;
         tspi_trend trend = {s->n, s->t, s->y, s->relative, q, rate_prior * rate_prior};
         double misfit = tspi_trend_misfit(&trend, noise * noise, s->excess2) + NOISE_PRIOR * away * away;
@@ -246,7 +248,17 @@ static void choose_noise(const pass *p, const series *s, double *ret_q, double *
 {
     *ret_q = rate_noise_of((int)p->rate_noise);
     *ret_rate_prior = rate_priors[p->prior];
-    if (best_noise(s, *ret_q, *ret_rate_prior, ret_noise) > s->best + OWN_RATIO) { /* a clock unlike the others */
+    double misfit = best_noise(s, *ret_q, *ret_rate_prior, ret_noise);
+    for (uint32_t prior = 0; prior < RATE_PRIORS_N; prior++) { /* a clock that drifts unlike the others */
+        int noise;
+        double own = prior == p->prior ? INFINITY : best_noise(s, *ret_q, rate_priors[prior], &noise);
+        if (misfit <= own + OWN_PRIOR_RATIO)
+            continue;
+        misfit = own;
+        *ret_noise = noise;
+        *ret_rate_prior = rate_priors[prior];
+    }
+    if (misfit > s->best + OWN_RATIO) { /* a clock unlike the others */
         *ret_q = rate_noise_of((int)s->best_rate_noise);
         *ret_rate_prior = rate_priors[s->best_prior];
         best_noise(s, *ret_q, *ret_rate_prior, ret_noise);
@@ -290,6 +302,7 @@ static bool smooth_node(void *pass_, size_t node, unsigned worker)
     double q, rate_prior;
     choose_noise(p, s, &q, &rate_prior, &best);
     double sigma = noise_of(best), step_sigma = fmin(sigma, STEP_NOISE_MOST * s->prior);
+    double noise_hops = isnan(s->scatter) && out->noise_hops > 0 ? out->noise_hops : sigma * s->count;
     double *noise = malloc((size_t)s->n * 12 * sizeof(double)), *x = noise + s->n, *scratch = x + s->n;
     if (!noise)
         return false;
@@ -308,7 +321,7 @@ static bool smooth_node(void *pass_, size_t node, unsigned worker)
     *out = (tspi_series){.sigma = sigma,
                          .stiff = fmin(1e8, sigma * sigma / (q * pow(s->window * 1e-9, 3))),
                          .window = s->window,
-                         .noise_hops = sigma * s->count,
+                         .noise_hops = noise_hops,
                          .windows = (uint32_t)round((s->local[s->n - 1] - s->local[0]) / s->window) + 1,
                          .n = s->n,
                          .local = malloc(s->n * sizeof(double)),

@@ -215,7 +215,7 @@ static void judge(tsp_solver *solver, uint32_t clock, const charges *c)
     bool estimated =
         offset > fmax(noise, SUSPECT_PART * half) && c->in[clock] >= SUSPECT_HOPS && c->out[clock] >= SUSPECT_HOPS;
     bool bounded = c->informed[clock].ns && (c->in[clock] >= SUSPECT_HOPS || c->out[clock] >= SUSPECT_HOPS);
-    int64_t at = bounded ? c->informed[clock].at : row->first + (row->last - row->first) / 2;
+    int64_t at = bounded ? c->informed[clock].at : row->first / 2 + row->last / 2;
     bool accused = (estimated || bounded) && tspi_solver_agrees(solver, clock, at, c->informed[clock].ns);
     result->verdict = accused ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_OK;
 }
