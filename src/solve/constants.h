@@ -126,9 +126,10 @@
 #define BEND_PRIOR 1e4 /* ns/s */
 #define BENDS_MOST 100
 /* A change lasts: without the windows beside it (of a step so many either way, of a bend one) this part of what it
- * betters is left. Of a window that another clock's step has mixed nothing is. */
+ * betters is left, or this much. Of a window that another clock's step has mixed hardly anything is. */
 #define STEP_BESIDE 2
-#define LASTING_PART 0.03
+#define LASTING_PART 0.1
+#define LASTING_LEAST 30.0
 /* The variance of a window in that test: its noise may not be blown up by the very step that is looked for. */
 #define STEP_NOISE_MOST 3.0
 

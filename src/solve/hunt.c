@@ -15,6 +15,7 @@ typedef struct {
     double ratio;   /* the gain of a change of its own */
     double s, i;    /* score and information, under the rate noise that suits a change there best; */
     double loss;    /* by which that alone worsens the fit */
+    double spared;  /* by which leaving out the place's window alone betters it */
 } clue;
 
 typedef struct {
@@ -120,21 +121,27 @@ static bool follow(const hunt *h, uint32_t node, const double *window_noise, clu
             t[k] = (s->local[k] - s->local[0]) * 1e-9;
             y[k] = s->total[k] - s->total[s->n / 2];
         }
+        double plain = INFINITY;
         for (uint32_t p = 0; p < places; p++)
             without[p] = with[p] = INFINITY;
         for (int q = 0; q < RATE_NOISE_GRID; q++) {
             double noise = pow(10, RATE_NOISE_LEAST + q);
             tspi_trend trend = {s->n, t, y, window_noise, noise, STEP_RATE_PRIOR * STEP_RATE_PRIOR};
             double misfit = tspi_trend_scores(&trend, shocks, shocks_n, scratch, score);
+            plain = fmin(plain, misfit);
             (parts > 1 ? weigh_bends : weigh_steps)(&trend, misfit, score, c, without, with);
         }
         for (uint32_t p = 0; p < places; p++) {
             uint32_t k = p / parts;
             if (isinf(with[p]))
                 continue;
-            c[out->n] =
-                (clue){s->at[k] * parts + p % parts, s->at[k] != s->at[k - 1] + 1, without[p] - with[p], c[p].s, c[p].i,
-                       c[p].loss - without[p]};
+            c[out->n] = (clue){s->at[k] * parts + p % parts,
+                               s->at[k] != s->at[k - 1] + 1,
+                               without[p] - with[p],
+                               c[p].s,
+                               c[p].i,
+                               c[p].loss - without[p],
+                               plain - without[p]};
             out->n++;
         }
     }
@@ -155,11 +162,25 @@ static bool hunt_node(void *hunt_, size_t node, unsigned worker)
     return follow(h, (uint32_t)node, s->noise, &h->all[node]);
 }
 
+/* So many windows either way tell whether a change lasts. */
+static int64_t beside(const hunt *h)
+{
+    return h->change == TSPI_BEND ? 1 : STEP_BESIDE;
+}
+
+/* Is a place so near to one that was refused that the same passing thing makes it likely? */
+static bool is_near(const hunt *h, uint32_t place, uint32_t refused)
+{
+    const int64_t parts = h->change == TSPI_BEND ? BEND_LEADS : 1;
+
+    return llabs((int64_t)place - (int64_t)refused) <= (beside(h) + 1) * parts;
+}
+
 /* What a series says of a place without the windows beside it; nothing: s and i are 0. */
 static bool follow_without(const hunt *h, uint32_t node, uint32_t place, clue *ret)
 {
     const tspi_series *s = &h->fit->series[node];
-    const int64_t parts = h->change == TSPI_BEND ? BEND_LEADS : 1, reach = h->change == TSPI_BEND ? 1 : STEP_BESIDE;
+    const int64_t parts = h->change == TSPI_BEND ? BEND_LEADS : 1, reach = beside(h);
     double *noise = malloc(s->n * sizeof *noise);
     clues all = {0};
 
@@ -187,20 +208,25 @@ static tspi_find find_at(const hunt *h, double ratio, uint32_t clock, uint32_t n
     return (tspi_find){ratio, clock, node, place, window, h->fit->t_first + length * (window + 0.5 - before), size};
 }
 
-static void best_own(const hunt *h, tspi_find *best)
+/* Places are held against each other by what the change and the window left out better together: without its window
+ * even a wild rate follows a jump, and a place beside it, which keeps that window, would look likelier. best_rank: of
+ * *best. */
+static void best_own(const hunt *h, double least, tspi_find *best, double *best_rank)
 {
     for (uint32_t node = 0; node < h->fit->nodes; node++)
         for (uint32_t k = 0; k < h->all[node].n; k++) {
             const clue *c = &h->all[node].clues[k];
-            if (c->ratio > best->ratio)
-                *best = find_at(h, c->ratio, h->fit->node_clock[node], node, c->place, h->fit->series[node].window,
-                                c->s / c->i);
+            if (c->ratio < least || c->ratio + c->spared <= *best_rank)
+                continue;
+            *best_rank = c->ratio + c->spared;
+            *best = find_at(h, c->ratio, h->fit->node_clock[node], node, c->place, h->fit->series[node].window,
+                            c->s / c->i);
         }
 }
 
 /* What all series of a group say of one place. */
 typedef struct {
-    double s, i, loss;
+    double s, i, loss, spared;
     uint32_t series;
 } sum;
 
@@ -243,11 +269,12 @@ static bool is_refused(const hunt *h, uint32_t root, uint32_t place)
     bool is = h->refused_n == REFUSED_MOST;
 
     for (uint32_t k = 0; k < h->refused_n && !is; k++)
-        is = h->refused[k].root == root && h->refused[k].place == place;
+        is = h->refused[k].root == root && is_near(h, place, h->refused[k].place);
     return is;
 }
 
-static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint32_t nodes_n, tspi_find *best)
+static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint32_t nodes_n, tspi_find *best,
+                      double *best_rank)
 {
     uint32_t places = 0;
 
@@ -267,6 +294,7 @@ static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint3
             at->s += c->s;
             at->i += c->i;
             at->loss += c->loss;
+            at->spared += c->spared;
             at->series++;
         }
     bool ok =
@@ -275,15 +303,17 @@ static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint3
         if (sums[p].series < 2)
             continue;
         double ratio = gain_of(h->change, sums[p].s, sums[p].i) - sums[p].loss;
-        if (ratio > best->ratio && ratio / inflated > least && !is_refused(h, root, p))
-            *best = find_at(h, ratio, root, UINT32_MAX, p, h->fit->series[nodes[0]].window, -sums[p].s / sums[p].i);
+        if (ratio / inflated <= least || ratio + sums[p].spared <= *best_rank || is_refused(h, root, p))
+            continue;
+        *best_rank = ratio + sums[p].spared;
+        *best = find_at(h, ratio, root, UINT32_MAX, p, h->fit->series[nodes[0]].window, -sums[p].s / sums[p].i);
     }
     free(sums);
     return ok;
 }
 
 /* Group by group: the nodes with clues, and the root. */
-static bool hunt_roots(const hunt *h, tspi_find *best)
+static bool hunt_roots(const hunt *h, tspi_find *best, double *best_rank)
 {
     const tspi_fit *fit = h->fit;
     uint32_t *first = calloc((size_t)fit->clocks + 2, sizeof *first), *nodes = malloc((fit->nodes + 1) * sizeof *nodes);
@@ -300,7 +330,7 @@ static bool hunt_roots(const hunt *h, tspi_find *best)
     for (uint32_t root = 0; ok && root < fit->clocks; root++) {
         uint32_t g = fit->group[root];
         if (fit->root[root] && root != fit->still && first[g + 1] - first[g] >= 2)
-            ok = hunt_root(h, root, nodes + first[g], first[g + 1] - first[g], best);
+            ok = hunt_root(h, root, nodes + first[g], first[g + 1] - first[g], best, best_rank);
     }
     free(first);
     free(nodes);
@@ -331,10 +361,11 @@ static bool lasts(const hunt *h, const tspi_find *find, bool *ret_lasts)
     }
     if (find->node == UINT32_MAX)
         ratio = gain_of(h->change, all.s, all.i) - all.loss;
-    *ret_lasts = ratio >= LASTING_PART * find->ratio;
+    *ret_lasts = ratio >= fmin(LASTING_LEAST, LASTING_PART * find->ratio);
     return ok;
 }
 
+/* What is likelier than a place has been looked at before it: no lasting change hides near one that is refused. */
 static void refuse(hunt *h, const tspi_find *find)
 {
     if (find->node == UINT32_MAX) {
@@ -343,7 +374,7 @@ static void refuse(hunt *h, const tspi_find *find)
         return;
     }
     for (uint32_t k = 0; k < h->all[find->node].n; k++)
-        if (h->all[find->node].clues[k].place == find->place)
+        if (is_near(h, h->all[find->node].clues[k].place, find->place))
             h->all[find->node].clues[k].ratio = 0;
 }
 
@@ -356,8 +387,9 @@ bool tspi_hunt(const tspi_fit *fit, tspi_change change, tspi_find *ret_find)
     *ret_find = (tspi_find){.ratio = 0};
     while (ok && !lasting) {
         *ret_find = (tspi_find){.ratio = 0};
-        best_own(&h, ret_find);
-        ok = hunt_roots(&h, ret_find);
+        double rank = 0;
+        best_own(&h, least, ret_find, &rank);
+        ok = hunt_roots(&h, ret_find, &rank);
         if (!ok || ret_find->ratio < least)
             break;
         ok = lasts(&h, ret_find, &lasting);
