@@ -21,9 +21,11 @@ typedef struct {
 typedef struct {
     clue *clues; /* owned */
     uint32_t n;
+    const clue *best; /* of the clues: the likeliest change of its own that lasts; NULL: there is none */
 } clues;
 
-enum { REFUSED_MOST = 64 };
+enum { REFUSED_MOST = 64 }; /* as wide as they reach, more than all windows */
+#define LEFT_OUT 1e12       /* a window of so much more noise says nothing */
 
 typedef struct {
     const tspi_fit *fit;
@@ -34,6 +36,22 @@ typedef struct {
     } refused[REFUSED_MOST]; /* of roots: what does not last */
     uint32_t refused_n;
 } hunt;
+
+static uint32_t parts_of(const hunt *h)
+{
+    return h->change == TSPI_BEND ? BEND_LEADS : 1;
+}
+
+static double least_of(const hunt *h)
+{
+    return h->change == TSPI_BEND ? BEND_RATIO : STEP_RATIO;
+}
+
+/* So many windows either way tell whether a change lasts. */
+static int64_t reach_of(const hunt *h)
+{
+    return h->change == TSPI_BEND ? 1 : STEP_BESIDE;
+}
 
 /* A jump's size is not known before: any, but not below STEP_SIZE_LEAST; a rate changes like a rate. */
 static double gain_of(tspi_change change, double s, double i)
@@ -106,7 +124,7 @@ static bool known_shocks(const tspi_fit *fit, uint32_t node, tspi_shock **ret_sh
 static bool follow(const hunt *h, uint32_t node, const double *window_noise, clues *out)
 {
     const tspi_series *s = &h->fit->series[node];
-    const uint32_t parts = h->change == TSPI_BEND ? BEND_LEADS : 1, places = s->n * parts;
+    const uint32_t parts = parts_of(h), places = s->n * parts;
     clue *c = out->clues = calloc(places, sizeof *c);
     double *t = malloc(s->n * (6 * sizeof *t + sizeof(tspi_score)) + 2 * (size_t)places * sizeof *t);
     tspi_shock *shocks = NULL;
@@ -150,44 +168,23 @@ static bool follow(const hunt *h, uint32_t node, const double *window_noise, clu
     return ok;
 }
 
-static bool hunt_node(void *hunt_, size_t node, unsigned worker)
-{
-    const hunt *h = hunt_;
-    const tspi_series *s = &h->fit->series[node];
-
-    (void)worker;
-    if (isnan(s->sigma) || s->n < (h->change == TSPI_BEND ? BEND_WINDOWS : 2 * STEP_EDGE + 3) ||
-        h->fit->root[h->fit->node_clock[node]])
-        return true;
-    return follow(h, (uint32_t)node, s->noise, &h->all[node]);
-}
-
-/* So many windows either way tell whether a change lasts. */
-static int64_t beside(const hunt *h)
-{
-    return h->change == TSPI_BEND ? 1 : STEP_BESIDE;
-}
-
 /* Is a place so near to one that was refused that the same passing thing makes it likely? */
 static bool is_near(const hunt *h, uint32_t place, uint32_t refused)
 {
-    const int64_t parts = h->change == TSPI_BEND ? BEND_LEADS : 1;
-
-    return llabs((int64_t)place - (int64_t)refused) <= (beside(h) + 1) * parts;
+    return llabs((int64_t)place - (int64_t)refused) <= (reach_of(h) + 1) * parts_of(h);
 }
 
 /* What a series says of a place without the windows beside it; nothing: s and i are 0. */
 static bool follow_without(const hunt *h, uint32_t node, uint32_t place, clue *ret)
 {
     const tspi_series *s = &h->fit->series[node];
-    const int64_t parts = h->change == TSPI_BEND ? BEND_LEADS : 1, reach = beside(h);
     double *noise = malloc(s->n * sizeof *noise);
     clues all = {0};
 
     *ret = (clue){.place = place};
     for (uint32_t k = 0; noise && k < s->n; k++) {
-        bool beside = llabs((int64_t)s->at[k] - (int64_t)place / parts) <= reach;
-        noise[k] = beside ? s->noise[k] * 1e12 : s->noise[k];
+        bool is_beside = llabs((int64_t)s->at[k] - place / parts_of(h)) <= reach_of(h);
+        noise[k] = is_beside ? s->noise[k] * LEFT_OUT : s->noise[k];
     }
     bool ok = noise && follow(h, node, noise, &all);
     for (uint32_t k = 0; ok && k < all.n; k++)
@@ -198,30 +195,83 @@ static bool follow_without(const hunt *h, uint32_t node, uint32_t place, clue *r
     return ok;
 }
 
+/* A clock that steps within a window mixes it, and by the balance of the window's cycles all others are off in it as
+ * well, for so long. Is enough left of a find without the windows beside it? */
+static bool is_lasting(double left, double ratio)
+{
+    return left >= fmin(LASTING_LEAST, LASTING_PART * ratio);
+}
+
+/* Places are held against each other by what the change and the window left out better together: without its window
+ * even a wild rate follows a jump, and a place beside it, which keeps that window, would look likelier. */
+static double rank_of(const clue *c)
+{
+    return c->ratio + c->spared;
+}
+
+static clue *likeliest(const hunt *h, const clues *of)
+{
+    clue *best = NULL;
+
+    for (uint32_t k = 0; k < of->n; k++)
+        if (of->clues[k].ratio >= least_of(h) && (!best || rank_of(&of->clues[k]) > rank_of(best)))
+            best = &of->clues[k];
+    return best;
+}
+
+/* From the likeliest on: no lasting change hides near one that does not last, being less likely. */
+static bool find_lasting(const hunt *h, uint32_t node, clues *of)
+{
+    clue left, *best;
+
+    while ((best = likeliest(h, of))) {
+        if (!follow_without(h, node, best->place, &left))
+            return false;
+        if (is_lasting(left.ratio, best->ratio)) {
+            of->best = best;
+            return true;
+        }
+        uint32_t place = best->place;
+        for (uint32_t k = 0; k < of->n; k++)
+            if (is_near(h, of->clues[k].place, place))
+                of->clues[k].ratio = 0;
+    }
+    return true;
+}
+
+static bool hunt_node(void *hunt_, size_t node, unsigned worker)
+{
+    const hunt *h = hunt_;
+    const tspi_series *s = &h->fit->series[node];
+
+    (void)worker;
+    if (isnan(s->sigma) || s->n < (h->change == TSPI_BEND ? BEND_WINDOWS : 2 * STEP_EDGE + 3) ||
+        h->fit->root[h->fit->node_clock[node]])
+        return true;
+    return follow(h, (uint32_t)node, s->noise, &h->all[node]) && find_lasting(h, (uint32_t)node, &h->all[node]);
+}
+
 /* What happened at a place, and when. */
 static tspi_find find_at(const hunt *h, double ratio, uint32_t clock, uint32_t node, uint32_t place, double length,
                          double size)
 {
-    uint32_t parts = h->change == TSPI_BEND ? BEND_LEADS : 1, window = place / parts;
+    uint32_t parts = parts_of(h), window = place / parts;
     double before = h->change == TSPI_BEND ? (2 * (place % parts) + 1) / (2.0 * parts) : 0;
 
     return (tspi_find){ratio, clock, node, place, window, h->fit->t_first + length * (window + 0.5 - before), size};
 }
 
-/* Places are held against each other by what the change and the window left out better together: without its window
- * even a wild rate follows a jump, and a place beside it, which keeps that window, would look likelier. best_rank: of
- * *best. */
-static void best_own(const hunt *h, double least, tspi_find *best, double *best_rank)
+/* best_rank: of *best. */
+static void best_own(const hunt *h, tspi_find *best, double *best_rank)
 {
-    for (uint32_t node = 0; node < h->fit->nodes; node++)
-        for (uint32_t k = 0; k < h->all[node].n; k++) {
-            const clue *c = &h->all[node].clues[k];
-            if (c->ratio < least || c->ratio + c->spared <= *best_rank)
-                continue;
-            *best_rank = c->ratio + c->spared;
-            *best = find_at(h, c->ratio, h->fit->node_clock[node], node, c->place, h->fit->series[node].window,
-                            c->s / c->i);
-        }
+    for (uint32_t node = 0; node < h->fit->nodes; node++) {
+        const clue *c = h->all[node].best;
+        if (!c || rank_of(c) <= *best_rank)
+            continue;
+        *best_rank = rank_of(c);
+        *best =
+            find_at(h, c->ratio, h->fit->node_clock[node], node, c->place, h->fit->series[node].window, c->s / c->i);
+    }
 }
 
 /* What all series of a group say of one place. */
@@ -283,7 +333,6 @@ static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint3
         places = of->n && of->clues[of->n - 1].place >= places ? of->clues[of->n - 1].place + 1 : places;
     }
     sum *sums = calloc(places + 1, sizeof *sums);
-    const double least = h->change == TSPI_BEND ? BEND_RATIO : STEP_RATIO;
     double inflated = 1;
     for (uint32_t k = 0; sums && k < nodes_n; k++)
         for (uint32_t q = 0; q < h->all[nodes[k]].n; q++) {
@@ -297,13 +346,12 @@ static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint3
             at->spared += c->spared;
             at->series++;
         }
-    bool ok =
-        sums && inflation(h->fit, nodes, nodes_n, places / (h->change == TSPI_BEND ? BEND_LEADS : 1) + 2, &inflated);
+    bool ok = sums && inflation(h->fit, nodes, nodes_n, places / parts_of(h) + 2, &inflated);
     for (uint32_t p = 0; ok && p < places; p++) {
         if (sums[p].series < 2)
             continue;
         double ratio = gain_of(h->change, sums[p].s, sums[p].i) - sums[p].loss;
-        if (ratio / inflated <= least || ratio + sums[p].spared <= *best_rank || is_refused(h, root, p))
+        if (ratio / inflated <= least_of(h) || ratio + sums[p].spared <= *best_rank || is_refused(h, root, p))
             continue;
         *best_rank = ratio + sums[p].spared;
         *best = find_at(h, ratio, root, UINT32_MAX, p, h->fit->series[nodes[0]].window, -sums[p].s / sums[p].i);
@@ -337,64 +385,47 @@ static bool hunt_roots(const hunt *h, tspi_find *best, double *best_rank)
     return ok;
 }
 
-/* A clock that steps within a window mixes it, and by the balance of the window's cycles all others are off in it as
- * well, for so long. What is left of a find without the windows beside it? */
-static bool lasts(const hunt *h, const tspi_find *find, bool *ret_lasts)
+/* A root's find, by all series of its group together. */
+static bool root_lasts(const hunt *h, const tspi_find *find, bool *ret_lasts)
 {
     const tspi_fit *fit = h->fit;
     sum all = {0};
-    double ratio = 0;
     bool ok = true;
 
     for (uint32_t node = 0; ok && node < fit->nodes; node++) {
-        bool asked = find->node == UINT32_MAX ? fit->group[fit->node_clock[node]] == fit->group[find->clock]
-                                              : node == find->node;
-        clue c;
-        if (!asked || !h->all[node].n)
+        clue left;
+        if (fit->group[fit->node_clock[node]] != fit->group[find->clock] || !h->all[node].n)
             continue;
-        ok = follow_without(h, node, find->place, &c);
-        if (find->node != UINT32_MAX)
-            ratio = c.ratio;
-        all.s += c.alone ? 0 : c.s;
-        all.i += c.alone ? 0 : c.i;
-        all.loss += c.alone ? 0 : c.loss;
+        ok = follow_without(h, node, find->place, &left);
+        if (left.alone)
+            continue;
+        all.s += left.s;
+        all.i += left.i;
+        all.loss += left.loss;
     }
-    if (find->node == UINT32_MAX)
-        ratio = gain_of(h->change, all.s, all.i) - all.loss;
-    *ret_lasts = ratio >= fmin(LASTING_LEAST, LASTING_PART * find->ratio);
+    *ret_lasts = is_lasting(gain_of(h->change, all.s, all.i) - all.loss, find->ratio);
     return ok;
-}
-
-/* What is likelier than a place has been looked at before it: no lasting change hides near one that is refused. */
-static void refuse(hunt *h, const tspi_find *find)
-{
-    if (find->node == UINT32_MAX) {
-        h->refused[h->refused_n].root = find->clock;
-        h->refused[h->refused_n++].place = find->place;
-        return;
-    }
-    for (uint32_t k = 0; k < h->all[find->node].n; k++)
-        if (is_near(h, h->all[find->node].clues[k].place, find->place))
-            h->all[find->node].clues[k].ratio = 0;
 }
 
 bool tspi_hunt(const tspi_fit *fit, tspi_change change, tspi_find *ret_find)
 {
     hunt h = {.fit = fit, .change = change, .all = calloc((size_t)fit->nodes + 1, sizeof *h.all)};
-    const double least = change == TSPI_BEND ? BEND_RATIO : STEP_RATIO;
+    tspi_find own = {.ratio = 0};
+    double own_rank = 0;
     bool ok = h.all && tspi_parallel(fit->threads, fit->nodes, hunt_node, &h), lasting = false;
 
-    *ret_find = (tspi_find){.ratio = 0};
+    if (ok)
+        best_own(&h, &own, &own_rank);
+    *ret_find = own;
     while (ok && !lasting) {
-        *ret_find = (tspi_find){.ratio = 0};
-        double rank = 0;
-        best_own(&h, least, ret_find, &rank);
+        double rank = own_rank;
+        *ret_find = own;
         ok = hunt_roots(&h, ret_find, &rank);
-        if (!ok || ret_find->ratio < least)
+        if (!ok || rank == own_rank) /* no root's is likelier */
             break;
-        ok = lasts(&h, ret_find, &lasting);
-        if (!lasting)
-            refuse(&h, ret_find);
+        ok = root_lasts(&h, ret_find, &lasting);
+        h.refused[h.refused_n].root = ret_find->clock; /* if it does not last, else it is not looked at again */
+        h.refused[h.refused_n++].place = ret_find->place;
     }
     for (uint32_t node = 0; h.all && node < fit->nodes; node++)
         free(h.all[node].clues);
