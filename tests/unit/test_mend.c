@@ -5,8 +5,9 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "temporary.h"
 #include "test.h"
-#include "truespan/check.h"
+#include "violations_in.h"
 
 #define MS INT64_C(1000000)
 #define EPOCH_NS INT64_C(1700000000123456789)
@@ -16,16 +17,6 @@ typedef struct {
     int64_t offset_ns[HOSTS];
     int64_t grid_ns[HOSTS]; /* stamps are multiples of it, rounded down */
 } world;
-
-static char *temporary(const char *name)
-{
-    char *path = NULL;
-    const char *folder = getenv("TMPDIR");
-
-    if (asprintf(&path, "%s/truespan-mend-%d-%s", folder && *folder ? folder : P_tmpdir, (int)getpid(), name) < 0)
-        abort();
-    return path;
-}
 
 static long long stamp(const world *w, int host, int64_t ns)
 {
@@ -68,18 +59,6 @@ static void write_trace(const char *path, const world *w, tspi_random *random)
     fclose(f);
 }
 
-static uint64_t audit(const char *path)
-{
-    tsp_check_options options = {.paths = &path, .paths_n = 1};
-    tsp_check *check = NULL;
-    uint64_t n = UINT64_MAX;
-
-    if (tsp_check_run(&options, &check, NULL) == TSP_OK)
-        n = tsp_check_totals_of(check)->violations;
-    tsp_check_free(check);
-    return n;
-}
-
 static void mend_one(const world *w, tspi_random *random, bool coarse)
 {
     char *in = temporary("in.json"), *out = temporary("out.json");
@@ -94,8 +73,8 @@ static void mend_one(const world *w, tspi_random *random, bool coarse)
     if (rc == TSP_OK) {
         CHECK(tspi_mend_correct(&mend, false, &outcome, &err) == TSP_OK);
         CHECK(tspi_mend_write(&mend, out, &err) == TSP_OK);
-        CHECK_INT(outcome.before.total, audit(in));
-        CHECK_INT(outcome.left.total, audit(out));
+        CHECK_INT(outcome.before.total, violations_in(in));
+        CHECK_INT(outcome.left.total, violations_in(out));
         CHECK_INT(outcome.left.hard + outcome.left.soft, 0);
         CHECK(coarse || outcome.left.total == 0);
         for (uint32_t c = 0; c < mend.causal.clocks.clocks_n; c++) {

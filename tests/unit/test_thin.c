@@ -6,8 +6,9 @@
 
 #include "../bench/shapes.h"
 #include "base/random.h"
+#include "temporary.h"
 #include "test.h"
-#include "truespan/check.h"
+#include "violations_in.h"
 
 #define MS INT64_C(1000000)
 #define EPOCH_NS INT64_C(1700000000123456789)
@@ -23,16 +24,6 @@ static int64_t offset(const world *w, int host, int64_t ns)
     int64_t stepped = host == 1 && ns > EPOCH_NS + SECONDS * TSP_NS_PER_S / 2 ? w->step_ns : 0;
 
     return w->offset_ns[host] + stepped + (int64_t)((double)(ns - EPOCH_NS) * w->drift[host]);
-}
-
-static char *temporary(const char *name)
-{
-    char *path = NULL;
-    const char *folder = getenv("TMPDIR");
-
-    if (asprintf(&path, "%s/truespan-thin-%d-%s", folder && *folder ? folder : P_tmpdir, (int)getpid(), name) < 0)
-        abort();
-    return path;
 }
 
 static void put_span(tspi_buf *spans, const world *w, int host, const uint64_t ids[4], unsigned kind, int64_t start,
@@ -86,18 +77,6 @@ static uint64_t write_calls(const char *path, const world *w, tspi_random *rando
     return late_n;
 }
 
-static uint64_t audit(const char *path)
-{
-    tsp_check_options options = {.paths = &path, .paths_n = 1};
-    tsp_check *check = NULL;
-    uint64_t n = UINT64_MAX;
-
-    if (tsp_check_run(&options, &check, NULL) == TSP_OK)
-        n = tsp_check_totals_of(check)->violations;
-    tsp_check_free(check);
-    return n;
-}
-
 typedef struct {
     tspi_mend whole, thin;
     tspi_mend_outcome whole_outcome, thin_outcome;
@@ -119,7 +98,7 @@ static void mend_both(const world *w, tspi_random *random, pair *ret)
     REQUIRE(tspi_mend_correct(&ret->thin, false, &ret->thin_outcome, &err) == TSP_OK);
     REQUIRE(tspi_mend_write(&ret->thin, out, &err) == TSP_OK);
     CHECK_INT(ret->thin_outcome.before.total, ret->whole_outcome.before.total);
-    CHECK_INT(ret->thin_outcome.left.total, audit(out));
+    CHECK_INT(ret->thin_outcome.left.total, violations_in(out));
     unlink(in);
     unlink(out);
     free(in);

@@ -4,6 +4,7 @@
 
 #include "../bench/shapes.h"
 #include "base/random.h"
+#include "temporary.h"
 #include "test.h"
 #include "wire/wire.h"
 
@@ -189,16 +190,6 @@ TEST(wire_write, patched_bytes_are_handed_on_as_they_come)
 }
 
 /* ---- files that change ---- */
-
-static char *temporary(const char *name)
-{
-    char *path = NULL;
-    const char *base = getenv("TMPDIR");
-
-    if (asprintf(&path, "%s/truespan-write-%d-%s", base && *base ? base : P_tmpdir, (int)getpid(), name) < 0)
-        abort();
-    return path;
-}
 
 static void put_file(const char *path, const tspi_buf *bytes)
 {
