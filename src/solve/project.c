@@ -119,24 +119,28 @@ static int64_t estimate_of(const projection *p, uint32_t clock)
 }
 
 /* A pinned clock that breaks a hop is let go: something does speak against it. Of two pinned ones, the one whose
- * estimate is further off, or both. */
+ * estimate is further off, or both. What a hop says to a clock whose partner was let go a moment ago is asked again
+ * once the partner follows its estimate: it may be whole then. */
 static bool unpin(projection *p, bool both)
 {
+    enum { LET_GO = 2 }; /* in this round */
     const tsp_solver *solver = p->solver;
     bool changed = false;
 
     for (size_t e = 0; e < solver->hops.edges_n; e++) {
         uint32_t a = solver->hops.edges[e].from, b = solver->hops.edges[e].to;
         bool free_a = p->pinned[a] && !solver->root[a], free_b = p->pinned[b] && !solver->root[b];
-        if (p->tests[e].least >= 0)
+        if (p->tests[e].least >= 0 || (!both && (p->pinned[a] == LET_GO || p->pinned[b] == LET_GO)))
             continue;
         changed = changed || free_a || free_b;
         bool b_is_worse = free_b && (!free_a || estimate_of(p, b) > estimate_of(p, a));
         if (free_b && (both || b_is_worse))
-            p->pinned[b] = 0;
+            p->pinned[b] = LET_GO;
         if (free_a && (both || !b_is_worse))
-            p->pinned[a] = 0;
+            p->pinned[a] = LET_GO;
     }
+    for (uint32_t c = 0; c < solver->clocks; c++)
+        p->pinned[c] = p->pinned[c] == 1;
     return changed;
 }
 
