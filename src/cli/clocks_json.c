@@ -38,6 +38,8 @@ static void one_clock(tspi_buf *buf, const char *name, const tsp_clock_result *c
     value(buf, "sigma_ns", clock->sigma_ns ? clock->sigma_ns : TSP_NO_VALUE);
     tspi_buf_puts(buf, ", ");
     value(buf, "drift_ppb", clock->drift_ppb);
+    tspi_buf_puts(buf, ", ");
+    value(buf, "at_least_ns", clock->at_least_ns ? clock->at_least_ns : TSP_NO_VALUE);
     tspi_buf_printf(buf, ", \"hops_in\": %" PRIu64 ", \"hops_out\": %" PRIu64 ",\n   \"knots\": [", clock->hops_in,
                     clock->hops_out);
     for (size_t k = 0; k < clock->knots_n; k++) {

@@ -155,6 +155,25 @@ def groups(tap, rng):
     tap.check("4 groups of clocks" in table(otlp_json(spans, hosts)), "groups are not said")
 
 
+def divided(tap, rng):
+    """Two right clocks and two that are wrong alike: how far the pairs are apart is proven, which is wrong is not."""
+    hosts, off = {h: Clock() for h in "abcd"}, rng.choice((-1, 1)) * rng.randrange(8 * MS, 30 * MS)
+    hosts["c"], hosts["d"] = Clock(off), Clock(off + rng.randrange(-MS // 5, MS // 5))
+    data = otlp_json(calls(rng, list(hosts), 400, 10), hosts)
+    rc, answer, by = clocks(data)
+    tap.equal((rc, {c["verdict"] for c in by.values()} & {"proven", "suspected"}), (0, set()), "nobody is accused")
+    root, known = answer["reference"], 0
+    for name, c in by.items():
+        apart = hosts[name].offset - hosts[root].offset
+        least = c["at_least_ns"] or 0
+        tap.check((not least or (least > 0) == (apart > 0)) and abs(least) <= abs(apart), name, "at least", least, apart)
+        known += c["verdict"] == "unknown" and abs(least) > abs(apart) - 7 * MS > 0
+    tap.check(known >= 2, "what is proven is not said:", known)
+    rc, _, by = clocks(data, "--reference", "a")
+    tap.equal({h: c["verdict"] for h, c in by.items()}, {"a": "ok", "b": "ok", "c": "proven", "d": "proven"}, "told which is right")
+    tap.check(all(abs(by[h]["at_least_ns"]) <= abs(hosts[h].offset) for h in "cd"), "at least")
+
+
 def no_spread(tap, rng):
     """Hops that all take the same, and stamps that are all equal."""
     off = rng.randrange(-30 * MS, 30 * MS)
@@ -281,6 +300,7 @@ def main():
     tap.run("a million clocks of one span each" if not SANITIZED else "many clocks of one span each", many_clocks,
             20_000 if SANITIZED else 1_000_000)
     tap.run("groups that never meet", groups, rng)
+    tap.run("clocks divided on who is right", divided, rng)
     tap.run("constant slack, equal stamps", no_spread, rng)
     tap.run("stamps in whole ms", whole_ms, rng)
     tap.run("edges that force contractions", contractions, rng)
