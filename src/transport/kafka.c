@@ -37,19 +37,6 @@ struct kafka_transport {
     int64_t next_poll_ns;
 };
 
-void tspi_kafka_note_error(tspi_kafka_news *news, rd_kafka_t *client, int code, const char *reason)
-{
-    char text[256];
-
-    if (code == RD_KAFKA_RESP_ERR__FATAL) {
-        rd_kafka_fatal_error(client, text, sizeof text);
-        snprintf(news->loss, sizeof news->loss, "%s", text);
-    } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        news->down_ns = news->down_ns ? news->down_ns : tspi_kafka_monotonic_ns();
-    else
-        snprintf(news->trouble, sizeof news->trouble, "%s", reason);
-}
-
 /* What ends a run: a message that was not delivered, a place in the group that was lost. */
 static tsp_status verdict(const struct kafka_transport *t, tsp_error *err)
 {
