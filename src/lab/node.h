@@ -159,7 +159,9 @@ tsp_status tspi_node_send_span(tspi_node *node, tspi_lab_span *span, uint32_t st
 tsp_status tspi_node_send_plain(tspi_node *node, const tspi_lab_span *span, uint32_t stage, uint32_t worker,
                                 const tspi_lab_head *head, const void *body, size_t len, tsp_error *err);
 
-/* Whether messages of this kind carry a place in a stream, which spans then show as truespan.stream.sequence. */
+/* Whether messages of this kind carry a place in a stream. */
 bool tspi_node_is_stream(uint8_t kind);
+/* If they do, the span shows it as truespan.stream.sequence. */
+void tspi_node_show_sequence(tspi_lab_span *span, const tspi_lab_head *head);
 
 #endif
