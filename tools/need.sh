@@ -2,7 +2,7 @@
 # Install what is missing: need.sh build|all|check|fuzz. Debian's packages, as root or by sudo. Says what it does.
 set -eu
 
-build='gcc libc6-dev meson ninja-build pkg-config python3 libzmq3-dev libcyaml-dev libyaml-dev libssl-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev node-d3-scale node-d3-axis node-d3-shape node-d3-selection node-d3-force'
+build='gcc libc6-dev meson ninja-build pkg-config python3 libzmq3-dev libcyaml-dev libyaml-dev libssl-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev node-d3-scale node-d3-axis node-d3-shape node-d3-selection node-d3-force esbuild'
 all="$build librdkafka-dev"
 check="$all libglpk-dev iproute2 openssh-client openssh-server protobuf-compiler zsh"
 fuzz="$check clang llvm"
@@ -25,6 +25,7 @@ for package in $packages; do
   ninja-build) command -v ninja >/dev/null && continue ;;
   pkg-config) command -v pkg-config >/dev/null && continue ;;
   clang) command -v clang >/dev/null && continue ;;
+  esbuild) command -v esbuild >/dev/null && continue ;;
   esac
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
 done

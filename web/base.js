@@ -72,8 +72,8 @@ function onceRead(act) {
   else act();
 }
 
-/* The modules of d3 lie in the file as text: they are made a script when the first chart is drawn. */
-const haveD3 = byId("library").textContent.includes("d3-selection");
+/* d3 lies in the file as text: it is made a script when the first chart is drawn. */
+const haveD3 = byId("library").textContent.trim() !== "";
 function needD3() {
   if (!haveD3 || typeof d3 !== "undefined") return;
   const script = document.createElement("script");

@@ -123,8 +123,8 @@ function build() {
   for (const lab of page.labs) main.append(el("section", { class: "spec" }, behind("The spec of the run", () => el("pre", { tabindex: 0 }, el("code", null, lab.summary.spec)))));
   navigation();
   const code = (text) => el("code", null, text);
-  byId("foot").append(`Made by truespan ${page.truespan}. Nothing in this file is loaded from elsewhere. Figures are those of `, code("check --json"), ", ", code("clocks --json"), " and ",
-    code("fix --json"), ...(page.labs.length ? [", and of ", code("summary.json"), "."] : ["."]));
+  later(() => byId("foot").append(`Made by truespan ${page.truespan}. Nothing in this file is loaded from elsewhere. Figures are those of `, code("check --json"), ", ", code("clocks --json"), " and ",
+    code("fix --json"), ...(page.labs.length ? [", and of ", code("summary.json"), "."] : ["."])));
   beginInView();
   followHash(() => parts);
   afterFrame(startLater);
@@ -152,7 +152,8 @@ function themes(redraw) {
   let choice = "auto", printing = false;
   const apply = () => {
     document.documentElement.dataset.theme = printing ? "light" : choice === "auto" ? (dark.matches ? "dark" : "light") : choice;
-    button.textContent = { auto: "\u25d0 Auto", light: "\u25cb Light", dark: "\u25cf Dark" }[choice];
+    button.dataset.choice = choice;
+    button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[choice];
     button.setAttribute("aria-label", `Colours: ${choice === "auto" ? "as the system has them" : choice}`);
     redraw();
   };
