@@ -555,6 +555,78 @@ TEST(solve, the_frame_is_the_one_most_wronged)
     free(hops);
 }
 
+/* Calls between four clocks, each with one nested in it and its answers; hops of 1 ms and a tail. Of drift and offset
+ * as ms; hops has room for 4 a trace. */
+static size_t nested_calls(tspi_random *random, const double *off, const double *ppm, uint32_t traces, tsp_hop *hops)
+{
+    enum { N = 4, DEPTH = 2 };
+    size_t n = 0;
+
+    for (uint32_t k = 0; k < traces; k++) {
+        uint32_t path[N] = {0, 1, 2, 3};
+        double at = 50 * k, mine[N], sent[DEPTH];
+        for (uint32_t c = 0; c < N; c++)
+            mine[c] = off[c] + at * ppm[c] * 1e-6;
+        for (uint32_t c = 0; c < DEPTH + 1; c++) {
+            uint32_t other = c + (uint32_t)tspi_random_below(random, N - c), swap = path[c];
+            path[c] = path[other];
+            path[other] = swap;
+        }
+        for (int depth = 0; depth < DEPTH; depth++) {
+            sent[depth] = at;
+            at += 1 + tspi_random_exponential(random, 0.4);
+            hops[n++] = hop_at(mine, path[depth], path[depth + 1], sent[depth], at);
+            at += 0.2 + tspi_random_uniform(random, 0, 0.05);
+        }
+        for (int depth = DEPTH; depth-- > 0;) {
+            double received = at + 1 + tspi_random_exponential(random, 0.4) + 0.05;
+            hops[n] = hop_at(mine, path[depth + 1], path[depth], at, received);
+            hops[n++].kind = TSP_HOP_SOFT;
+            at = received + 0.1;
+        }
+    }
+    return n;
+}
+
+/* Two of four clocks are wrong: what the right ones stamped is left as it is, to the ns, in every draw. The wrong ones
+ * are wrong each by its own amount, told apart by hops of 1 ms: else they are as good a frame as the right ones. */
+TEST(solve, clocks_that_nothing_contradicts_stay)
+{
+    enum { N = 4, TRACES = 200, ROUNDS = 300 };
+    tsp_hop *hops = calloc((size_t)4 * TRACES, sizeof *hops);
+    tspi_random random;
+    uint32_t moved = 0;
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; hops && round < ROUNDS; round++) {
+        double off[N] = {0}, ppm[N] = {0};
+        uint32_t right = 1 + (uint32_t)tspi_random_below(&random, N - 1); /* beside clock 0 */
+        double before = 0;
+        for (uint32_t c = 1; c < N; c++) {
+            if (c == right)
+                continue;
+            do
+                off[c] = tspi_random_uniform(&random, 6, 40) * (tspi_random_below(&random, 2) ? 1 : -1);
+            while (fabs(off[c] - before) < 3);
+            before = off[c];
+            ppm[c] = tspi_random_uniform(&random, -30, 30);
+        }
+        size_t n = nested_calls(&random, off, ppm, TRACES, hops);
+        tsp_solver *solver = solve(N, TSP_NO_CLOCK, hops, n);
+        REQUIRE(solver);
+        CHECK(summary_of(solver).violations_before > 0);
+        CHECK_INT(summary_of(solver).violations_after, 0);
+        for (uint32_t c = 0; c < N; c++) {
+            tsp_clock_result result = clock_of(solver, c);
+            for (int k = 0; off[c] == 0 && k < 10; k++)
+                moved += tsp_track_correct(result.track, T0 + k * S) != T0 + k * S;
+        }
+        tsp_solver_free(solver);
+    }
+    free(hops);
+    CHECK_INT(moved, 0);
+}
+
 /* Machines without CPU: which end of an inverted edge is wrong is told by the other clocks, whose estimates are then as
  * uncertain as the clock is off. Rarely a right clock is taken for the wrong one, and never where none is wrong. */
 TEST(solve, where_others_do_not_tell_nobody_is_accused)
