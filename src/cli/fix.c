@@ -1,6 +1,8 @@
 /* truespan fix: the same traces with true stamps, and nothing else changed. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/clocks_print.h"
 #include "cli/command.h"
@@ -20,7 +22,8 @@ static const struct option_spec options[] = {
     {"annotate", 0, OPTION_FLAG, &annotate, NULL,
      "add attributes to the spans that are moved: by how much, between which limits, and the stamps as they were", NULL,
      NULL},
-    {"json", 0, OPTION_FLAG, &json, NULL, "print what was done as JSON, on standard error when OUT is -", NULL, NULL},
+    {"json", 0, OPTION_FLAG, &json, NULL, "print what was done as JSON, on standard error when OUT is standard output",
+     NULL, NULL},
 #include "cli/mend_options.def"
     {"keep-going", 0, OPTION_FLAG, &mend_chosen.keep_going, NULL,
      "read past what is broken, and write also when some stamps contradict each other", NULL, NULL},
@@ -46,9 +49,21 @@ static const struct command_spec spec = {
     .operands = "file",
 };
 
+/* The corrected traces go where standard output goes, by whatever name: - or /dev/stdout. What a device forgets takes
+ * both. */
+static bool output_is_stdout(void)
+{
+    struct stat out, named;
+
+    if (!strcmp(output, "-"))
+        return true;
+    return fstat(STDOUT_FILENO, &out) == 0 && stat(output, &named) == 0 && out.st_dev == named.st_dev &&
+           out.st_ino == named.st_ino && (!S_ISCHR(out.st_mode) || isatty(STDOUT_FILENO));
+}
+
 static int fix(const tspi_mend_options *wanted, tspi_mend *mend)
 {
-    FILE *talk = !strcmp(output, "-") ? stderr : stdout;
+    FILE *talk = output_is_stdout() ? stderr : stdout;
     tspi_mend_outcome outcome;
     tsp_error err = {0};
 

@@ -6,6 +6,9 @@
 
 #include "base/buf.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
+
+enum { MOVES_SHOWN = 20 };
 
 /* What a clock's stamps were moved by, at its last hop. Stamps move against the offset. */
 static int64_t last_move(const tspi_mend *m, uint32_t clock)
@@ -39,19 +42,52 @@ static void violations_line(const char *what, const tspi_mend_violations *v, FIL
     fputs(any ? ")\n" : "\n", out);
 }
 
+typedef struct {
+    uint32_t clock;
+    int64_t by_ns;
+} clock_move;
+
+static int furthest_first(const void *a, const void *b)
+{
+    const clock_move *x = a, *y = b;
+    uint64_t x_far = x->by_ns < 0 ? -(uint64_t)x->by_ns : (uint64_t)x->by_ns;
+    uint64_t y_far = y->by_ns < 0 ? -(uint64_t)y->by_ns : (uint64_t)y->by_ns;
+
+    return x_far != y_far ? (x_far < y_far ? 1 : -1) : (x->clock > y->clock) - (x->clock < y->clock);
+}
+
+/* Clocks in the input's order; of many the furthest, and how many more. */
+static void moves_lines(const tspi_mend *m, FILE *out)
+{
+    clock_move *moves = malloc(((size_t)m->causal.clocks.clocks_n + 1) * sizeof *moves);
+    char by[32], name[TERMINAL_NAME];
+    size_t n = 0;
+
+    for (uint32_t c = 0; moves && c < m->causal.clocks.clocks_n; c++)
+        if (m->moves[c])
+            moves[n++] = (clock_move){c, last_move(m, c)};
+    if (n > MOVES_SHOWN)
+        qsort(moves, n, sizeof *moves, furthest_first);
+    for (size_t k = 0; k < n && k < MOVES_SHOWN; k++) {
+        format_ns(moves[k].by_ns, by, sizeof by);
+        fprintf(out, "%s moved by %s%s at the end\n",
+                terminal_shown(m->causal.clocks.clocks[moves[k].clock].name, name, sizeof name),
+                moves[k].by_ns > 0 ? "+" : "", by);
+    }
+    if (n > MOVES_SHOWN) {
+        format_count(n - MOVES_SHOWN, by, sizeof by);
+        fprintf(out, "and %s more by less; --json lists all\n", by);
+    }
+    free(moves);
+}
+
 void fix_print_text(const tspi_mend *m, const tspi_mend_outcome *o, FILE *out)
 {
     char moved[32], spans[32];
 
     violations_line("violations before:", &o->before, out);
     violations_line("violations left:  ", &o->left, out);
-    for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
-        if (m->moves[c]) {
-            char by[32];
-            int64_t ns = last_move(m, c);
-            format_ns(ns, by, sizeof by);
-            fprintf(out, "%s moved by %s%s at the end\n", m->causal.clocks.clocks[c].name, ns > 0 ? "+" : "", by);
-        }
+    moves_lines(m, out);
     format_count(o->spans_moved, moved, sizeof moved);
     format_count(m->set.spans_n, spans, sizeof spans);
     fprintf(out, "%s of %s spans moved, %" PRIu64 " of %u clocks\n", moved, spans, o->clocks_moved,

@@ -5,6 +5,7 @@
 
 #include "cli/quorum.h"
 #include "cli/terminal.h"
+#include "wire/wire_runs.h"
 
 struct mend_choices mend_chosen = {.max_drift_ppm = 100};
 
@@ -33,7 +34,15 @@ const char *mend_options_fill(char **paths, int paths_n, tspi_mend_options *ret)
 void mend_options_report(const char *command, const tspi_mend *mend)
 {
     char text[1024];
+    const char *last;
+    size_t len, runs = tspi_runs_among(&mend->report, &last, &len);
 
+    if (runs > 1)
+        fprintf(stderr,
+                "truespan %s: these are %zu runs read as one, in each of which the clocks were skewed anew: read each "
+                "run's "
+                "otlp folder alone\n",
+                command, runs);
     if (mend->report.first_problem[0])
         fprintf(stderr, "truespan %s: read past what is broken; first: %s\n", command,
                 terminal_shown(mend->report.first_problem, text, sizeof text));

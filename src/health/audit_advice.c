@@ -7,6 +7,7 @@
 #include "base/number_text.h"
 #include "causal/twins.h"
 #include "health/audit_advice.h"
+#include "wire/wire_runs.h"
 
 enum { CLOCK_LINES_MAX = 20, EDGE_LINES_MAX = 10 };
 
@@ -198,17 +199,39 @@ static void say_unsolved(tspi_audit *a)
                        NUMBER(a->causal.edges.hops));
 }
 
+/* "3 of 12 hops", "1 of 12 hops", "The only hop". */
+static const char *share(uint64_t n, uint64_t of, const char *what, char *ret, size_t size)
+{
+    if (of == 1)
+        snprintf(ret, size, "The only %s", what);
+    else
+        snprintf(ret, size, "%s of %s %ss", NUMBER(n), NUMBER(of), what);
+    return ret;
+}
+
+#define SHARE(n, of, what) share(n, of, what, (char[80]){0}, 80)
+
 static void say_too_few(tspi_audit *a, size_t k)
 {
     const tspi_edge *edge = &a->causal.edges.edges[k];
+    bool one = edge->violations == 1;
 
-    tspi_audit_say(
-        a,
-        "%s of %s hops from %s to %s %s received up to %s before %s sent: too few to tell a clock from a late "
-        "stamp. If it is the clock, %s runs at least that much behind.",
-        NUMBER(edge->violations), NUMBER(edge->hops), NAME(edge->from), NAME(edge->to),
-        edge->violations == 1 ? "is" : "are", AMOUNT(edge->worst_ns), edge->violations == 1 ? "it is" : "they are",
-        NAME(edge->to));
+    tspi_audit_say(a,
+                   "%s from %s to %s %s received %s%s before %s sent: too few to tell a clock from a late stamp. If it "
+                   "is the clock, %s runs at least that much behind.",
+                   SHARE(edge->violations, edge->hops, "hop"), NAME(edge->from), NAME(edge->to), one ? "is" : "are",
+                   one ? "" : "up to ", AMOUNT(edge->worst_ns), one ? "it is" : "they are", NAME(edge->to));
+}
+
+static void say_late_answers(tspi_audit *a, size_t k)
+{
+    const tspi_edge *edge = &a->causal.edges.edges[k];
+    bool one = edge->soft_violations == 1;
+
+    tspi_audit_say(a, "%s from %s come%s after %s says that the call ended%s: %s, or skew; this input cannot tell.",
+                   SHARE(edge->soft_violations, edge->slacks[TSPI_HOP_SOFT].n, "answer"), NAME(edge->from),
+                   one ? "s" : "", NAME(edge->to), one ? "" : ", by unlike amounts",
+                   one ? "a server that goes on after answering" : "servers that go on after answering");
 }
 
 static void say_edges(tspi_audit *a)
@@ -224,11 +247,7 @@ static void say_edges(tspi_audit *a)
             say_too_few(a, k);
             said++;
         } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && !edge->hard_violations) {
-            tspi_audit_say(
-                a,
-                "%s of %s answers from %s come after %s says that the call ended, by unlike amounts: servers "
-                "that go on after answering, or skew; this input cannot tell.",
-                NUMBER(edge->soft_violations), NUMBER(edge->slacks[TSPI_HOP_SOFT].n), NAME(edge->from), NAME(edge->to));
+            say_late_answers(a, k);
             said++;
         }
     }
@@ -316,9 +335,9 @@ static void say_waiting(tspi_audit *a)
     }
     if (a->solved && unknown)
         tspi_audit_say(a,
-                       "%s of %s hops are inverted in a way that stamps which wait for a busy CPU explain as well as a "
-                       "clock does: nobody is accused of them.",
-                       NUMBER(unknown), NUMBER(hops));
+                       "%s of %s hops %s inverted in a way that stamps which wait for a busy CPU explain as well as a "
+                       "clock does: nobody is accused.",
+                       NUMBER(unknown), NUMBER(hops), unknown == 1 ? "is" : "are");
 }
 
 static tsp_status say_twins(tspi_audit *a, tsp_error *err)
@@ -382,8 +401,24 @@ static void say_input(tspi_audit *a)
                        NUMBER(t->left_out_parts), a->report.first_problem);
 }
 
+/* All points of a sweep, read as one. */
+static void say_runs(tspi_audit *a)
+{
+    const char *last;
+    size_t len, runs = tspi_runs_among(&a->report, &last, &len);
+
+    if (runs > 1)
+        tspi_audit_say(
+            a,
+            "These are %s runs read as one: their clocks have the same names, but each run skewed them anew, "
+            "and in virtual time all runs begin at once. What is said of clocks holds for none of them: read "
+            "each run's otlp folder alone, such as %.*s/otlp, or draw all with 'truespan report'.",
+            NUMBER(runs), (int)(len < 512 ? len : 512), last);
+}
+
 tsp_status tspi_audit_advise(tspi_audit *a, tsp_error *err)
 {
+    say_runs(a);
     say_clocks(a);
     say_steps(a);
     say_contradiction(a);

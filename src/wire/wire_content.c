@@ -20,9 +20,12 @@ const char *tspi_content_name(const char *path)
 
 bool tspi_content_map(const char *path, tspi_content *content)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
 
+    /* A pipe is not even opened: its writer would take that for the reader, and be alone when it has gone again. */
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return false;
     content->sparse = fstat(fd, &st) == 0 && st.st_blocks < st.st_size / 512;

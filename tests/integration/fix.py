@@ -338,6 +338,43 @@ def refusals(folder, rng):
     equal(leftovers, [], "files left behind")
 
 
+def to_stdout(folder, rng):
+    """Standard output by any name takes the traces alone; what was done is said beside it."""
+    truth, spans = random_trace(rng)
+    raw = WRITERS["otlp.json"](spans, truth)
+    path = put(os.path.join(folder, "in.json"), raw)
+    rc, want, said = run("fix", path, "-o", "-")
+    assert rc == 0 and b"spans moved" in said, "to -: %d %r" % (rc, said)
+    for out in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+        rc, got, err = run("fix", path, "-o", out)
+        assert (rc, got, err) == (0, want, said), "to %s: %d, %d bytes for %d, %r" % (out, rc, len(got), len(want), err)
+    rc, got, err = run("fix", path, "-o", "/dev/null")
+    assert (rc, got, err) == (0, said, b""), "to nowhere: %d %r %r" % (rc, got, err)
+
+
+def many_clocks(folder, rng):
+    """People are told which clocks were moved furthest, a program of all."""
+    hosts = ["host-%02d" % k for k in range(70)]
+    truth = {h: Clock() for h in hosts}
+    for h in rng.sample(hosts[1:], 30):
+        truth[h] = Clock(rng.choice((-1, 1)) * rng.randrange(6 * MS, 40 * MS))
+    pairs = [(hosts[k], hosts[(k + step) % 70]) for k in range(70) for step in (1, 7, 23)] * 20
+    rng.shuffle(pairs)
+    spans = []
+    for k, pair in enumerate(pairs):
+        for s in calls(rng, list(pair), 1, 1, events=False):
+            s.start, s.end = s.start + 5 * MS * k, s.end + 5 * MS * k
+            spans.append(s)
+    path = put(os.path.join(folder, "in.json"), WRITERS["otlp.json"](spans, truth))
+    rc, out, err = run("fix", "--json", path, "-o", path + ".fixed")
+    moves = {c["clock"]: c["by_ns"] for c in json.loads(out)["clocks_moved"]}
+    assert len(moves) > 25, "clocks moved: %d" % len(moves)
+    rc, out, err = run("fix", path, "-o", path + ".fixed")
+    shown = [line.split()[0] for line in out.decode().splitlines() if " moved by " in line]
+    equal(shown, sorted(moves, key=lambda c: (-abs(moves[c]), c))[:20], "clocks that are shown")
+    assert "and %d more by less; --json lists all" % (len(moves) - 20) in out.decode(), "the rest: %s" % out.decode()
+
+
 def main():
     rng = random.Random(SEED)
     print("# seed %d" % SEED)
@@ -346,7 +383,7 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 test("%s, round %d" % (name, k), lambda: check_format(folder, name, rng))
     for name, fn in (("several files, one solution", check_split), ("pooled calls", pooled), ("a step", steps), ("late stamps", late),
-                     ("--why adds up", add_up), ("refusals", refusals)):
+                     ("--why adds up", add_up), ("refusals", refusals), ("standard output by any name", to_stdout), ("many clocks", many_clocks)):
         with tempfile.TemporaryDirectory() as folder:
             test(name, lambda: fn(folder, rng))
     with tempfile.TemporaryDirectory() as folder:

@@ -132,6 +132,45 @@ test("a chain of 30,000 spans", rc == 0)
 rc, out, err = run("check", sample("nodejs-8.jaeger.json"))
 test("coarse stamps are reported", "in steps of 1.00 ms" in out)
 
+# One of one is the only one.
+rc, out, err = run("check", "-", stdin=otlp(("a", 1, 0, 9, 20), ("b", 2, 1, 1, 30)))
+test("the only hop", "The only hop from a to b is received 8 ns before it is sent: too few" in out)
+rc, out, err = run("check", "-", stdin=otlp(("a", 1, 0, 9, 20), ("b", 2, 1, 1, 30), ("b", 3, 1, 10, 30)))
+test("one of two hops", "1 of 2 hops from a to b is received 8 ns before it is sent: too few" in out)
+
+# A writer that comes, writes and goes, as a shell's redirection does: nobody but the reader lets it in.
+with tempfile.TemporaryDirectory() as aside:
+    pipe, fixed = (os.path.join(aside, name) for name in ("pipe", "fixed.json"))
+    os.mkfifo(pipe)
+    for args in (["check", "--json", pipe], ["clocks", "--json", pipe], ["fix", "--json", pipe, "-o", fixed],
+                 ["report", pipe, "-o", fixed]):
+        for _ in range(10):
+            reader = subprocess.Popen([truespan] + args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            with open(pipe, "wb") as out:
+                out.write(raw)
+            try:
+                said = reader.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                reader.kill()
+                said = reader.communicate()
+            if reader.returncode not in (0, 1):
+                break
+        test(args[0] + " of a named pipe", reader.returncode in (0, 1), said[1] == b"")
+
+# A folder of several runs that is read as one says so; one run does not.
+with tempfile.TemporaryDirectory() as aside:
+    for skew_ms in (0, 8):
+        os.makedirs(os.path.join(aside, "run/zmq-%dms/otlp" % skew_ms))
+        with open(os.path.join(aside, "run/zmq-%dms/truth.jsonl" % skew_ms), "w") as out:
+            out.write("")
+        for k, host in enumerate("ab"):
+            with open(os.path.join(aside, "run/zmq-%dms/otlp/%s.jsonl" % (skew_ms, host)), "wb") as out:
+                out.write(otlp((host, 2 * k + 1, k, 10**7 * k, 10**8 + skew_ms)))
+    for args, stream in ((["check"], 1), (["clocks"], 2), (["fix", "-o", os.path.join(aside, "fixed")], 2)):
+        many = run(*args, os.path.join(aside, "run"))[stream]
+        one = run(*args, os.path.join(aside, "run/zmq-8ms/otlp"))[stream]
+        test("several runs as one: " + args[0], "hese are 2 runs read as one" in many, "runs" not in one)
+
 # For people.
 rc, out, err = run("check", "--trace", "1e223ff1f80f1c69", skew)
 test("a trace as a tree", rc == 1, "<-- starts 65.4 ms before its cause" in out, "\033" not in out,
@@ -218,6 +257,8 @@ hostile = otlp(("a\x1b[2J\u009b\u202ee", 1, 0, 9, 20), ("b\x07", 2, 1, 1, 30))
 for args in (["check", "--examples", "5", "-"], ["check", "--trace", "ab" * 16, "-"]):
     rc, out, err = run(*args, stdin=hostile)
     test("no escapes: " + args[1], rc in (0, 1), not any(c in out + err for c in "\x1b\x07\u009b\u202e"))
+rc, out, err = run("fix", "-", "-o", "-", stdin=hostile)
+test("no escapes: fix", rc == 0, "a?[2J??e moved by" in err or "b? moved by" in err, not any(c in err for c in "\x1b\x07\u009b\u202e"))
 test("but JSON has names as they are", json.loads(run("check", "--json", "-", stdin=hostile)[1])["clocks"][0]["clock"] ==
      "a\x1b[2J\u009b\u202ee")
 

@@ -3,37 +3,42 @@
 #ifndef TRUESPAN_KAFKA_RIG_H
 #define TRUESPAN_KAFKA_RIG_H
 
+#include <limits.h>
+#include <sys/stat.h>
+
 #include "lab/broker.h"
+#include "temporary.h"
 #include "transport/kafka.h"
 
 static struct {
     tspi_broker broker;
     tsp_error err; /* why there is none */
-    char folder[64];
+    char *folder; /* owned */
     bool tried;
 } kafka_rig;
 
 static void kafka_rig_stop(void)
 {
-    char path[128];
+    char path[PATH_MAX];
 
     tspi_broker_stop(&kafka_rig.broker);
     snprintf(path, sizeof path, "%s/broker.log", kafka_rig.folder);
     unlink(path);
     rmdir(kafka_rig.folder);
+    free(kafka_rig.folder);
 }
 
 /* The broker's address, or NULL: kafka_rig.err says why. */
 static const char *kafka_rig_broker(void)
 {
-    const tspi_broker_config config = {.folder = kafka_rig.folder};
-
     if (!kafka_rig.tried) {
         kafka_rig.tried = true;
-        snprintf(kafka_rig.folder, sizeof kafka_rig.folder, "kafka-rig-XXXXXX");
         if (tspi_broker_available(&kafka_rig.err) != TSP_OK)
             return NULL;
-        if (!mkdtemp(kafka_rig.folder) ||
+        /* Where nobody minds what a test that is killed leaves. */
+        kafka_rig.folder = temporary("broker");
+        const tspi_broker_config config = {.folder = kafka_rig.folder};
+        if (mkdir(kafka_rig.folder, 0700) != 0 ||
             tspi_broker_start(&kafka_rig.broker, &config, NULL, &kafka_rig.err) != TSP_OK) {
             printf("Bail out! %s\n", kafka_rig.err.message); /* there, but it does not start: that is no skip */
             exit(1);
