@@ -47,9 +47,11 @@ static bool any_arc(const tsp_solver *solver, uint16_t flags)
     return false;
 }
 
-/* How far bounds without these hops lie from 0. */
+/* How far bounds without these hops lie from 0; nor with soft ones where all together are contradictory. */
 static bool distances_without(tsp_solver *solver, uint16_t flags, distance *ret)
 {
+    uint16_t without =
+        TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS | flags | (solver->summary.soft_excluded ? TSPI_STORED_SOFT : 0);
     tspi_graph graph = {0};
     tspi_bounds bounds = {0};
     tspi_link *links = NULL;
@@ -61,8 +63,7 @@ static bool distances_without(tsp_solver *solver, uint16_t flags, distance *ret)
         all_distances(solver, &solver->graph, &solver->bounds, ret);
         return true;
     }
-    ok =
-        tspi_solver_graph(solver, TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS | flags, ROUNDING_NS + TELESCOPE_NS, &graph);
+    ok = tspi_solver_graph(solver, without, ROUNDING_NS + TELESCOPE_NS, &graph);
     pi = tspi_room_take((size_t)graph.vertices_n + 1, sizeof *pi);
     if (ok && pi)
         tspi_solver_guess(solver, &graph, pi);
