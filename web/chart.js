@@ -104,6 +104,9 @@ function axisTitle(svg, text, x, y, anchor) {
   return svg.append("text").attr("x", x).attr("y", y).attr("text-anchor", anchor || "middle").text(text);
 }
 
+/* The words of charts, measured and drawn on a canvas as the style has them in SVG. */
+const chartFont = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif';
+
 const symbolKinds = ["symbolCircle", "symbolSquare", "symbolTriangle", "symbolDiamond"];
 const symbolPath = (number, size) => d3.symbol().type(d3[symbolKinds[number % 4]]).size(size)();
 const tick = (value) => minus(String(+value.toPrecision(6)));

@@ -1,6 +1,7 @@
 /* The causal graph: who sends to whom, how much skew each edge takes, and where it took more. */
 
 const graphMost = 40; /* nodes: more than that is a hairball, and the table has them all */
+const ringNames = 12; /* so many stand in a ring, each with what is known of it */
 const narrowWidth = 560, ringMost = 5, columnMost = 14; /* a ring of more has no room for names where it is narrow */
 
 /* The clocks that matter most, most of them at the most, and the edges between them. */
@@ -35,13 +36,13 @@ function ringOrder(nodes, edges) {
 }
 
 function placeNodes(nodes, edges, width, height) {
-  const marginX = width < 560 ? 62 : 130, marginY = 54, n = nodes.length;
+  const marginX = width < narrowWidth ? 62 : 130, marginY = 54, n = nodes.length;
   ringOrder(nodes, edges).forEach((k, place) => {
     const angle = -Math.PI + (2 * Math.PI * place) / n;
     nodes[k].x = width / 2 + (width / 2 - marginX) * Math.cos(angle);
     nodes[k].y = height / 2 + (height / 2 - marginY) * Math.sin(angle);
   });
-  if (n <= 12) return;
+  if (n <= ringNames) return;
   const links = edges.filter((e) => e.source !== e.target).map((e) => ({ source: e.source, target: e.target }));
   const force = d3.forceSimulation(nodes).stop().force("charge", d3.forceManyBody().strength(-900))
     .force("link", d3.forceLink(links).distance(110).strength(0.25)).force("x", d3.forceX(width / 2).strength(0.05))
@@ -64,8 +65,9 @@ function edgePath(a, b, both) {
   };
   const [x1, y1] = cut(a, cx, cy), [x2, y2] = cut(b, cx, cy), angle = Math.atan2(y2 - cy, x2 - cx);
   const head = [[0, 0], [-9, 4.5], [-9, -4.5]].map(([u, v]) => [x2 + u * Math.cos(angle) - v * Math.sin(angle), y2 + u * Math.sin(angle) + v * Math.cos(angle)]);
+  const between = (t, from, by, to) => (1 - t) * (1 - t) * from + 2 * t * (1 - t) * by + t * t * to;
   return { d: `M${x1} ${y1}Q${cx} ${cy} ${x2 - 7 * Math.cos(angle)} ${y2 - 7 * Math.sin(angle)}`, head: head.map((p) => p.join(" ")).join("L"),
-    mid: [(x1 + 2 * cx + x2) / 4, (y1 + 2 * cy + y2) / 4], side: [-dy / length, dx / length] };
+    point: (t) => [between(t, x1, cx, x2), between(t, y1, cy, y2)], side: [-dy / length, dx / length] };
 }
 
 function edgeText(edge) {
@@ -120,10 +122,11 @@ function drawColumn(svg, width, { nodes, edges, left }, onEdge) {
 
 function drawGraph(svg, width, audit, graph, onEdge) {
   if (width < narrowWidth && graph.nodes.length > ringMost) return drawColumn(svg, width, graphOf(audit, columnMost), onEdge);
-  const { nodes, edges } = graph, many = nodes.length > 12, height = many ? Math.min(760, Math.max(460, width * 0.62)) : nodes.length < 3 ? 190 : width < 560 ? 340 : 380;
+  const { nodes, edges } = graph, n = nodes.length, many = n > ringNames;
+  const height = many ? Math.min(760, Math.max(460, width * 0.62)) : n < 3 ? 190 : width < narrowWidth ? 340 : n > 6 ? 460 : 380;
   placeNodes(nodes, edges, width, height);
-  const hops = d3.scaleSqrt([0, d3.max(edges, (e) => e.hops) || 1], [1.2, 5]);
-  const pairs = new Set(edges.map((e) => `${e.source} ${e.target}`)), labels = [];
+  const hops = d3.scaleSqrt([0, d3.max(edges, (e) => e.hops) || 1], [1.2, 5]), curves = [];
+  const pairs = new Set(edges.map((e) => `${e.source} ${e.target}`));
   for (const edge of edges.slice().sort((a, b) => a.violations - b.violations)) {
     if (edge.source === edge.target) continue;
     const path = edgePath(nodes[edge.source], nodes[edge.target], pairs.has(`${edge.target} ${edge.source}`));
@@ -131,62 +134,33 @@ function drawGraph(svg, width, audit, graph, onEdge) {
     g.append("path").attr("class", "shaft").attr("d", path.d).style("stroke-width", hops(edge.hops));
     g.append("path").attr("class", "head").attr("d", `M${path.head}Z`);
     g.append("path").attr("class", "hit").attr("d", path.d);
-    if (edge.violations || edges.length <= 10) labels.push({ edge, path });
+    curves.push({ edge, path });
   }
-  const named = [];
-  for (const node of nodes.slice().sort((a, b) => verdictOrder[a.clock.label] - verdictOrder[b.clock.label])) drawNode(svg, node, width, height, many && named);
-  /* What is violated speaks first; a label without room is left out, hovering says the same. */
-  const taken = many ? named : nodes.map((node) => [node.x - 58, node.y - (node.y < height / 2 ? 42 : 12), node.x + 58, node.y + (node.y < height / 2 ? 12 : 50)]);
-  for (const { edge, path } of labels.slice(-12).reverse()) drawEdgeLabel(svg, edge, path, width, taken);
+  for (const node of nodes) node.r = many ? 7 : 9;
+  const labels = new Labels(width, height, nodes.map(({ x, y, r }) => [x - r - 2, y - r - 2, x + r + 2, y + r + 2]));
+  const lines = curves.flatMap(({ path }) => Array.from({ length: 41 }, (_, k) => path.point(k / 40)));
+  for (const node of nodes.slice().sort((a, b) => verdictOrder[a.clock.label] - verdictOrder[b.clock.label])) drawNode(svg, node, labels, many, width, lines);
+  drawEdgeLabels(svg, curves, edges.length <= 10 && width >= narrowWidth, labels, lines);
   return height;
 }
 
-/* Room for a label; false where one is already. */
-function claim(taken, box) {
-  if (taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) return false;
-  taken.push(box);
-  return true;
-}
-
-function drawEdgeLabel(svg, edge, path, width, taken) {
-  if (width < 560 && !edge.violations) return;
-  const lines = edge.violations ? [`${count(edge.violations)} of ${count(edge.hops)}`, `worst ${duration(edge.worst_ns)}`] : [plural(edge.hops, "hop"), `margin ${duration(edge.margin_ns)}`];
-  /* Beside the line, on the side to which it bends. */
-  const [u, v] = path.side, x = path.mid[0] + u * 11, y = path.mid[1] + v * 18 + (Math.abs(u) > 0.5 ? -3 : v > 0 ? 0 : -10);
-  const wide = Math.max(...lines.map((line) => line.length)) * 7, from = u > 0.5 ? x : u < -0.5 ? x - wide : x - wide / 2;
-  if (from < 0 || from + wide > width) return;
-  if (!claim(taken, [from - 2, y - 12, from + wide + 2, y + 18])) return;
-  const text = svg.append("text").attr("class", edge.violations ? "bad-text halo" : "halo").style("pointer-events", "none")
-    .attr("text-anchor", u > 0.5 ? "start" : u < -0.5 ? "end" : "middle");
-  lines.forEach((line, k) => text.append("tspan").attr("x", x).attr("y", y + 14 * k).text(line));
-}
-
-/* Where the name of one clock among many has room: below or above it, towards the rim first, or beside it; null: nowhere,
- * and pointing at the clock says it. taken: boxes of the names that have been placed. */
-function roomFor(node, text, height, taken, width) {
-  const wide = text.length * 7.6, places = [[0, -16, "middle"], [0, 24, "middle"], [13, 4, "start"], [-13, 4, "end"]];
-  if (node.y > height / 2) places.unshift(places.splice(1, 1)[0]);
-  return places.find(([dx, dy, anchor]) => {
-    const x = node.x + dx, from = anchor === "start" ? x : anchor === "end" ? x - wide : x - wide / 2;
-    return from >= 0 && from + wide <= width && claim(taken, [from, node.y + dy - 11, from + wide, node.y + dy + 3]);
+/* What is violated speaks first, and of the others where there are few; a label without room is left out, and pointing
+ * at the edge says the same. */
+function drawEdgeLabels(svg, curves, all, labels, lines) {
+  curves.filter(({ edge }) => edge.violations || all).slice(-12).reverse().forEach(({ edge, path }) => {
+    const bad = edge.violations > 0, words = bad ? [`${count(edge.violations)} of ${count(edge.hops)}`, `worst ${duration(edge.worst_ns)}`] : [plural(edge.hops, "hop"), `margin ${duration(edge.margin_ns)}`];
+    const label = labels.edge(path, words.map((text) => ({ text, bold: bad })), lines);
+    if (label) drawLabel(svg.append("g").attr("class", "edge-label").style("pointer-events", "none"), label, 0, 0, bad ? "bad-text halo" : "halo");
   });
 }
 
-/* taken: of one among many, the names placed so far; else false. */
-function drawNode(svg, node, width, height, taken) {
-  const many = taken !== false, g = svg.append("g").attr("class", `node ${node.clock.label}`).attr("transform", `translate(${node.x},${node.y})`);
-  g.append("circle").attr("r", many ? 7 : 9);
-  const above = node.y < height / 2, y = above ? -16 : 26, most = width < 560 ? 15 : many ? 18 : 26, name = isolate(clip(node.name, most));
-  attachTip(g.node(), () => `${clip(node.name, 120)}\n${node.clock.label}: ${clockFacts(node.clock)}`);
-  if (many) {
-    const room = roomFor(node, name, height, taken, width);
-    if (room) g.append("text").attr("class", "halo strong").attr("x", room[0]).attr("y", room[1]).attr("text-anchor", room[2]).text(name);
-    return;
-  }
-  const text = g.append("text").attr("text-anchor", "middle").attr("class", "halo strong").attr("y", above ? y - 14 : y);
-  text.text(name);
-  g.append("text").attr("text-anchor", "middle").attr("class", node.clock.verdict === "proven" ? "bad-text halo" : "halo").attr("y", above ? y : y + 14)
-    .text(nodeFacts(node.clock));
+function drawNode(svg, node, labels, many, width, lines) {
+  const { clock } = node, g = svg.append("g").attr("class", `node ${clock.label}`).attr("transform", `translate(${node.x},${node.y})`);
+  g.append("circle").attr("r", node.r);
+  attachTip(g.node(), () => `${clip(node.name, 120)}\n${clock.label}: ${clockFacts(clock)}`);
+  const proven = clock.label === "proven", facts = many ? null : { text: nodeFacts(clock), bold: proven, css: proven ? "bad-text" : "plain" };
+  const label = labels.name(node, facts, width < narrowWidth ? 15 : many ? 18 : 26, lines);
+  if (label) drawLabel(g, label, node.x, node.y, "halo strong");
 }
 
 function edgesTable(audit, onEdge) {
@@ -206,15 +180,20 @@ function edgesTable(audit, onEdge) {
   });
 }
 
+/* What the rings of the clocks mean: those that are there. */
+function clockLegend(nodes) {
+  const ring = (label) => (svg) => svg.append("g").attr("class", `node ${label}`).append("circle").attr("cx", 14).attr("cy", 6).attr("r", 4.5);
+  const words = { proven: "clock proven wrong", suspected: "suspected", unknown: "unknown", ok: "in order", reference: "reference" };
+  return Object.keys(verdictOrder).filter((label) => nodes.some(({ clock }) => clock.label === label)).map((label) => [ring(label), words[label]]);
+}
+
 function graphSection(audit, onEdge) {
   const graph = graphOf(audit);
-  const violated = audit.check.edges.some((e) => e.violations), proven = audit.clockRows.some((c) => c.verdict === "proven");
-  const stroke = (colour) => (svg) => svg.append("path").attr("d", "M1 6H27").style("stroke", colour).style("stroke-width", 3);
+  const violated = audit.check.edges.some((e) => e.violations), stroke = (colour) => (svg) => svg.append("path").attr("d", "M1 6H27").style("stroke", colour).style("stroke-width", 3);
   const legend = haveD3 && legendOf([
     ...(violated ? [[stroke("var(--bad)"), "with violations"]] : []),
     [stroke("var(--faint)"), violated ? "without; width: number of hops" : "hops; width: how many"],
-    ...(proven ? [[(svg) => svg.append("circle").attr("cx", 14).attr("cy", 6).attr("r", 5).style("fill", "var(--bad)"), "clock proven wrong"]] : []),
-    [(svg) => svg.append("circle").attr("cx", 14).attr("cy", 6).attr("r", 4.5).style("fill", "none").style("stroke", "var(--cool)").style("stroke-width", 2), "reference"],
+    ...clockLegend(graph.nodes),
   ]);
   return [
     el("h2", null, "Who sends to whom"),

@@ -25,8 +25,8 @@ function picker(current, onPick) {
 function subtitle() {
   const parts = [];
   for (const lab of page.labs) {
-    const summary = lab.summary, spec = /^name: "(.*)"$/m.exec(summary.spec), stage = /stage: "([^"]*)"/.exec(summary.spec);
-    const many = page.labs.length > 1 && spec ? `${spec[1]}, ` : "";
+    const summary = lab.summary, stage = /stage: "([^"]*)"/.exec(summary.spec);
+    const many = page.labs.length > 1 ? `${runTitle(summary)}, ` : "";
     parts.push(`${many}${lab.name}: ${plural(summary.runs.length, "run")}${stage ? `, skew on the stamps of ${stage[1]}` : ""}. Nodes: ${summary.nodes_note}.`);
     for (const left of summary.left_out || []) parts.push(`Left out: ${left.transport} (${left.why}).`);
     if ((summary.gaps || []).length) parts.push(`${plural(summary.gaps.length, "block")} failed and ${summary.gaps.length === 1 ? "was" : "were"} repeated.`);
@@ -100,8 +100,9 @@ function build() {
     document.querySelectorAll('input[name="audit"]').forEach((input) => { input.checked = page.audits[Number(input.value)] === audit; });
   };
   if (shown) readAudit(shown);
-  const lone = page.labs.length === 1 && page.title === page.labs[0].name ? /^name: "(.*)"$/m.exec(page.labs[0].summary.spec) : null;
-  byId("title").append(named(lone ? lone[1][0].toUpperCase() + lone[1].slice(1) : page.title));
+  const lone = page.labs.length === 1 && page.title === page.labs[0].name ? runTitle(page.labs[0].summary) : "", title = lone ? lone[0].toUpperCase() + lone.slice(1) : page.title;
+  byId("title").append(named(title));
+  if (lone) document.title = `${title} \u2013 truespan`;
   main.append(el("p", { class: "note" }, named(subtitle())));
   if (page.labs.length) {
     const words = [...sweepWords(), ...throughputWords()];

@@ -2,6 +2,21 @@
 
 const list = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`);
 
+const smallNumbers = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+const inWords = (n) => smallNumbers[n] || count(n);
+
+/* What a run was, of its spec: the name that somebody gave it, else its stages and what stands around them. */
+function runTitle({ spec }) {
+  const name = /^name: "(.*)"$/m.exec(spec), around = /^topology:\n((?: .*\n?)+)/m.exec(spec), stages = /^stages:\n((?:[ -].*\n?)+)/m.exec(spec);
+  const title = name ? name[1] : "run";
+  if (title !== "five-node pipeline" || !stages) return title;
+  const key = (word) => { const found = around && new RegExp(`^ +${word}: (\\S+)`, "m").exec(around[1]); return found ? found[1] : null; };
+  const nodes = [...stages[1].matchAll(/^ +workers: (\d+)/gm)].reduce((sum, [, n]) => sum + Number(n), 0), width = Number(key("width"));
+  const tree = Array.from({ length: Number(key("depth")) || 0 }, (_, k) => width ** (k + 1)).reduce((sum, n) => sum + n, 0);
+  const more = { tree: ` around a tree of ${inWords(tree)} services`, mesh: ` around a mesh of ${inWords(width)} services`, hub: ` around a hub with ${inWords(width)} spokes`, batch: `, in batches of up to ${inWords(width)}` };
+  return `${inWords(nodes)}-node pipeline${more[key("shape")] || ""}`;
+}
+
 /* Runs of a transport, the smallest skew first, and up to where none of them has a negative span: skews ahead, or, where
  * there are none, those behind. */
 function sweepOf(runs, transport) {

@@ -150,7 +150,7 @@ class Sheet {
     c.scale(scale, scale);
     c.fillStyle = this.colours.paper;
     c.fillRect(0, 0, width, height);
-    c.font = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif';
+    c.font = chartFont;
     c.textBaseline = "middle";
     this.targets = [];
     c.save();
@@ -170,9 +170,9 @@ class Sheet {
 
   /* Room for the names at the left: as wide as they are, within reason. */
   gutterFor(width) {
-    const c = this.canvas.getContext("2d"), font = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif';
+    const c = this.canvas.getContext("2d");
     if (this.mode === "spans") return width < 560 ? 120 : 230;
-    c.font = font;
+    c.font = chartFont;
     const names = this.layout.bands.slice(0, 200).map((band) => c.measureText(clip(this.store.clocks[band.clock].clock, 60)).width);
     return Math.round(Math.max(102, Math.min(Math.max(...names) + 26, 0.34 * width, 240)));
   }

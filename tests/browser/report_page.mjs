@@ -269,13 +269,17 @@ await test("hostile names stay text", async () => {
   assert.deepEqual(view.problems, []);
 });
 
+/* Numbers below n, always the same ones from a seed. */
+function randomFrom(seed) {
+  let state = seed;
+  return (n) => { state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff; return (state >>> 8) % n; };
+}
+
 /* What is shown is what the commands answer, whatever the trace: random clocks, calls, errors, missing and hostile stamps. */
 await test("every figure of a page is that of --json, over random traces", async () => {
   const seed = Number(process.env.SEED) || Math.floor(Math.random() * 2 ** 31);
   console.log(`# seed ${seed}`);
-  let state = seed;
-  const random = (n) => { state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff; return (state >>> 8) % n; };
-  const view = await browser.newPage({ viewport: { width: 900, height: 900 } });
+  const random = randomFrom(seed), view = await browser.newPage({ viewport: { width: 900, height: 900 } });
   for (let round = 0; round < (Number(process.env.ROUNDS) || 5); round++) {
     const source = join(home, `random-${round}.json`), out = join(home, `random-${round}.html`);
     writeFileSync(source, JSON.stringify(randomTrace(random)));
@@ -342,6 +346,55 @@ await test("many clocks on a phone: every name can be read", async () => {
     assert.deepEqual(view.problems, []);
     await view.context().close();
   }
+});
+
+/* Clocks with names short and long, and a few hops along edges drawn by chance, some of them violated. */
+function randomGraph(random, n) {
+  const words = ["gw", "search", "frontend", "reservation", "ip-10-0-14-221.eu-central-1.compute.internal", "\u6771\u4eac", "node"];
+  const hosts = Array.from({ length: n }, (_, k) => ({ name: `${words[random(words.length)]}-${random(2) ? `${(random(1 << 30)).toString(36)}-${k}` : k}`, ahead: random(2) ? 0 : random(6000000), spans: [] }));
+  let id = 1;
+  const span = (host, at, parent) => {
+    const own = (id++).toString(16).padStart(16, "0"), start = 1700000000000000000n + BigInt(at + hosts[host].ahead);
+    hosts[host].spans.push({ traceId: (parent || own).padStart(32, "0"), spanId: own, parentSpanId: parent || "", name: "op", kind: parent ? 2 : 3, startTimeUnixNano: String(start), endTimeUnixNano: String(start + 4000000n) });
+    return own;
+  };
+  for (let edge = n - 1 + random(2 * n); edge >= 0; edge--) {
+    const to = edge < n - 1 ? edge + 1 : random(n), from = edge < n - 1 ? random(edge + 1) : random(n);
+    for (let hop = 2 + random(8); hop > 0 && from !== to; hop--) span(to, id * 10000000 + 300000 + random(2000000), span(from, id * 10000000, null));
+  }
+  return { resourceSpans: hosts.map(({ name, spans }) => ({ resource: { attributes: [{ key: "host.name", value: { stringValue: name } }] }, scopeSpans: [{ spans }] })) };
+}
+
+await test("words of the causal graph lie on no others, at any width", async () => {
+  const seed = Number(process.env.SEED) || Math.floor(Math.random() * 2 ** 31), random = randomFrom(seed);
+  console.log(`# seed ${seed}`);
+  const view = await browser.newPage({ viewport: { width: 1440, height: 900 } });
+  for (let round = 0; round < (Number(process.env.ROUNDS) || 4); round++) {
+    const n = round === 0 ? 6 : round === 1 ? 12 : 2 + random(11), source = join(home, "graph.json");
+    writeFileSync(source, JSON.stringify(randomGraph(random, n)));
+    run("report", source, "-o", join(home, "graph.html"));
+    await view.setViewportSize({ width: 1440, height: 900 });
+    await view.goto(`file://${join(home, "graph.html")}`);
+    await settled(view);
+    for (const width of [1440, 768, 390]) {
+      await view.setViewportSize({ width, height: 900 });
+      await view.waitForFunction(() => { const plot = document.querySelector("#graph .plot"); return Number(plot.firstChild.getAttribute("width")) === Math.floor(plot.clientWidth); });
+      const found = await view.evaluate(() => {
+        const svg = document.querySelector("#graph .plot svg"), frame = svg.getBoundingClientRect(), problems = [];
+        const boxes = [...svg.querySelectorAll(".node circle, .node text, .edge-label text")].map((n) => [n.getBoundingClientRect(), n.textContent || "a clock", n.closest(".node")]);
+        boxes.forEach(([a, s, one], i) => {
+          if (a.left < frame.left - 1 || a.right > frame.right + 1 || a.top < frame.top - 1 || a.bottom > frame.bottom + 1) problems.push(`${s} is outside`);
+          boxes.slice(i + 1).forEach(([b, t, other]) => {
+            if (!(one && one === other) && Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1) problems.push(`${s} on ${t}`);
+          });
+        });
+        return { problems, clocks: svg.querySelectorAll(".node").length, names: svg.querySelectorAll(".node text").length };
+      });
+      assert.deepEqual(found.problems, [], `${n} clocks at ${width}, round ${round}`);
+      assert.ok(found.clocks >= 1 && found.names >= found.clocks, `${n} clocks at ${width}, round ${round}: ${JSON.stringify(found)}`);
+    }
+  }
+  await view.close();
 });
 
 /* n spans in traces of 50, two clocks, one 2 ms ahead. */
