@@ -176,6 +176,13 @@
 #define SOFT_LIES_MOST 0.35
 #define SOFT_WINDOW_NS 5e9
 
+/* For the mending, soft hops are taken back unless they contradict what must hold: of edges that have so many, as one
+ * late answer moves no clock. An edge of which this part contradicts is not asked at all (few do, as late stamps are
+ * few); after so many contradictions none is. */
+#define SOFT_ASKED_LEAST 8
+#define SOFT_REFUSED_PART 0.02
+#define SOFT_REFUSED_MOST 200
+
 /* Verdicts. Suspected: off by more than 5 standard errors, and by more than half the half-width of the bounds, that is,
  * delays would have to split worse than 3 : 1. Not below 8 hops each way; below 4 there is no estimate. And by more
  * than 10 times the mean gap between the 8 fastest hops either way: where waits have no floor, half the difference of

@@ -18,9 +18,10 @@ enum {
     TSPI_STORED_UNCOUNTED = 16, /* soft, without a quorum */
     TSPI_STORED_SENT_SIDE = 32, /* the sent stamp lies beside a step and has chosen its side (sides.h) */
     TSPI_STORED_RECV_SIDE = 64,
-    TSPI_STORED_ASIDE = 128,     /* far off the sparse start's line: does not estimate */
-    TSPI_STORED_AMBIGUOUS = 256, /* so near a step that its side is a guess: neither estimates nor bounds */
-    TSPI_STORED_WEAK = 512,      /* convicts nobody (credible.h) */
+    TSPI_STORED_ASIDE = 128,       /* far off the sparse start's line: does not estimate */
+    TSPI_STORED_AMBIGUOUS = 256,   /* so near a step that its side is a guess: neither estimates nor bounds */
+    TSPI_STORED_WEAK = 512,        /* convicts nobody (credible.h) */
+    TSPI_STORED_TAKEN_BACK = 1024, /* soft, bounds nothing, yet is to hold (soft_mend.c) */
 };
 
 typedef struct {

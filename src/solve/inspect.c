@@ -51,8 +51,7 @@ static bool inspect_edge(void *inspection_, size_t e, unsigned worker)
 
 bool tspi_solver_inspect(const tsp_solver *solver, tspi_edge_test *ret_tests, int64_t slack_most, uint8_t *ret_near)
 {
-    inspection in = {solver, ret_tests, slack_most, ret_near,
-                     TSPI_STORED_LIES | (solver->summary.soft_excluded ? TSPI_STORED_SOFT : 0)};
+    inspection in = {solver, ret_tests, slack_most, ret_near, tspi_solver_may_break(solver)};
 
     return tspi_parallel(solver->fit.threads, solver->hops.edges_n, inspect_edge, &in);
 }

@@ -54,7 +54,7 @@ static bool build(projection *p, bool *ret_feasible)
                  {TSPI_STORED_AMBIGUOUS, 0},
                  {TSPI_STORED_AMBIGUOUS, ROUNDING_NS + TELESCOPE_NS}};
     tsp_solver *solver = p->solver;
-    uint16_t without = TSPI_STORED_LIES | (solver->summary.soft_excluded ? TSPI_STORED_SOFT : 0);
+    uint16_t without = tspi_solver_may_break(solver);
 
     *ret_feasible = false;
     for (size_t k = 0; k < sizeof tries / sizeof *tries; k++) {

@@ -57,7 +57,7 @@ static void drop_results(tsp_solver *solver)
     solver->root = NULL;
     solver->conflict = NULL;
     solver->conflict_n = 0;
-    solver->done = solver->bounded = false;
+    solver->done = solver->bounded = solver->taken_back = false;
     memset(&solver->summary, 0, sizeof solver->summary);
 }
 
@@ -312,7 +312,9 @@ static tsp_status run(tsp_solver *solver, tsp_error *err)
     rc = solve(solver, with_soft, err);
     if (rc != TSP_OK)
         return rc;
-    if (!tspi_solver_judge(solver) || !tspi_solver_project(solver) || !tspi_solver_knots(solver) || !sum_up(solver))
+    bool more = false;
+    if (!tspi_solver_judge(solver) || !tspi_solver_project(solver) || !tspi_solver_take_back(solver, &more) ||
+        (more && !tspi_solver_project(solver)) || !tspi_solver_knots(solver) || !sum_up(solver))
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
     solver->done = true;
     return TSP_OK;

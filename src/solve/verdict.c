@@ -9,6 +9,7 @@
 #include "solve/order.h"
 #include "solve/room.h"
 #include "solve/solver.h"
+#include "solve/suspect.h"
 
 /* How far the bounds of a clock lie from 0, signed, where that is most; 0: they include it everywhere. */
 typedef struct {
@@ -87,6 +88,9 @@ typedef struct {
     uint64_t *in, *out;    /* credible hops */
     double *lowest;        /* LOWEST residual slacks into each clock, then as many out of it, ascending */
     double *offset, *half; /* typical ones */
+    uint8_t *weak;         /* edges that convict nobody */
+    uint8_t *accused;      /* by what was proven, or would be if soft hops were believed */
+    uint8_t *suspects;     /* far off by their estimates */
 } charges;
 
 static void charges_release(charges *c)
@@ -98,9 +102,12 @@ static void charges_release(charges *c)
     free(c->lowest);
     free(c->offset);
     free(c->half);
+    free(c->weak);
+    free(c->accused);
+    free(c->suspects);
 }
 
-static bool charges_init(charges *c, uint32_t clocks)
+static bool charges_init(charges *c, uint32_t clocks, size_t edges)
 {
     c->proven = calloc((size_t)clocks + 1, sizeof *c->proven);
     c->informed = calloc((size_t)clocks + 1, sizeof *c->informed);
@@ -109,9 +116,13 @@ static bool charges_init(charges *c, uint32_t clocks)
     c->offset = calloc((size_t)clocks + 1, sizeof *c->offset);
     c->half = calloc((size_t)clocks + 1, sizeof *c->half);
     c->lowest = malloc(((size_t)clocks + 1) * 2 * LOWEST * sizeof *c->lowest);
+    c->weak = calloc(edges + 1, 1);
+    c->accused = calloc((size_t)clocks + 1, 1);
+    c->suspects = calloc((size_t)clocks + 1, 1);
     for (size_t k = 0; c->lowest && k < (size_t)clocks * 2 * LOWEST; k++)
         c->lowest[k] = INFINITY;
-    return c->proven && c->informed && c->in && c->out && c->offset && c->half && c->lowest;
+    return c->proven && c->informed && c->in && c->out && c->offset && c->half && c->lowest && c->weak && c->accused &&
+           c->suspects;
 }
 
 static void keep_lowest(double *lowest, double value)
@@ -135,11 +146,11 @@ static double grain(const charges *c, uint32_t clock)
     return fmax(in[LOWEST - 1] - in[0], out[LOWEST - 1] - out[0]) / (LOWEST - 1);
 }
 
-static void count_credible(const tsp_solver *solver, const uint8_t *weak, charges *c)
+static void count_credible(const tsp_solver *solver, charges *c)
 {
     for (size_t e = 0; e < solver->hops.edges_n; e++) {
         const tspi_stored_edge *edge = &solver->hops.edges[e];
-        if (weak[e] == TSPI_EDGE_VAGUE || edge->from >= solver->config.clocks || edge->to >= solver->config.clocks)
+        if (c->weak[e] == TSPI_EDGE_VAGUE || edge->from >= solver->config.clocks || edge->to >= solver->config.clocks)
             continue;
         c->out[edge->from] += edge->n;
         c->in[edge->to] += edge->n;
@@ -155,20 +166,18 @@ static void count_credible(const tsp_solver *solver, const uint8_t *weak, charge
 /* Convict from credible hard hops alone; soft ones inform. */
 static bool charge(tsp_solver *solver, charges *c)
 {
-    uint8_t *weak = calloc(solver->hops.edges_n + 1, 1);
-    bool any_weak, ok = weak != NULL;
+    bool any_weak, ok = true;
 
     if (solver->config.quorum == 1) { /* every hop is believed */
         all_distances(solver, &solver->graph, &solver->bounds, c->proven);
         all_distances(solver, &solver->graph, &solver->bounds, c->informed);
     } else {
-        ok = ok && tspi_credible(&solver->fit, weak, &any_weak) &&
+        ok = tspi_credible(&solver->fit, c->weak, &any_weak) &&
              distances_without(solver, TSPI_STORED_SOFT | TSPI_STORED_WEAK, c->proven) &&
              distances_without(solver, TSPI_STORED_WEAK, c->informed);
     }
     if (ok)
-        count_credible(solver, weak, c);
-    free(weak);
+        count_credible(solver, c);
     return ok;
 }
 
@@ -183,7 +192,7 @@ static double sigma_of(const tsp_solver *solver, uint32_t clock)
     return most;
 }
 
-static void judge(tsp_solver *solver, uint32_t clock, const charges *c)
+static void judge(tsp_solver *solver, uint32_t clock, charges *c)
 {
     tspi_clock_row *row = &solver->rows[clock];
     tsp_clock_result *result = &row->result;
@@ -202,6 +211,7 @@ static void judge(tsp_solver *solver, uint32_t clock, const charges *c)
         return;
     }
     if (proven.ns) {
+        c->accused[clock] = 1;
         result->at_least_ns = solver->summary.contradictory ? 0 : proven.ns;
         result->verdict = !tspi_solver_agrees(solver, clock, proven.at, proven.ns) ? TSP_CLOCK_UNKNOWN
                           : solver->summary.contradictory                          ? TSP_CLOCK_SUSPECTED
@@ -218,18 +228,33 @@ static void judge(tsp_solver *solver, uint32_t clock, const charges *c)
     bool bounded = c->informed[clock].ns && (c->in[clock] >= SUSPECT_HOPS || c->out[clock] >= SUSPECT_HOPS);
     int64_t at = bounded ? c->informed[clock].at : row->first / 2 + row->last / 2;
     bool accused = (estimated || bounded) && tspi_solver_agrees(solver, clock, at, c->informed[clock].ns);
-    result->verdict = accused ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_OK;
+    result->verdict = accused && bounded ? TSP_CLOCK_SUSPECTED : TSP_CLOCK_OK;
+    c->accused[clock] = accused && bounded;
+    c->suspects[clock] = accused && !bounded;
+}
+
+static bool suspect(tsp_solver *solver, charges *c)
+{
+    bool any = memchr(c->suspects, 1, solver->clocks) != NULL;
+
+    if (any && !tspi_suspects_sift(solver, c->weak, c->offset, c->accused, c->suspects))
+        return false;
+    for (uint32_t k = 0; any && k < solver->clocks; k++)
+        if (c->suspects[k])
+            solver->rows[k].result.verdict = TSP_CLOCK_SUSPECTED;
+    return true;
 }
 
 bool tspi_solver_judge(tsp_solver *solver)
 {
     charges against = {0};
     bool ok =
-        charges_init(&against, solver->clocks) &&
+        charges_init(&against, solver->clocks, solver->hops.edges_n) &&
         (!solver->bounded || (charge(solver, &against) && tspi_solver_typical(solver, against.offset, against.half)));
 
     for (uint32_t c = 0; ok && c < solver->clocks; c++)
         judge(solver, c, &against);
+    ok = ok && suspect(solver, &against);
     charges_release(&against);
     return ok;
 }

@@ -440,6 +440,54 @@ static uint32_t accused(const tsp_solver *solver, uint32_t clocks)
     return n;
 }
 
+/* Ways that differ there and back, on links of their own lengths, and clocks off by less than any hop takes: nothing is
+ * violated, so nobody is accused, however the estimates split the delays. One clock further off is accused alone. */
+TEST(solve, asymmetry_alone_accuses_nobody)
+{
+    enum { MOST = 6, CALLS = 120 };
+    static tsp_hop hops[MOST * MOST * CALLS * 2];
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < 60; round++) {
+        uint32_t clocks = 2 + (uint32_t)tspi_random_below(&random, MOST - 1), wrong = 0;
+        double off[MOST] = {0};
+        size_t n = 0;
+        for (uint32_t a = 0; a < clocks; a++)
+            off[a] = 0.02 * (double)tspi_random_below(&random, 3);
+        for (uint32_t a = 0; a < clocks; a++)
+            for (uint32_t b = a + 1; b < clocks; b++) {
+                double there = 0.05 + (double)tspi_random_below(&random, 2000) / 100,
+                       back = 0.05 + (double)tspi_random_below(&random, 200) / 100;
+                bool turned = tspi_random_below(&random, 2);
+                for (int k = 0; k < CALLS; k++) {
+                    double at = 100.0 * k + a + b, go = (turned ? back : there) + tspi_random_exponential(&random, 0.1);
+                    double come = (turned ? there : back) + tspi_random_exponential(&random, 0.1);
+                    hops[n++] = hop_at(off, a, b, at, at + go);
+                    hops[n++] = hop_at(off, b, a, at + 30, at + 30 + come);
+                }
+            }
+        tsp_solver *solver = solve(clocks, round % 2 ? 0 : TSP_NO_CLOCK, hops, n);
+        REQUIRE(solver);
+        CHECK_INT(accused(solver, clocks), 0);
+        CHECK_INT(summary_of(solver).violations_after, 0);
+        tsp_solver_free(solver);
+        if (clocks < 4)
+            continue;
+        wrong = (uint32_t)tspi_random_below(&random, clocks - 1) + 1;
+        for (size_t k = 0; k < n; k++) {
+            hops[k].sent_ns += hops[k].from == wrong ? 60 * (int64_t)MS : 0;
+            hops[k].received_ns += hops[k].to == wrong ? 60 * (int64_t)MS : 0;
+        }
+        solver = solve(clocks, round % 2 ? 0 : TSP_NO_CLOCK, hops, n);
+        REQUIRE(solver);
+        CHECK_INT(clock_of(solver, wrong).verdict, TSP_CLOCK_PROVEN);
+        CHECK_INT(accused(solver, clocks), 1);
+        CHECK_INT(summary_of(solver).violations_after, 0);
+        tsp_solver_free(solver);
+    }
+}
+
 /* Fewer than eight hops an edge, a third of them stamped late: too little to tell a clock from a late stamp. The eighth
  * convicts, if they agree. */
 TEST(solve, few_hops_convict_nobody)
