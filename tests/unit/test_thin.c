@@ -147,6 +147,15 @@ static world random_world(tspi_random *random)
     return w;
 }
 
+static uint64_t steps_of(const tspi_mend *m)
+{
+    uint64_t n = 0;
+
+    for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
+        n += m->answer.clocks[c].steps_n;
+    return n;
+}
+
 static void check_alike(const pair *p)
 {
     for (uint32_t c = 0; c < p->whole.causal.clocks.clocks_n; c++) {
@@ -175,7 +184,7 @@ TEST(thin, a_part_of_dense_traffic_says_what_the_whole_says)
     }
 }
 
-/* 1 % of stamps are late: what is left are violations of theirs, and nobody is accused for them. */
+/* 1 % of stamps are late: what is left are violations of theirs, and nobody is accused for them nor said to step. */
 TEST(thin, late_stamps_are_told_from_clocks)
 {
     tspi_random random;
@@ -191,6 +200,9 @@ TEST(thin, late_stamps_are_told_from_clocks)
         CHECK(p.thin_outcome.left.total <= p.whole_outcome.left.total);
         for (uint32_t c = 0; c < p.thin.causal.clocks.clocks_n; c++)
             CHECK_INT(p.thin.moves[c], w.offset_ns[host_of(&p.thin, c)] != 0);
+        CHECK_INT(steps_of(&p.whole), 0);
+        CHECK_INT(steps_of(&p.thin), 0);
+        CHECK(worst_error(&w, &p.whole) < 50e3);
         CHECK(worst_error(&w, &p.thin) < 50e3);
         release(&p);
     }
