@@ -69,9 +69,6 @@
  * either side, hence a uniform error's variance, a third of its square. */
 #define LEVEL_PART 0.2
 #define EXCESS_DIVISOR 3.0
-/* A cycle mean so many times its scatter below those of so many windows either way, but for one, holds lies. */
-#define DIP_SIGMA 5.0
-#define DIP_BESIDE 2
 
 /* Refinements: more change nothing measurable, fewer leave windows too short for quiet clocks. */
 #define REFINEMENTS 3
@@ -101,6 +98,7 @@
  * fewer hops than the least are pooled, as deviations from their pair's median, and judged by the way to the median. */
 #define FENCE_LEAST 40
 #define FENCE_BULK 0.2 /* lies are fewer than this */
+#define BULK_LEAST 12  /* hops of a window, for its bulk to mean something */
 #define FENCE_REACH 4.0
 #define FENCE_STEP 4.0
 #define FENCE_SPARSE_REACH 3.0

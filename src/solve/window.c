@@ -85,6 +85,21 @@ static int by_window(const void *a_, const void *b_)
     return a->to < b->to ? -1 : a->to > b->to;
 }
 
+/* How many of n slacks lie far below the bulk of them: a few lies are more than a quantile of few hops stands. */
+static size_t below_bulk(double *u, size_t n)
+{
+    const double parts[2] = {FENCE_BULK, 0.5};
+    double at[2];
+    size_t below = 0;
+
+    if (n < BULK_LEAST)
+        return 0;
+    tspi_quantiles(u, n, parts, 2, at);
+    for (size_t k = 0; k < n; k++)
+        below += u[k] < at[0] - FENCE_REACH * (at[1] - at[0]);
+    return below;
+}
+
 /* The value that stands for n slacks. */
 static double edge_value(double *u, size_t n, double quantile, bool believe_all)
 {
@@ -92,7 +107,7 @@ static double edge_value(double *u, size_t n, double quantile, bool believe_all)
     double low[ISOLATED_MOST + 6];
 
     if (quantile > 0) {
-        size_t k = (size_t)(quantile * (double)n);
+        size_t lies = believe_all ? 0 : below_bulk(u, n), k = lies + (size_t)(quantile * (double)(n - lies));
         tspi_select(u, n, k);
         return u[k];
     }
