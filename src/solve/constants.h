@@ -69,6 +69,9 @@
  * either side, hence a uniform error's variance, a third of its square. */
 #define LEVEL_PART 0.2
 #define EXCESS_DIVISOR 3.0
+/* A cycle mean so many times its scatter below those of so many windows either way, but for one, holds lies. */
+#define DIP_SIGMA 5.0
+#define DIP_BESIDE 2
 
 /* Refinements: more change nothing measurable, fewer leave windows too short for quiet clocks. */
 #define REFINEMENTS 3

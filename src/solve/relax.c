@@ -79,6 +79,30 @@ static double usual_level(const tspi_sight *sights, uint32_t n, weighed *scratch
     return scratch[n - 1].level;
 }
 
+/* The scatter of cycle means, ns; they are free of clock error. NAN: too few to tell. */
+static double scatter_of(const tspi_sight *sights, uint32_t n, double *scratch)
+{
+    for (uint32_t k = 0; k + 1 < n; k++)
+        scratch[k] = sights[k + 1].level - sights[k].level;
+    return n >= 5 ? tspi_mad(scratch, n - 1) / sqrt(2) + NOISE_FLOOR_NS : NOT_FOUND;
+}
+
+/* How far a cycle mean lies below those of the windows beside it, beyond scatter: no cycle is faster for a window or
+ * two, but stamps that lie make it look so, by as much as they put the clock off where two clocks make the cycle. The
+ * second lowest of DIP_BESIDE windows either way is what lies do not reach. */
+static double dip_of(const tspi_sight *sights, uint32_t n, uint32_t k, double usual, double scatter)
+{
+    double lowest = INFINITY, next = usual;
+    uint32_t first = k > DIP_BESIDE ? k - DIP_BESIDE : 0, last = k + DIP_BESIDE < n ? k + DIP_BESIDE : n - 1;
+
+    for (uint32_t q = first; q <= last; q++) {
+        double level = q == k ? INFINITY : sights[q].level;
+        next = fmin(next, fmax(level, lowest));
+        lowest = fmin(lowest, level);
+    }
+    return next - sights[k].level > DIP_SIGMA * scatter ? next - sights[k].level : 0;
+}
+
 static bool build(series *s, const tspi_fit *fit, uint32_t node, const tspi_windows *windows)
 {
     const tspi_sight *sights = windows->sights + windows->first[node];
@@ -104,27 +128,25 @@ static bool build(series *s, const tspi_fit *fit, uint32_t node, const tspi_wind
         scratch[k] = sights[k].count;
     s->count = fmax(tspi_median(scratch, n), 1);
     s->window = windows->length;
+    s->scatter = scatter_of(sights, n, scratch);
     for (uint32_t k = 0; k < n; k++) {
         double t = windows->t0 + windows->length * (sights[k].window + 0.5), ratio = sights[k].count / s->count;
-        double excess = fmax(0, sights[k].level - usual);
+        double excess = fmax(0, sights[k].level - usual), dip = dip_of(sights, n, k, usual, s->scatter);
         s->local[k] = t + tspi_curve_at(&fit->curves[node], t);
         s->total[k] = tspi_curve_at(&fit->curves[node], s->local[k]) + sights[k].y -
                       tspi_motion_at(fit, fit->node_clock[node], t);
         s->at[k] = sights[k].window;
         s->t[k] = (s->local[k] - s->local[0]) * 1e-9;
         s->relative[k] = 1 / fmin(fmax(ratio * ratio, WEIGHT_LEAST), WEIGHT_MOST);
-        s->excess2[k] = excess * excess / EXCESS_DIVISOR;
+        s->excess2[k] = excess * excess / EXCESS_DIVISOR + dip * dip;
         scratch[k] = s->total[k];
     }
     s->origin = tspi_median(scratch, n);
     for (uint32_t k = 0; k < n; k++)
         s->y[k] = s->total[k] - s->origin;
     s->level_step = 0;
-    for (uint32_t k = 0; k + 1 < n; k++) {
-        scratch[k] = sights[k + 1].level - sights[k].level;
-        s->level_step += fabs(scratch[k]) / (n - 1);
-    }
-    s->scatter = n >= 5 ? tspi_mad(scratch, n - 1) / sqrt(2) + NOISE_FLOOR_NS : NOT_FOUND;
+    for (uint32_t k = 0; k + 1 < n; k++)
+        s->level_step += fabs(sights[k + 1].level - sights[k].level) / (n - 1);
     return true;
 }
 
