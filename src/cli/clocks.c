@@ -30,7 +30,8 @@ static const struct command_spec spec = {
         "Nothing is received before it is sent: so every hop between two clocks bounds their difference, and chains of "
         "hops bound every clock against the reference. Prints for each clock a verdict, its offset (positive: it runs "
         "ahead) with its standard error, the bounds at its last stamp, its drift, and the offset over time.\n\n"
-        "proven: the bounds exclude 0. suspected: the estimate is off, but 0 is possible. ok: nothing speaks against "
+        "proven: the bounds exclude 0. suspected: hops are violated, the estimate is off, but 0 is possible. ok: "
+        "nothing speaks against "
         "it. unknown: too few hops, hops one way only, contradictory stamps, or the other clocks do not tell which of "
         "two is wrong that are apart. What cannot be bounded is called unbounded. Exit code 1 means that a clock is "
         "proven or suspected wrong.",
