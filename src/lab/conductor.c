@@ -204,12 +204,9 @@ tsp_status tspi_conductor_block(tspi_conductor *conductor, const tspi_block *blo
         rc = tspi_conductor_listen(conductor, INT64_MAX, err);
     if (rc != TSP_OK)
         return rc;
-    /* What is still on its way beside the answered requests (a mirrored branch, say) may arrive. */
-    struct timespec settle = {0, 5 * TSP_NS_PER_MS};
-    settle.tv_nsec += 2 * (conductor->spec->link.delay_ns < 400 * TSP_NS_PER_MS ? conductor->spec->link.delay_ns
-                                                                                : 400 * TSP_NS_PER_MS);
-    nanosleep(&settle, NULL);
-    rc = tspi_ask_all(conductor, "end", "ended", err);
+    rc = tspi_conductor_settle(conductor, err);
+    if (rc == TSP_OK)
+        rc = tspi_ask_all(conductor, "end", "ended", err);
     *ret_result = conductor->result;
     if (rc == TSP_OK && tspi_is_interrupted(conductor))
         return tsp_error_set(err, TSP_EINTERRUPTED, "interrupted");

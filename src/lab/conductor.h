@@ -35,6 +35,10 @@ typedef struct {
     tspi_block_result result; /* of the block under way */
     const char *block_folder; /* of that block, borrowed: what nodes on other hosts send goes there */
     uint32_t gateways_done;
+    struct {
+        uint64_t sent, received;
+        uint32_t at_work;
+    } counted;               /* of all nodes, while they are asked */
     tspi_memory_log *memory; /* borrowed; may be NULL */
     int64_t memory_due_ns, touch_due_ns;
     tspi_progress progress;

@@ -1,5 +1,5 @@
 /* What the conductor's files share: conductor.c leads, conductor_member.c starts a node, conductor_listen.c hears what
- * nodes say and sees who is gone. */
+ * nodes say and sees who is gone, conductor_settle.c waits for what is under way. */
 #ifndef TSPI_LAB_CONDUCTOR_INSIDE_H
 #define TSPI_LAB_CONDUCTOR_INSIDE_H
 
@@ -31,5 +31,8 @@ tsp_status tspi_conductor_listen(tspi_conductor *conductor, int64_t deadline_ns,
 tsp_status tspi_await_all(tspi_conductor *conductor, const char *word, int64_t timeout_ns, tsp_error *err);
 /* Say line to every node and wait until each has answered with word. */
 tsp_status tspi_ask_all(tspi_conductor *conductor, const char *line, const char *word, tsp_error *err);
+
+/* Wait until what is still on its way beside the answered requests (a mirrored branch, say) has arrived. */
+tsp_status tspi_conductor_settle(tspi_conductor *conductor, tsp_error *err);
 
 #endif

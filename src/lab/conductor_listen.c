@@ -153,8 +153,9 @@ static void note_own_memory(tspi_conductor *conductor)
 
 static tsp_status on_line(tspi_conductor *conductor, tspi_member *member, const char *line, tsp_error *err)
 {
-    uint64_t requests, tokens, foreign, bytes, driver_bytes;
+    uint64_t requests, tokens, foreign, bytes, driver_bytes, sent, received;
     int64_t elapsed_ns;
+    unsigned work;
 
     if (!strncmp(line, "error ", 6))
         return failed(conductor, member, line + 6, err);
@@ -173,6 +174,11 @@ static tsp_status on_line(tspi_conductor *conductor, tspi_member *member, const 
         if (elapsed_ns > conductor->result.elapsed_ns)
             conductor->result.elapsed_ns = elapsed_ns;
         conductor->gateways_done++;
+    }
+    if (sscanf(line, "counted %" SCNu64 " %" SCNu64 " %u", &sent, &received, &work) == 3) {
+        conductor->counted.sent += sent;
+        conductor->counted.received += received;
+        conductor->counted.at_work += work;
     }
     if (sscanf(line, "ended %*u %" SCNu64, &foreign) == 1)
         conductor->result.foreign += foreign;

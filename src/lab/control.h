@@ -7,6 +7,7 @@
  *   go                                              progress REQUESTS TOKENS     (now and then)
  *                                                   memory BYTES DRIVER_BYTES    (every 10 s)
  *                                                   done REQUESTS TOKENS ELAPSED_NS
+ *   count                                           counted SENT RECEIVED WORK   (messages since the start; 1 = has work)
  *   end                                             ended SPANS FOREIGN
  *   quit                                            error TEXT                   (and the node ends)
  *

@@ -25,6 +25,7 @@ struct process {
     size_t peers_n;
     size_t queued;
     uint64_t foreign_seen, foreign_told;
+    uint64_t sent, received; /* messages to and from other nodes of the lab, since the start */
     bool done_told, quit;
     tspi_remote_place remote; /* of a node far from its conductor; its folder is "" beside it */
     int64_t heard_ns;         /* a word of the conductor's */

@@ -35,7 +35,10 @@ tsp_status tspi_peers_send(tspi_world *world, uint32_t stage, uint32_t worker, c
     if (!peer)
         return tsp_error_set(err, TSP_EINVAL, "no worker %u of stage '%s'", worker, p->spec.stages[stage].name);
     tsp_status rc = peer->queue ? TSP_EAGAIN : tspi_transport_post(p->transport, peer->handle, content, err);
-    return rc == TSP_EAGAIN ? queue(p, peer, content, err) : rc;
+    if (rc == TSP_EAGAIN)
+        rc = queue(p, peer, content, err);
+    p->sent += rc == TSP_OK;
+    return rc;
 }
 
 tsp_status tspi_peers_send_queued(struct process *p, tsp_error *err)

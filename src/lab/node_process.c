@@ -50,6 +50,13 @@ static tsp_status end_block(struct process *p, tsp_error *err)
     return tspi_control_send(&p->control, err, "ended %" PRIu64 " %" PRIu64, p->node.spans.written, foreign);
 }
 
+/* Whether something is still to be sent because of what came. A gateway's next request is none of that. */
+static bool has_work(struct process *p)
+{
+    return p->queued || tspi_node_busy(&p->node) ||
+           (p->node.stage->role != TSPI_ROLE_GATEWAY && tspi_node_due_ns(&p->node) != INT64_MAX);
+}
+
 static tsp_status obey(struct process *p, const char *line, tsp_error *err)
 {
     tspi_block block;
@@ -72,6 +79,9 @@ static tsp_status obey(struct process *p, const char *line, tsp_error *err)
     }
     if (!strcmp(line, "go"))
         return tspi_node_go(&p->node, err);
+    if (!strcmp(line, "count"))
+        return tspi_control_send(&p->control, err, "counted %" PRIu64 " %" PRIu64 " %d", p->sent, p->received,
+                                 has_work(p));
     if (!strcmp(line, "end"))
         return end_block(p, err);
     if (!strcmp(line, "here"))
@@ -151,8 +161,10 @@ struct receiving {
 static bool on_msg(void *ctx, const tspi_msg *msg)
 {
     struct receiving *receiving = ctx;
+    uint64_t foreign = receiving->p->node.foreign;
 
     receiving->rc = tspi_node_receive(&receiving->p->node, msg, receiving->err);
+    receiving->p->received += receiving->p->node.foreign == foreign;
     log_foreign(receiving->p);
     return receiving->rc == TSP_OK;
 }

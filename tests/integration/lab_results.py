@@ -5,7 +5,9 @@ usage: lab_results.py TRUESPAN"""
 
 import json
 import os
+import signal
 import sys
+import time
 
 sys.dont_write_bytecode = True
 from lab_tap import Lab, Place, Spans, STAGES, Tap, read_truth, root_with_namespaces  # noqa: E402
@@ -279,6 +281,28 @@ def a_graph_with_relays(tap, lab):
     place.remove()
 
 
+def a_branch_that_lags(tap, lab):
+    """A block ends when all has arrived, not when all is answered: a mirror that stood still meanwhile misses nothing."""
+    place = Place()
+    process = lab.start(place, place.write("spec.yaml", RELAYS), "--sweep", "0ms", "--nodes", "process", "--json")
+    began = os.path.join(place.out, "zmq-0ms", "otlp", "mirror-0.jsonl")
+    end = time.monotonic() + 30
+    while not os.path.exists(began) and time.monotonic() < end and process.poll() is None:
+        time.sleep(0.001)
+    mirror, = [pid for pid, words in place.processes().items() if "mirror" in words]
+    os.kill(mirror, signal.SIGSTOP)
+    time.sleep(1.5)  # long enough for all answers; were it not, less would be seen here, but nothing wrong
+    os.kill(mirror, signal.SIGCONT)
+    out, err = process.communicate(timeout=60)
+    if tap.equal((process.returncode, err), (0, ""), "exit code, standard error"):
+        run, = json.loads(out)["runs"]
+        spans = Spans(os.path.join(place.out, run["folder"]))
+        recount(tap, run, spans)
+        received = {name: sum(row["name"] == f"process {name}" for row in spans.rows) for name in ("mirror", "in-between")}
+        tap.equal(received["mirror"], received["in-between"], "messages at the mirror")
+    place.remove()
+
+
 def one_seed_one_result(tap, lab):
     results = []
     for seed in ("5", "5", "6"):
@@ -328,6 +352,7 @@ def main():
     tap.run("two workers a stage, chunks, constant arrivals, a drifting and stepping clock",
             workers_chunks_and_a_bad_clock, lab)
     tap.run("a graph with relays, closed loop, sampling", a_graph_with_relays, lab)
+    tap.run("a branch that lags", a_branch_that_lags, lab)
     tap.run("one seed, one result", one_seed_one_result, lab)
     tap.run("the null run and the comparison of throughput", the_whole_experiment, lab)
     tap.done()
