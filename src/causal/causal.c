@@ -14,14 +14,17 @@ static void note_quanta(tspi_span_set *set, const tspi_join *join)
 tsp_status tspi_causal_init(tspi_causal *ret_causal, tspi_span_set *set, const tspi_causal_options *options,
                             tsp_error *err)
 {
+    tspi_causal_options none = {0};
     tspi_causal c = {0};
-    tsp_status rc = tspi_clocks_identify(set, options ? options->clock_key : NULL, &c.clocks, err);
+    options = options ? options : &none;
+    tsp_status rc = tspi_clocks_identify(set, options->clock_key, &c.clocks, err);
 
-    if (rc == TSP_OK && (rc = tspi_join_init(&c.join, set, options ? options->threads : 0, err)) == TSP_OK) {
-        if (options && options->windows)
+    if (rc == TSP_OK && (rc = tspi_join_init(&c.join, set, options->threads, err)) == TSP_OK) {
+        if (options->windows)
             tspi_windows_attach(options->windows, &c.join);
         note_quanta(set, &c.join);
-        rc = tspi_edges_measure(&c.join, c.clocks.clocks_n, options ? options->threads : 0, &c.edges, err);
+        tspi_edges_wanted wanted = {.threads = options->threads, .counts = options->counts};
+        rc = tspi_edges_measure(&c.join, c.clocks.clocks_n, &wanted, &c.edges, err);
     }
     if (rc == TSP_OK)
         rc = tspi_tokens_check(&c.join, NULL, NULL, &c.tokens, err);

@@ -15,6 +15,7 @@
 typedef struct {
     const char *clock_key;        /* NULL = the default order */
     unsigned threads;             /* 0 = one a core */
+    bool counts;                  /* of edges, as in tspi_edges_wanted */
     struct tspi_windows *windows; /* what was put aside while the set was read (windows.h); borrowed, or NULL */
 } tspi_causal_options;
 

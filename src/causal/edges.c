@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/hash.h"
 #include "base/threads.h"
 #include "causal/quantum.h"
@@ -18,6 +19,7 @@
 typedef struct {
     const tspi_join *join;
     tspi_hop_range range;
+    bool counts; /* tspi_edges_wanted */
     tspi_edge *edges;
     size_t n, cap;
     uint32_t *slots;
@@ -101,11 +103,13 @@ static void add_same_clock(tspi_clock_stats *stats, const tspi_hop *hop)
     }
 }
 
-static bool add_to_edge(tspi_edge *edge, const tspi_hop *hop)
+static inline bool add_to_edge(tspi_edge *edge, const tspi_hop *hop, bool counts)
 {
     int64_t slack = tspi_hop_slack_ns(hop);
 
-    if (!tspi_slacks_add(&edge->slacks[hop->kind], slack))
+    if (counts)
+        tspi_slacks_count(&edge->slacks[hop->kind], 1, slack, slack);
+    else if (!tspi_slacks_add(&edge->slacks[hop->kind], slack))
         return false;
     edge->hops++;
     if (hop->received_ns < edge->first_ns)
@@ -135,37 +139,45 @@ static tsp_status take_hops(void *ctx, const tspi_hop *hops, size_t n, tsp_error
             continue;
         }
         tspi_edge *edge = edge_of(m, hop->from_clock, hop->to_clock);
-        if (!edge || !add_to_edge(edge, hop))
+        if (!edge || !add_to_edge(edge, hop, m->counts))
             return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by %zu edges", m->n);
     }
     return TSP_OK;
 }
 
-/* What single spans say: negative durations, and when the clock was seen. */
+/* What a single span says: a negative duration, and when the clock was seen. */
+static inline void take_span(measurer *m, size_t row)
+{
+    const tspi_span *span = &m->join->set->spans[row];
+    tspi_clock_stats *stats = &m->stats[m->join->set->processes[span->process].clock];
+
+    if (tspi_join_is_copy(m->join, row))
+        return;
+    stats->unstamped += span->start_ns == TSPI_NO_STAMP || span->end_ns == TSPI_NO_STAMP;
+    if (span->start_ns == TSPI_NO_STAMP)
+        return;
+    if (span->start_ns < stats->first_ns)
+        stats->first_ns = span->start_ns;
+    if (span->start_ns > stats->last_ns)
+        stats->last_ns = span->start_ns;
+    if (span->end_ns == TSPI_NO_STAMP)
+        return;
+    if (span->end_ns > stats->last_ns)
+        stats->last_ns = span->end_ns;
+    if (span->start_ns - span->end_ns >= m->join->quanta[span->process].unit_ns)
+        stats->negative_durations++;
+}
+
 static void take_spans(measurer *m)
 {
-    const tspi_span_set *set = m->join->set;
+    size_t k = m->range.first_span, end = m->range.spans_end;
 
-    for (size_t k = m->range.first_span; k < m->range.spans_end; k++) {
-        const tspi_span *span = &set->spans[k];
-        uint32_t clock = set->processes[span->process].clock;
-        tspi_clock_stats *stats = &m->stats[clock];
-        if ((m->range.clocks && !m->range.clocks[clock]) || tspi_join_is_copy(m->join, k))
-            continue;
-        stats->unstamped += span->start_ns == TSPI_NO_STAMP || span->end_ns == TSPI_NO_STAMP;
-        if (span->start_ns == TSPI_NO_STAMP)
-            continue;
-        if (span->start_ns < stats->first_ns)
-            stats->first_ns = span->start_ns;
-        if (span->start_ns > stats->last_ns)
-            stats->last_ns = span->start_ns;
-        if (span->end_ns == TSPI_NO_STAMP)
-            continue;
-        if (span->end_ns > stats->last_ns)
-            stats->last_ns = span->end_ns;
-        if (span->start_ns - span->end_ns >= m->join->quanta[span->process].unit_ns)
-            stats->negative_durations++;
-    }
+    if (m->range.rows)
+        for (k = tspi_bits_next(m->range.rows, k, end); k < end; k = tspi_bits_next(m->range.rows, k + 1, end))
+            take_span(m, k);
+    else
+        for (; k < end; k++)
+            take_span(m, k);
 }
 
 static void *measure(void *arg)
@@ -211,8 +223,14 @@ static bool merge_edge(measurer *to, const tspi_edge *from)
         edge->first_ns = from->first_ns;
     if (from->last_ns > edge->last_ns)
         edge->last_ns = from->last_ns;
-    return tspi_slacks_merge(&edge->slacks[0], &from->slacks[0]) &&
-           tspi_slacks_merge(&edge->slacks[1], &from->slacks[1]);
+    for (int kind = 0; kind < 2; kind++) {
+        const tspi_slacks *slacks = &from->slacks[kind];
+        if (to->counts && slacks->n)
+            tspi_slacks_count(&edge->slacks[kind], slacks->n, slacks->min_ns, slacks->max_ns);
+        else if (!to->counts && !tspi_slacks_merge(&edge->slacks[kind], slacks))
+            return false;
+    }
+    return true;
 }
 
 static tsp_status merge(measurer *to, const measurer *from)
@@ -266,7 +284,7 @@ static void hand_over(measurer *m, tspi_edges *ret)
 typedef struct {
     measurer *parts;
     unsigned n;
-    const uint8_t *clocks;
+    const uint64_t *rows;
 } team;
 
 static tsp_status measure_join(void *ctx, const tspi_join *join, tsp_error *err)
@@ -281,7 +299,7 @@ static tsp_status measure_join(void *ctx, const tspi_join *join, tsp_error *err)
                                              .spans_end = spans * (k + 1) / n,
                                              .first_link = links * k / n,
                                              .links_end = links * (k + 1) / n,
-                                             .clocks = t->clocks};
+                                             .rows = t->rows};
     }
     tspi_threads_run(measure, t->parts, sizeof *t->parts, t->n);
     for (size_t k = 0; k < n && rc == TSP_OK; k++)
@@ -289,21 +307,16 @@ static tsp_status measure_join(void *ctx, const tspi_join *join, tsp_error *err)
     return rc == TSP_OK ? TSP_OK : tsp_error_set(err, rc, "memory is exhausted measuring hops");
 }
 
-tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, unsigned threads, tspi_edges *ret_edges,
-                              tsp_error *err)
+tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, const tspi_edges_wanted *wanted,
+                              tspi_edges *ret_edges, tsp_error *err)
 {
-    return tspi_edges_measure_of(join, NULL, clocks_n, threads, ret_edges, err);
-}
-
-tsp_status tspi_edges_measure_of(const tspi_join *join, const uint8_t *clocks, uint32_t clocks_n, unsigned threads,
-                                 tspi_edges *ret_edges, tsp_error *err)
-{
-    unsigned n = tspi_threads_for(threads, join->set->spans_n, SPANS_A_THREAD);
+    unsigned n = tspi_threads_for(wanted->threads, join->set->spans_n, SPANS_A_THREAD);
     measurer *parts = calloc(n, sizeof *parts);
     tsp_status rc = parts ? TSP_OK : TSP_ENOMEM;
 
     for (unsigned k = 0; k < n && rc == TSP_OK; k++) {
         parts[k].clocks_n = clocks_n;
+        parts[k].counts = wanted->counts;
         parts[k].stats = calloc((size_t)clocks_n + 1, sizeof *parts[k].stats);
         if (clocks_n <= FEW_CLOCKS)
             parts[k].recent = calloc((size_t)clocks_n * clocks_n + 1, sizeof *parts[k].recent);
@@ -315,7 +328,7 @@ tsp_status tspi_edges_measure_of(const tspi_join *join, const uint8_t *clocks, u
             rc = TSP_ENOMEM;
     }
     if (rc == TSP_OK)
-        rc = tspi_join_each(join, measure_join, &(team){parts, n, clocks}, err);
+        rc = tspi_join_each(join, measure_join, &(team){parts, n, wanted->rows}, err);
     for (unsigned k = 0; k < n && rc == TSP_OK; k++) {
         rc = parts[k].rc;
         if (rc == TSP_OK && k)

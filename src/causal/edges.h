@@ -13,7 +13,7 @@ typedef struct {
     uint64_t within_quantum;   /* received before sent by less than the receiver's quantum: not violations */
     int64_t worst_ns;          /* the largest sent - received of a violation; 0 = none */
     int64_t first_ns, last_ns; /* received stamps, earliest and latest */
-    tspi_slacks slacks[2];     /* of TSPI_HOP_HARD, TSPI_HOP_SOFT; owned */
+    tspi_slacks slacks[2];     /* of TSPI_HOP_HARD, TSPI_HOP_SOFT; owned. Counted only: n, min_ns, max_ns alone */
 } tspi_edge;
 
 /* What was seen on one clock: nothing here can be skew. */
@@ -36,13 +36,19 @@ typedef struct {
     uint64_t hops, violations; /* over all edges */
 } tspi_edges;
 
-/* Measure all edges. threads: 0 = one a core, 1 = none; the result does not depend on it.
- * Errors: TSP_ENOMEM. On failure nothing needs releasing. */
-tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, unsigned threads, tspi_edges *ret_edges,
-                              tsp_error *err);
-/* Only hops of which an end is on a flagged clock, and what these clocks' own spans say. clocks: clocks_n flags. */
-tsp_status tspi_edges_measure_of(const tspi_join *join, const uint8_t *clocks, uint32_t clocks_n, unsigned threads,
-                                 tspi_edges *ret_edges, tsp_error *err);
+/* What is measured. Zero it for all.
+ * rows     bits of span rows: only hops of which an end is one of them, and what these spans say; NULL: all
+ * counts   no quantile, margin or slack of an edge will be asked for: hops are only counted, which is quicker
+ * threads  0 = one a core, 1 = none; the result does not depend on it */
+typedef struct {
+    const uint64_t *rows;
+    bool counts;
+    unsigned threads;
+} tspi_edges_wanted;
+
+/* Measure edges. Errors: TSP_ENOMEM. On failure nothing needs releasing. */
+tsp_status tspi_edges_measure(const tspi_join *join, uint32_t clocks_n, const tspi_edges_wanted *wanted,
+                              tspi_edges *ret_edges, tsp_error *err);
 void tspi_edges_release(tspi_edges *edges);
 
 /* The edge from one clock to another, or NULL. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "causal/quantum.h"
 #include "causal/windows.h"
 
@@ -14,7 +15,7 @@ typedef struct {
     tspi_hop_sink sink;
     void *ctx;
     tsp_error *err;
-    const uint8_t *clocks; /* tspi_hop_range */
+    const uint64_t *rows; /* tspi_hop_range */
     bool lean;
     size_t n;
     tspi_hop run[TSPI_HOP_RUN];
@@ -38,8 +39,7 @@ static inline void add(scanner *s, uint32_t from, uint32_t to, int64_t sent_ns, 
         return;
     hop->from_clock = s->processes[from_process].clock;
     hop->to_clock = s->processes[to_process].clock;
-    if ((s->lean && kind == TSPI_HOP_HARD && hop->from_clock == hop->to_clock) ||
-        (s->clocks && !(s->clocks[hop->from_clock] | s->clocks[hop->to_clock])))
+    if (s->lean && kind == TSPI_HOP_HARD && hop->from_clock == hop->to_clock)
         return;
     hop->from_span = from;
     hop->to_span = to;
@@ -83,6 +83,11 @@ static inline bool is_answered(const tspi_span *client, const tspi_span *server)
            client->end_ns > client->start_ns && server->end_ns > server->start_ns;
 }
 
+static inline bool is_left_out(const scanner *s, uint32_t from, uint32_t to)
+{
+    return s->rows && !tspi_bits_has(s->rows, from) && !tspi_bits_has(s->rows, to);
+}
+
 /* Parents lie anywhere in the input: ask for them some spans ahead. */
 #define AHEAD 12
 
@@ -95,7 +100,7 @@ static tsp_status scan_parents(scanner *s, size_t first, size_t end)
         uint32_t child = (uint32_t)k, parent = parents[k];
         if (k + AHEAD < end && parents[k + AHEAD] != TSPI_NONE)
             __builtin_prefetch(&s->spans[parents[k + AHEAD]]);
-        if (parent == TSPI_NONE)
+        if (parent == TSPI_NONE || is_left_out(s, parent, child))
             continue;
         bool shared = s->spans[parent].span_id == s->spans[child].span_id;
         add_cause(s, parent, child, shared ? TSPI_HOP_SHARED : TSPI_HOP_PARENT);
@@ -130,7 +135,7 @@ static tsp_status scan_links(scanner *s, size_t first, size_t end)
         uint32_t carrier = join->set->links[k].from, target = join->link_target[k];
         /* A link that repeats the parent, or another link, would count the same pair twice. */
         if (target == TSPI_NONE || target == carrier || target == join->parent[carrier] ||
-            tspi_join_is_copy(join, carrier) || repeats(join, k))
+            tspi_join_is_copy(join, carrier) || is_left_out(s, target, carrier) || repeats(join, k))
             continue;
         add_cause(s, target, carrier, TSPI_HOP_LINK);
         if (s->n + 2 > TSPI_HOP_RUN && (rc = flush(s)) != TSP_OK)
@@ -151,7 +156,7 @@ tsp_status tspi_hops_scan_range(const tspi_join *join, const tspi_hop_range *ran
     s.sink = sink;
     s.ctx = ctx;
     s.err = err;
-    s.clocks = range->clocks;
+    s.rows = range->rows;
     s.lean = range->lean;
     s.n = 0;
     tsp_status rc = scan_parents(&s, range->first_span, range->spans_end);

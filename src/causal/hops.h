@@ -64,11 +64,11 @@ tsp_status tspi_hops_scan(const tspi_join *join, tspi_hop_sink sink, void *ctx, 
 
 /* The same over a stretch of span rows and of link rows of the join's own set, so that several threads can share the
  * work.
- * clocks  only hops of which an end is on a flagged clock; NULL: all
+ * rows    bits of span rows: only hops of which an end is one of them; NULL: all
  * lean    no hard hops on one clock, which say nothing of clocks nor of how often answers are late */
 typedef struct {
     size_t first_span, spans_end, first_link, links_end;
-    const uint8_t *clocks;
+    const uint64_t *rows;
     bool lean;
 } tspi_hop_range;
 tsp_status tspi_hops_scan_range(const tspi_join *join, const tspi_hop_range *range, tspi_hop_sink sink, void *ctx,

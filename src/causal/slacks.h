@@ -25,6 +25,15 @@ void tspi_slacks_release(tspi_slacks *slacks);
 
 /* false: memory is exhausted, and the value is not counted. */
 bool tspi_slacks_add(tspi_slacks *slacks, int64_t ns);
+/* n more values between these: n, min_ns and max_ns stay right, but there is no distribution any more. */
+static inline void tspi_slacks_count(tspi_slacks *slacks, uint64_t n, int64_t min_ns, int64_t max_ns)
+{
+    if (!slacks->n || min_ns < slacks->min_ns)
+        slacks->min_ns = min_ns;
+    if (!slacks->n || max_ns > slacks->max_ns)
+        slacks->max_ns = max_ns;
+    slacks->n += n;
+}
 bool tspi_slacks_merge(tspi_slacks *slacks, const tspi_slacks *other);
 
 /* The smallest value that at least a fraction p of the sample does not exceed; p in [0, 1], n >= 1.

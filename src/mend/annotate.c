@@ -85,14 +85,14 @@ size_t tspi_mend_annotate(void *ctx, size_t row, const tspi_annotated *had, tspi
 {
     const tspi_mend *m = ctx;
     const tspi_span *span = &m->set.spans[row];
-    const tspi_mend_stamps *raw = &m->raw[row];
+    const tspi_mend_stamps raw = tspi_mend_raw(m, row);
     uint32_t clock = m->set.processes[span->process].clock;
-    bool has_start = raw->start_ns != TSPI_NO_STAMP;
-    int64_t before = has_start ? raw->start_ns : raw->end_ns, now = has_start ? span->start_ns : span->end_ns;
+    bool has_start = raw.start_ns != TSPI_NO_STAMP;
+    int64_t before = has_start ? raw.start_ns : raw.end_ns, now = has_start ? span->start_ns : span->end_ns;
     int64_t first = has_start ? had->start_ns : had->end_ns, lo, hi;
     size_t n = 0;
 
-    if (span->start_ns == raw->start_ns && span->end_ns == raw->end_ns)
+    if (span->start_ns == raw.start_ns && span->end_ns == raw.end_ns)
         return 0;
     /* Of a span that was corrected before, what it said at first counts. */
     first = first == TSPI_NO_STAMP ? before : first;
@@ -105,8 +105,8 @@ size_t tspi_mend_annotate(void *ctx, size_t row, const tspi_annotated *had, tspi
     ret[n++] = (tspi_annotation){.key = TSPI_ANNOTATION_REFERENCE, .text = reference_of(m, clock)};
     if (has_start)
         ret[n++] = (tspi_annotation){.key = TSPI_ANNOTATION_RAW_START, .number = first};
-    if (raw->end_ns != TSPI_NO_STAMP)
+    if (raw.end_ns != TSPI_NO_STAMP)
         ret[n++] = (tspi_annotation){.key = TSPI_ANNOTATION_RAW_END,
-                                     .number = had->end_ns == TSPI_NO_STAMP ? raw->end_ns : had->end_ns};
+                                     .number = had->end_ns == TSPI_NO_STAMP ? raw.end_ns : had->end_ns};
     return n;
 }

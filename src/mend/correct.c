@@ -6,19 +6,18 @@
 #include "causal/evidence.h"
 #include "mend/correct.h"
 
-static tsp_status keep_raw(tspi_mend *m, int64_t **ret_events, tsp_error *err)
+static tsp_status make_room(tspi_mend *m, int64_t **ret_events, tsp_error *err)
 {
     size_t n = m->set.spans_n, processes = m->set.processes_n;
 
     m->raw = tspi_big_calloc(n + 1, sizeof *m->raw);
+    m->kept = calloc(tspi_bits_words(n), sizeof *m->kept);
     m->quanta = malloc((processes + 1) * sizeof *m->quanta);
     m->moves = calloc((size_t)m->causal.clocks.clocks_n + 1, 1);
     m->touched = calloc(processes + 1, 1);
     *ret_events = malloc((m->set.events_n + 1) * sizeof **ret_events);
-    if (!m->raw || !m->quanta || !m->moves || !m->touched || !*ret_events)
+    if (!m->raw || !m->kept || !m->quanta || !m->moves || !m->touched || !*ret_events)
         return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by %zu spans", n);
-    for (size_t k = 0; k < n; k++)
-        m->raw[k] = (tspi_mend_stamps){m->set.spans[k].start_ns, m->set.spans[k].end_ns};
     for (size_t k = 0; k < m->set.events_n; k++)
         (*ret_events)[k] = m->set.events[k].at_ns;
     if (processes)
@@ -26,9 +25,42 @@ static tsp_status keep_raw(tspi_mend *m, int64_t **ret_events, tsp_error *err)
     return TSP_OK;
 }
 
+/* Which spans' stamps may be corrected: those of clocks that move, or all. */
+static void choose_kept(tspi_mend *m, bool all)
+{
+    uint64_t *kept = m->kept, word = 0;
+
+    if (all) {
+        memset(kept, 0xff, tspi_bits_words(m->set.spans_n) * sizeof *kept);
+        return;
+    }
+    for (size_t p = 0; p < m->set.processes_n; p++)
+        m->touched[p] = m->moves[m->set.processes[p].clock];
+    for (size_t k = 0; k < m->set.spans_n; k++) {
+        word |= (uint64_t)m->touched[m->set.spans[k].process] << (k % 64);
+        if (k % 64 == 63) {
+            kept[k / 64] = word;
+            word = 0;
+        }
+    }
+    kept[m->set.spans_n / 64] = word;
+}
+
+/* The set still has raw stamps. */
+static void keep_raw(tspi_mend *m, bool all)
+{
+    size_t n = m->set.spans_n;
+
+    choose_kept(m, all);
+    for (size_t k = tspi_bits_next(m->kept, 0, n); k < n; k = tspi_bits_next(m->kept, k + 1, n))
+        m->raw[k] = (tspi_mend_stamps){m->set.spans[k].start_ns, m->set.spans[k].end_ns};
+}
+
 static void restore_raw(tspi_mend *m, const int64_t *events)
 {
-    for (size_t k = 0; k < m->set.spans_n; k++) {
+    size_t n = m->set.spans_n;
+
+    for (size_t k = tspi_bits_next(m->kept, 0, n); k < n; k = tspi_bits_next(m->kept, k + 1, n)) {
         m->set.spans[k].start_ns = m->raw[k].start_ns;
         m->set.spans[k].end_ns = m->raw[k].end_ns;
     }
@@ -38,16 +70,18 @@ static void restore_raw(tspi_mend *m, const int64_t *events)
         memcpy(m->causal.join.quanta, m->quanta, m->set.processes_n * sizeof *m->quanta);
 }
 
-/* One way from raw stamps to corrected ones, and what they leave. */
-static tsp_status correct_once(tspi_mend *m, bool with_clamp, const int64_t *events, tspi_mend_outcome *outcome,
-                               tsp_error *err)
+static tsp_status correct_by(tspi_mend *m, bool brief, bool with_clamp, const int64_t *events,
+                             tspi_mend_outcome *outcome, tsp_error *err)
 {
     tspi_correction c = {.mend = m};
-    tsp_status rc = tspi_correct_look(&c, err);
+    tsp_status rc = tspi_correct_look(&c, brief, err);
 
     if (rc == TSP_OK) {
+        keep_raw(m, with_clamp);
         tspi_correct_spans(&c);
         outcome->clamped = with_clamp ? tspi_correct_clamp(&c) : 0;
+        if (with_clamp && !outcome->clamped)
+            choose_kept(m, false);
         tspi_correct_events(m, events);
         rc = tspi_mend_audit(m, outcome->clamped > 0, &outcome->left, err);
     }
@@ -57,13 +91,15 @@ static tsp_status correct_once(tspi_mend *m, bool with_clamp, const int64_t *eve
 
 static void sum_up(tspi_mend *m, tspi_mend_outcome *outcome)
 {
+    size_t n = m->set.spans_n;
+
     outcome->clocks_moved = outcome->spans_moved = 0;
     outcome->largest_ns = 0;
     for (uint32_t c = 0; c < m->causal.clocks.clocks_n; c++)
         outcome->clocks_moved += m->moves[c];
     for (size_t p = 0; p < m->set.processes_n; p++)
         m->touched[p] = m->moves[m->set.processes[p].clock];
-    for (size_t k = 0; k < m->set.spans_n; k++) {
+    for (size_t k = tspi_bits_next(m->kept, 0, n); k < n; k = tspi_bits_next(m->kept, k + 1, n)) {
         const tspi_span *span = &m->set.spans[k];
         int64_t by = span->start_ns - m->raw[k].start_ns;
         bool moved = by != 0 || span->end_ns != m->raw[k].end_ns;
@@ -72,6 +108,21 @@ static void sum_up(tspi_mend *m, tspi_mend_outcome *outcome)
         if (llabs(by) > llabs(outcome->largest_ns))
             outcome->largest_ns = by;
     }
+}
+
+/* One way from raw stamps to corrected ones, and what they leave. Which hops lie is asked for where something is left,
+ * or will be. */
+static tsp_status correct_once(tspi_mend *m, bool with_clamp, const int64_t *events, tspi_mend_outcome *outcome,
+                               tsp_error *err)
+{
+    bool brief = m->thinned && !with_clamp && !m->thin.any_late;
+    tsp_status rc = correct_by(m, brief, with_clamp, events, outcome, err);
+
+    if (rc == TSP_OK && brief && outcome->left.hard + outcome->left.soft) {
+        restore_raw(m, events);
+        rc = correct_by(m, false, with_clamp, events, outcome, err);
+    }
+    return rc;
 }
 
 enum { ROUNDS = 3 };
@@ -186,7 +237,7 @@ static tsp_status correct_whole(tspi_mend *m, bool clamp_late, int64_t *events, 
 tsp_status tspi_mend_correct(tspi_mend *m, bool clamp_late, tspi_mend_outcome *ret, tsp_error *err)
 {
     int64_t *events = NULL;
-    tsp_status rc = keep_raw(m, &events, err);
+    tsp_status rc = make_room(m, &events, err);
 
     *ret = (tspi_mend_outcome){0};
     tspi_mend_count(&m->causal, &ret->before);

@@ -31,8 +31,9 @@ typedef struct {
 
 #define NEAR_NS 2000 /* rounding to whole microseconds may still break a hop with as little slack */
 
-/* Which groups are broken, which sides stamps lie on, which stamps lie, which clocks move. TSP_ENOMEM. */
-tsp_status tspi_correct_look(tspi_correction *c, tsp_error *err);
+/* Which groups are broken, which sides stamps lie on, which stamps lie, which clocks move. TSP_ENOMEM.
+ * brief: do without the stamps that lie, where hops need not be gone through to know the rest; no clock steps. */
+tsp_status tspi_correct_look(tspi_correction *c, bool brief, tsp_error *err);
 void tspi_correct_release(tspi_correction *c);
 
 /* The corrected stamp of one that a hop knows to lie on the other side of a step than its time says; NULL for most. */

@@ -204,12 +204,32 @@ static void find_moves(tspi_correction *c)
         m->moves[k] = !m->answer.clocks[k].untouched && c->broken_groups[m->answer.clocks[k].group];
 }
 
-tsp_status tspi_correct_look(tspi_correction *c, tsp_error *err)
+/* Groups that a hop breaks which the solver was given, and believes. Does that leave no group in doubt? A hard hop that
+ * it was not given breaks its group, too, unless it is late. */
+static bool find_broken(tspi_correction *c)
+{
+    const tspi_mend *m = c->mend;
+    const tspi_edges *edges = &m->causal.edges;
+
+    for (size_t k = 0; k < m->answer.broken_n; k++) {
+        const tspi_mend_broken *b = &m->answer.broken[k];
+        if (tsp_solver_hop_label(m->answer.solver, b->index) == TSP_HOP_USED)
+            c->broken_groups[m->answer.clocks[b->from_clock].group] = 1;
+    }
+    for (size_t e = 0; e < edges->edges_n; e++)
+        if (edges->edges[e].hard_violations && !c->broken_groups[m->answer.clocks[edges->edges[e].from].group])
+            return false;
+    return true;
+}
+
+tsp_status tspi_correct_look(tspi_correction *c, bool brief, tsp_error *err)
 {
     c->broken_groups = calloc((size_t)c->mend->answer.summary.groups + 1, 1);
     bool ok = c->broken_groups && find_reach(c);
-    tsp_status rc =
-        ok ? tspi_mend_each_hop(c->mend, look_at_hop, c, err) : tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    tsp_status rc = ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
+
+    if (rc == TSP_OK && !(brief && find_broken(c)))
+        rc = tspi_mend_each_hop(c->mend, look_at_hop, c, err);
 
     if (rc == TSP_OK && c->sides_n)
         qsort(c->sides, c->sides_n, sizeof *c->sides, by_span);

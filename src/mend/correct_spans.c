@@ -103,8 +103,9 @@ static bool is_micro(enum tspi_format format)
 void tspi_correct_spans(const tspi_correction *c)
 {
     tspi_mend *m = c->mend;
+    size_t n = m->set.spans_n;
 
-    for (size_t row = 0; row < m->set.spans_n; row++) {
+    for (size_t row = tspi_bits_next(m->kept, 0, n); row < n; row = tspi_bits_next(m->kept, row + 1, n)) {
         uint32_t clock = m->set.processes[m->set.spans[row].process].clock;
         if (m->moves[clock])
             correct_span(c, (uint32_t)row, m->answer.clocks[clock].track);
@@ -113,9 +114,10 @@ void tspi_correct_spans(const tspi_correction *c)
     for (size_t d = 0; d < m->report.documents_n; d++) {
         const tspi_document *document = &m->report.documents[d];
         int64_t least_ns = document->format == TSPI_FORMAT_ZIPKIN_JSON ? 1000 : 0;
+        size_t row = document->first_span, end = row + document->spans_n;
         if (is_micro(document->format))
-            for (size_t k = 0; k < document->spans_n; k++)
-                round_span(&m->set.spans[document->first_span + k], &m->raw[document->first_span + k], least_ns);
+            for (row = tspi_bits_next(m->kept, row, end); row < end; row = tspi_bits_next(m->kept, row + 1, end))
+                round_span(&m->set.spans[row], &m->raw[row], least_ns);
     }
 }
 

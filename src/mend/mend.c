@@ -9,8 +9,7 @@
 #include "base/big.h"
 #include "clock/track.h"
 
-#define THIN_LEAST_HOPS 200000             /* fewer are solved in a fraction of a second */
-#define QUANTUM_MOST_NS (4 * TSP_NS_PER_S) /* what the solver takes */
+#define THIN_LEAST_HOPS 200000 /* fewer are solved in a fraction of a second */
 
 static tsp_status read_input(tspi_mend *m, tsp_error *err)
 {
@@ -18,11 +17,6 @@ static tsp_status read_input(tspi_mend *m, tsp_error *err)
     tspi_wire_options wire = {.keep_going = o->keep_going, .threads = o->threads, .keep = o->keep};
 
     return tspi_wire_read_paths(o->paths, o->paths_n, o->format, &wire, &m->set, &m->report, err);
-}
-
-static bool in_range(int64_t ns)
-{
-    return ns >= -TSP_STAMP_MAX && ns <= TSP_STAMP_MAX;
 }
 
 typedef struct {
@@ -38,10 +32,10 @@ static tsp_status visit_run(void *ctx, const tspi_hop *hops, size_t n, tsp_error
     tsp_status rc = TSP_OK;
 
     for (size_t k = 0; k < n && rc == TSP_OK; k++) {
-        if (!in_range(hops[k].sent_ns) || !in_range(hops[k].received_ns))
+        if (!tspi_thin_in_range(&hops[k]))
             continue;
         const uint64_t *bits = v->mend->answer.fed;
-        bool fed = !bits || (bits[v->seen / 64] >> (v->seen % 64) & 1);
+        bool fed = !bits || tspi_bits_has(bits, v->seen);
         v->seen++;
         rc = v->visit(v->ctx, &hops[k], fed ? v->index : TSPI_MEND_SPARED, err);
         v->index += fed;
@@ -102,67 +96,6 @@ static tsp_status feed_bounds(const tspi_mend *m, tsp_solver *solver, tsp_error 
     return rc;
 }
 
-typedef struct {
-    const tspi_mend *mend;
-    tsp_solver *solver;
-    uint64_t *bits; /* tspi_mend_answer.fed */
-    uint64_t fed, spared, out_of_range;
-} feeder;
-
-/* check calls it a violation when received + allowance <= sent; the solver, when received + quantum < sent. A need
- * first takes the quantum away, then makes the message seem to have come earlier than it did. */
-static tsp_hop translate(const tspi_mend *m, const tspi_hop *hop)
-{
-    int64_t quantum = hop->allowance_ns > 1 ? hop->allowance_ns - 1 : 0;
-    const tspi_mend_need *found = m->needs_n ? tspi_mend_need_of(m, tspi_mend_tag(hop)) : NULL;
-    int64_t need = found ? found->need_ns : 0, taken;
-
-    if (quantum > QUANTUM_MOST_NS)
-        quantum = QUANTUM_MOST_NS;
-    taken = need < quantum ? need : quantum;
-    return (tsp_hop){.from = hop->from_clock,
-                     .to = hop->to_clock,
-                     .sent_ns = hop->sent_ns,
-                     .received_ns = hop->received_ns - (need - taken),
-                     .quantum_ns = quantum - taken,
-                     .tag = tspi_mend_tag(hop),
-                     .operation = m->set.spans[hop->relation == TSPI_HOP_REPLY ? hop->from_span : hop->to_span].name,
-                     .kind = hop->kind == TSPI_HOP_SOFT && !(found && found->hard) ? TSP_HOP_SOFT : TSP_HOP_HARD};
-}
-
-/* What was found broken although it was not given is given from then on. */
-static bool is_wanted(feeder *f, const tspi_hop *hop)
-{
-    const tspi_mend *m = f->mend;
-    uint64_t at = f->fed + f->spared;
-
-    if (!f->bits)
-        return true;
-    if (!tspi_thin_wants(&m->thin, hop) && !(m->needs_n && tspi_mend_need_of(m, tspi_mend_tag(hop))))
-        return false;
-    f->bits[at / 64] |= UINT64_C(1) << (at % 64);
-    return true;
-}
-
-static tsp_status feed(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
-{
-    feeder *f = ctx;
-    tsp_hop run[TSPI_HOP_RUN];
-    size_t kept = 0;
-
-    for (size_t k = 0; k < n; k++) {
-        if (!in_range(hops[k].sent_ns) || !in_range(hops[k].received_ns))
-            f->out_of_range++;
-        else if (!is_wanted(f, &hops[k]))
-            f->spared++;
-        else {
-            run[kept++] = translate(f->mend, &hops[k]);
-            f->fed++;
-        }
-    }
-    return tsp_solver_add_hops(f->solver, run, kept, err);
-}
-
 static unsigned threads_of(const tspi_mend *m)
 {
     long cores = m->options.threads ? (long)m->options.threads : sysconf(_SC_NPROCESSORS_ONLN);
@@ -175,6 +108,7 @@ void tspi_mend_answer_release(tspi_mend_answer *answer)
     tsp_solver_free(answer->solver);
     free(answer->clocks);
     free(answer->fed);
+    free(answer->broken);
     memset(answer, 0, sizeof *answer);
 }
 
@@ -186,18 +120,12 @@ tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp
                                 .max_drift_ppm = m->options.max_drift_ppm,
                                 .quorum = m->believe_all ? 1 : m->options.quorum,
                                 .threads = threads_of(m)};
-    feeder f = {.mend = m};
     tspi_mend_answer a = {.clocks = calloc((size_t)n + 1, sizeof *a.clocks)};
     tsp_status rc =
         a.clocks ? tsp_solver_new(&config, &a.solver, err) : tsp_error_set(err, TSP_ENOMEM, "out of memory");
 
-    f.solver = a.solver;
-    if (rc == TSP_OK && m->thinned) { /* a span has two hops at most, a link one */
-        a.fed = f.bits = calloc((2 * m->set.spans_n + m->set.links_n) / 64 + 1, sizeof *a.fed);
-        rc = a.fed ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
-    }
     if (rc == TSP_OK)
-        rc = (a.fed ? tspi_hops_scan_lean : tspi_hops_scan)(&m->causal.join, feed, &f, err);
+        rc = tspi_mend_feed(m, &a, err);
     if (rc == TSP_OK)
         rc = feed_bounds(m, a.solver, err);
     if (rc == TSP_OK)
@@ -214,8 +142,6 @@ tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp
         if (m->needs_n && a.summary.contradictory)
             rc = tsp_error_set(err, TSP_EINFEASIBLE, "no clocks leave room for what is asked");
     }
-    a.hops_fed = f.fed;
-    a.hops_out_of_range = f.out_of_range;
     if (rc == TSP_OK)
         *ret_answer = a;
     else
@@ -255,6 +181,7 @@ static tsp_status solve_all(tspi_mend *m, tsp_error *err)
         rc = tspi_thin_init(&m->thin, &m->causal, least, &m->thinned, err);
     if (rc == TSP_OK)
         rc = tspi_mend_solve(m, &m->answer, err);
+    tspi_thin_forget(&m->thin);
     if (rc == TSP_OK && m->thinned && wants_all_hops(m))
         rc = tspi_mend_solve_whole(m, err);
     return rc;
@@ -265,7 +192,8 @@ tsp_status tspi_mend_open(tspi_mend *ret_mend, const tspi_mend_options *options,
     tspi_mend *m = ret_mend;
 
     *m = (tspi_mend){.options = *options};
-    tspi_causal_options causal = {.clock_key = options->clock_key, .threads = options->threads};
+    tspi_causal_options causal = {
+        .clock_key = options->clock_key, .threads = options->threads, .counts = options->thin};
     tsp_status rc = read_input(m, err);
 
     if (rc == TSP_OK)
@@ -290,6 +218,7 @@ void tspi_mend_release(tspi_mend *m)
     tspi_edges_release(&m->corrected);
     tspi_utc_bounds_release(&m->bounds);
     tspi_big_free(m->raw, (m->set.spans_n + 1) * sizeof *m->raw);
+    free(m->kept);
     free(m->quanta);
     free(m->needs);
     free(m->moves);

@@ -7,6 +7,7 @@
 #ifndef TSPI_MEND_MEND_H
 #define TSPI_MEND_MEND_H
 
+#include "base/bits.h"
 #include "causal/causal.h"
 #include "mend/thin.h"
 #include "mend/utc_bounds.h"
@@ -18,7 +19,8 @@
  * quorum       as in tsp_solver_config
  * keep         the input is going to be written back
  * thin         of dense traffic the solver may get a part (thin.h): bounds are somewhat wider, estimates somewhat
- * coarser thin_least   the hops between clocks from which on it does; 0 = 200,000 */
+ *              coarser; and of edges hops are only counted
+ * thin_least   the hops between clocks from which on it does; 0 = 200,000 */
 typedef struct {
     const char *const *paths;
     size_t paths_n;
@@ -45,13 +47,21 @@ typedef struct {
     bool hard;
 } tspi_mend_need;
 
+/* A hop given to the solver that is violated as it was stamped. */
+typedef struct {
+    size_t index; /* the solver's */
+    uint32_t from_clock;
+} tspi_mend_broken;
+
 /* What a solver said. clocks: a row a clock; what they point to is the solver's. */
 typedef struct {
     tsp_solver *solver;       /* owned; has run */
     tsp_clock_result *clocks; /* owned */
     tsp_solver_summary_row summary;
-    uint64_t hops_fed;          /* hops that the solver has, same-clock ones included */
-    uint64_t *fed;              /* owned; a bit a hop in the order of the scan: it was given. NULL: all were */
+    uint64_t hops_fed;        /* hops that the solver has, same-clock ones included */
+    uint64_t *fed;            /* owned; a bit a hop in the order of the scan: it was given. NULL: all were */
+    tspi_mend_broken *broken; /* owned */
+    size_t broken_n;
     uint64_t hops_out_of_range; /* with a stamp that no clock shows, such as the year 1700: left out */
 } tspi_mend_answer;
 
@@ -81,7 +91,8 @@ typedef struct {
     tspi_thin thin;
     bool thinned; /* the answer stands on the hops that thin wants, not on all */
     /* Of tspi_mend_correct. */
-    tspi_mend_stamps *raw; /* owned; a row a span */
+    tspi_mend_stamps *raw; /* owned; a row a span, of those in kept alone: ask tspi_mend_raw */
+    uint64_t *kept;        /* owned; bits of spans: of clocks that move, or all of them where any stamp may */
     tspi_quantum *quanta;  /* owned; a row a process: those of the input */
     tspi_edges
         corrected; /* owned; the last audit's: hops and spans of clocks that moved (of all, once stamps were clamped) */
@@ -124,6 +135,14 @@ const tspi_utc_bound *tspi_mend_bound_of(const tspi_mend *mend, const tsp_proof_
  * TSP_ENOMEM. */
 tsp_status tspi_mend_correct(tspi_mend *mend, bool clamp, tspi_mend_outcome *ret_outcome, tsp_error *err);
 
+/* A span's stamps as they were read, after the correction. */
+static inline tspi_mend_stamps tspi_mend_raw(const tspi_mend *mend, size_t row)
+{
+    const tspi_span *span = &mend->set.spans[row];
+
+    return tspi_bits_has(mend->kept, row) ? mend->raw[row] : (tspi_mend_stamps){span->start_ns, span->end_ns};
+}
+
 /* A tspi_stamp_edit for after the correction; ctx is the mend. */
 int64_t tspi_mend_edit(void *ctx, const tspi_stamp_place *place);
 
@@ -139,6 +158,8 @@ tsp_status tspi_mend_write(const tspi_mend *mend, const char *out, tsp_error *er
 /* Within the room. Solve, with mend->needs. TSP_EINFEASIBLE: there are needs, and no clocks that meet them. */
 tsp_status tspi_mend_solve(const tspi_mend *mend, tspi_mend_answer *ret_answer, tsp_error *err);
 void tspi_mend_answer_release(tspi_mend_answer *answer);
+/* Give the answer's solver its hops. */
+tsp_status tspi_mend_feed(const tspi_mend *mend, tspi_mend_answer *answer, tsp_error *err);
 /* Hops broken in the corrected set that the solver believes: added to mend->needs. ret_more: there are any. */
 tsp_status tspi_mend_find_needs(tspi_mend *mend, bool *ret_more, tsp_error *err);
 /* Of what is broken in the corrected set, does the solver believe nothing? */

@@ -15,10 +15,9 @@ static tsp_status find_quanta(tspi_mend *m, bool clamped, tsp_error *err)
         free(now);
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
     }
-    for (size_t k = 0; k < m->set.spans_n; k++) {
+    size_t n = m->set.spans_n;
+    for (size_t k = tspi_bits_next(m->kept, 0, n); k < n; k = tspi_bits_next(m->kept, k + 1, n)) {
         const tspi_span *span = &m->set.spans[k];
-        if (!clamped && !m->moves[m->set.processes[span->process].clock])
-            continue;
         uint32_t parent = join->parent[k];
         tspi_quantum_add(&finder, span, parent == TSPI_NONE || m->set.spans[parent].process != span->process);
     }
@@ -71,11 +70,12 @@ tsp_status tspi_mend_audit(tspi_mend *m, bool clamped, tspi_mend_violations *ret
 {
     tspi_causal *causal = &m->causal;
     const uint8_t *moved = clamped ? NULL : m->moves;
+    tspi_edges_wanted wanted = {.rows = clamped ? NULL : m->kept, .counts = true, .threads = m->options.threads};
     tspi_edges edges;
     tsp_status rc = find_quanta(m, clamped, err);
 
     if (rc == TSP_OK)
-        rc = tspi_edges_measure_of(&causal->join, moved, causal->clocks.clocks_n, m->options.threads, &edges, err);
+        rc = tspi_edges_measure(&causal->join, causal->clocks.clocks_n, &wanted, &edges, err);
     if (rc != TSP_OK)
         return rc;
     tspi_edges_release(&m->corrected);

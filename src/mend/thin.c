@@ -14,12 +14,20 @@
 #define WORTH 2       /* an edge is dense when so many times as many hops are there as are wanted */
 #define FEW_CLOCKS 64 /* up to so many a matrix finds an edge */
 
+void tspi_thin_forget(tspi_thin *thin)
+{
+    tspi_big_free(thin->noted, thin->noted_cap * sizeof *thin->noted);
+    thin->noted = NULL;
+    thin->noted_n = thin->noted_cap = 0;
+}
+
 void tspi_thin_release(tspi_thin *thin)
 {
     free(thin->rows);
     free(thin->ends);
     free(thin->lines);
     tspi_big_free(thin->buckets, (thin->buckets_n + 1) * sizeof *thin->buckets);
+    tspi_thin_forget(thin);
     memset(thin, 0, sizeof *thin);
 }
 
@@ -113,6 +121,7 @@ typedef struct {
     tspi_thin *thin;
     sampled *samples; /* owned */
     size_t n, cap;
+    uint64_t place; /* of the next hop in range */
 } survey;
 
 static bool keep_sample(survey *s, size_t bucket, int64_t slack_ns)
@@ -129,34 +138,65 @@ static bool keep_sample(survey *s, size_t bucket, int64_t slack_ns)
     return true;
 }
 
-static void keep_least(tspi_thin_bucket *bucket, int64_t slack_ns)
+static bool note(tspi_thin *thin, const tspi_hop *hop, uint64_t place)
+{
+    if (thin->noted_n == thin->noted_cap) {
+        size_t cap = thin->noted_cap + thin->noted_cap / 2 + 4096;
+        void *grown = tspi_big_resize(thin->noted, thin->noted_cap * sizeof *thin->noted, cap * sizeof *thin->noted);
+        if (!grown)
+            return false;
+        thin->noted = grown;
+        thin->noted_cap = cap;
+    }
+    thin->noted[thin->noted_n++] = (tspi_thin_noted){*hop, place};
+    return true;
+}
+
+/* False: it is not among them so far, so it will not be. */
+static bool keep_least(tspi_thin_bucket *bucket, int64_t slack_ns)
 {
     unsigned k = TSPI_THIN_LEAST - 1;
 
     if (slack_ns >= bucket->least_ns[k])
-        return;
+        return slack_ns == bucket->least_ns[k];
     for (; k > 0 && bucket->least_ns[k - 1] > slack_ns; k--)
         bucket->least_ns[k] = bucket->least_ns[k - 1];
     bucket->least_ns[k] = slack_ns;
+    return true;
+}
+
+/* The hop may be wanted. *ret_ok: false when memory is exhausted. */
+static bool may_be_wanted(survey *s, const tspi_hop *hop, bool *ret_ok)
+{
+    if (hop->same_clock)
+        return hop->kind == TSPI_HOP_SOFT;
+    const tspi_thin_line *line = line_of(s->thin, hop);
+    if (!line->dense)
+        return true;
+    bool chosen = is_sampled(line, hop);
+    if (hop->kind != TSPI_HOP_HARD)
+        return chosen;
+    tspi_thin_bucket *bucket = bucket_of(s->thin, line, hop);
+    if (chosen && !keep_sample(s, (size_t)(bucket - s->thin->buckets), slack_of(hop)))
+        *ret_ok = false;
+    return keep_least(bucket, slack_of(hop)) || chosen;
 }
 
 static tsp_status look(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
 {
     survey *s = ctx;
+    bool ok = true;
 
-    for (size_t k = 0; k < n; k++) {
-        const tspi_hop *hop = &hops[k];
-        if (hop->same_clock || hop->kind != TSPI_HOP_HARD)
-            continue;
-        const tspi_thin_line *line = line_of(s->thin, hop);
-        if (!line->dense || hop->sent_ns < -TSP_STAMP_MAX || hop->sent_ns > TSP_STAMP_MAX)
-            continue;
-        tspi_thin_bucket *bucket = bucket_of(s->thin, line, hop);
-        keep_least(bucket, slack_of(hop));
-        if (is_sampled(line, hop) && !keep_sample(s, (size_t)(bucket - s->thin->buckets), slack_of(hop)))
-            return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    for (size_t k = 0; k < n && ok; k++) {
+        if (!tspi_thin_in_range(&hops[k]))
+            s->thin->out_of_range++;
+        else {
+            if (may_be_wanted(s, &hops[k], &ok))
+                ok &= note(s->thin, &hops[k], s->place);
+            s->place++;
+        }
     }
-    return TSP_OK;
+    return ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
 }
 
 /* ---- what is late ---- */
@@ -210,6 +250,13 @@ static tsp_status find_fences(const survey *s, tsp_error *err)
     return ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
 }
 
+/* Of late hops of a bucket the first is always noted. */
+static void find_late(tspi_thin *thin)
+{
+    for (size_t k = 0; k < thin->noted_n && !thin->any_late; k++)
+        thin->any_late = !thin->noted[k].hop.same_clock && tspi_thin_is_late(thin, &thin->noted[k].hop);
+}
+
 tsp_status tspi_thin_init(tspi_thin *ret_thin, const tspi_causal *causal, uint64_t least_hops, bool *ret_worth,
                           tsp_error *err)
 {
@@ -233,6 +280,8 @@ tsp_status tspi_thin_init(tspi_thin *ret_thin, const tspi_causal *causal, uint64
         rc = tspi_hops_scan_lean(&causal->join, look, &s, err);
     if (rc == TSP_OK && *ret_worth)
         rc = find_fences(&s, err);
+    if (rc == TSP_OK && *ret_worth)
+        find_late(&thin);
     free(s.samples);
     *ret_worth = *ret_worth && rc == TSP_OK;
     if (*ret_worth)

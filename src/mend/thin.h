@@ -12,6 +12,7 @@
 #define TSPI_MEND_THIN_H
 
 #include "causal/causal.h"
+#include "truespan/clocks.h"
 
 enum { TSPI_THIN_LEAST = 4, TSPI_THIN_SAMPLE = 8 };
 
@@ -30,6 +31,12 @@ typedef struct {
     double median_ns;                  /* of the sample; NAN: nothing was sampled */
 } tspi_thin_bucket;
 
+/* A hop that may be wanted. */
+typedef struct {
+    tspi_hop hop;
+    uint64_t place; /* among the hops in range, in the order of the lean scan */
+} tspi_thin_noted;
+
 /* Zero it to initialise. Owned: release. */
 typedef struct {
     uint32_t clocks_n;
@@ -39,13 +46,26 @@ typedef struct {
     size_t edges_n;
     tspi_thin_bucket *buckets;
     size_t buckets_n;
+    tspi_thin_noted *noted; /* all that are wanted and some more, in the order of the scan; until tspi_thin_forget */
+    size_t noted_n, noted_cap;
+    uint64_t out_of_range; /* hops with a stamp that no clock shows */
+    bool any_late;         /* some hop is late, as tspi_thin_is_late has it */
 } tspi_thin;
+
+/* Its stamps are ones that a clock shows, and that a solver takes. */
+static inline bool tspi_thin_in_range(const tspi_hop *hop)
+{
+    return hop->sent_ns >= -TSP_STAMP_MAX && hop->sent_ns <= TSP_STAMP_MAX && hop->received_ns >= -TSP_STAMP_MAX &&
+           hop->received_ns <= TSP_STAMP_MAX;
+}
 
 /* ret_worth: there are so many hops, and so few of them are wanted, that it is worth it; else nothing needs releasing,
  * as on failure: TSP_ENOMEM. least_hops: fewer are few. */
 tsp_status tspi_thin_init(tspi_thin *ret_thin, const tspi_causal *causal, uint64_t least_hops, bool *ret_worth,
                           tsp_error *err);
 void tspi_thin_release(tspi_thin *thin);
+/* What was noted is not needed any more. */
+void tspi_thin_forget(tspi_thin *thin);
 
 /* Does the solver get this hop? */
 bool tspi_thin_wants(const tspi_thin *thin, const tspi_hop *hop);

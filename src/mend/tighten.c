@@ -39,9 +39,9 @@ static bool is_lie(const tspi_mend *m, uint64_t tag)
 /* Before anything moved. */
 static bool was_broken(const tspi_mend *m, const tspi_hop *hop)
 {
-    const tspi_mend_stamps *from = &m->raw[hop->from_span], *to = &m->raw[hop->to_span];
+    const tspi_mend_stamps from = tspi_mend_raw(m, hop->from_span), to = tspi_mend_raw(m, hop->to_span);
     bool reply = hop->relation == TSPI_HOP_REPLY, to_end = reply || hop->relation == TSPI_HOP_RECEIVE;
-    int64_t sent = reply ? from->end_ns : from->start_ns, received = to_end ? to->end_ns : to->start_ns;
+    int64_t sent = reply ? from.end_ns : from.start_ns, received = to_end ? to.end_ns : to.start_ns;
 
     return sent - received >= tspi_quantum_allowance(&m->quanta[m->set.spans[hop->to_span].process], to_end);
 }

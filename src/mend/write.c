@@ -22,12 +22,12 @@ int64_t tspi_mend_edit(void *ctx, const tspi_stamp_place *place)
         return span->start_ns == TSPI_NO_STAMP ? place->ns : span->start_ns;
     if (place->what == TSPI_STAMP_END)
         return span->end_ns == TSPI_NO_STAMP ? place->ns : span->end_ns;
-    const tspi_mend_stamps *raw = &m->raw[place->span];
+    const tspi_mend_stamps raw = tspi_mend_raw(m, place->span);
     int64_t ns = m->moves[clock] ? tsp_track_correct(m->answer.clocks[clock].track, place->ns) : place->ns;
     /* What lay within its span stays within, on whichever side of a step. */
-    if (raw->start_ns != TSPI_NO_STAMP && place->ns >= raw->start_ns && ns < span->start_ns)
+    if (raw.start_ns != TSPI_NO_STAMP && place->ns >= raw.start_ns && ns < span->start_ns)
         ns = span->start_ns;
-    if (raw->end_ns != TSPI_NO_STAMP && place->ns <= raw->end_ns && place->ns >= raw->start_ns && ns > span->end_ns)
+    if (raw.end_ns != TSPI_NO_STAMP && place->ns <= raw.end_ns && place->ns >= raw.start_ns && ns > span->end_ns)
         ns = span->end_ns;
     return ns;
 }

@@ -31,7 +31,7 @@ static tspi_mend_stamps stamps_of(const writer *w, uint32_t row)
 {
     const tspi_span *span = &w->mend->set.spans[row];
 
-    return w->after ? (tspi_mend_stamps){span->start_ns, span->end_ns} : w->mend->raw[row];
+    return w->after ? (tspi_mend_stamps){span->start_ns, span->end_ns} : tspi_mend_raw(w->mend, row);
 }
 
 /* What is drawn: a span has a start, and a length of at least 1 ns. */
@@ -105,7 +105,7 @@ static void put_span(writer *w, const tspi_lane_span *s)
     static const char *const kinds[] = {"span", "internal", "server", "client", "producer", "consumer"};
     const tspi_span *span = &w->mend->set.spans[s->row];
     const tspi_trace_id *trace = &w->mend->set.traces[span->trace];
-    const tspi_mend_stamps *raw = &w->mend->raw[s->row];
+    const tspi_mend_stamps raw = tspi_mend_raw(w->mend, s->row);
 
     begin_event(w);
     tspi_buf_printf(w->out, "\"ph\":\"X\",\"pid\":%d,\"tid\":%u,\"cat\":\"%s\",\"name\":", 1 + w->after,
@@ -127,7 +127,7 @@ static void put_span(writer *w, const tspi_lane_span *s)
     if (now.end_ns != TSPI_NO_STAMP)
         tspi_buf_printf(w->out, ",\"end\":\"%" PRId64 "\"", now.end_ns);
     if (w->after)
-        tspi_buf_printf(w->out, ",\"moved_ns\":%" PRId64, span->start_ns - raw->start_ns);
+        tspi_buf_printf(w->out, ",\"moved_ns\":%" PRId64, span->start_ns - raw.start_ns);
     tspi_buf_puts(w->out, "}}");
 }
 
@@ -180,7 +180,7 @@ static void find_origin(writer *w)
     bool known = false;
 
     for (size_t k = 0; k < w->mend->set.spans_n; k++) {
-        const int64_t stamps[] = {w->mend->raw[k].start_ns, w->mend->set.spans[k].start_ns};
+        const int64_t stamps[] = {tspi_mend_raw(w->mend, k).start_ns, w->mend->set.spans[k].start_ns};
         if (!tspi_pick_has(w->pick, &w->mend->set, k))
             continue;
         for (int s = 0; s < 2; s++)

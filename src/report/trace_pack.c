@@ -83,7 +83,7 @@ static int by_start(const void *a, const void *b, void *ctx)
     const packer *p = ctx;
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     size_t px = place_of(p, x), py = place_of(p, y);
-    int64_t sx = p->mend->raw[x].start_ns, sy = p->mend->raw[y].start_ns;
+    int64_t sx = tspi_mend_raw(p->mend, x).start_ns, sy = tspi_mend_raw(p->mend, y).start_ns;
 
     if (px != py)
         return px < py ? -1 : 1;
@@ -143,22 +143,22 @@ static void put_span(packer *p, uint32_t row, int64_t origin_ns)
 {
     const tspi_span_set *set = &p->mend->set;
     const tspi_span *span = &set->spans[row];
-    const tspi_mend_stamps *raw = &p->mend->raw[row];
+    const tspi_mend_stamps raw = tspi_mend_raw(p->mend, row);
     uint32_t parent = p->mend->causal.join.parent[row];
     bool known = parent != TSPI_NONE && set->spans[parent].trace == span->trace && has(p, parent);
     unsigned flags = span->kind & 7;
 
-    flags |= raw->start_ns == TSPI_NO_STAMP ? NO_START : 0;
-    flags |= raw->end_ns == TSPI_NO_STAMP ? NO_END : 0;
+    flags |= raw.start_ns == TSPI_NO_STAMP ? NO_START : 0;
+    flags |= raw.end_ns == TSPI_NO_STAMP ? NO_END : 0;
     flags |= span->flags & TSPI_SPAN_ERROR ? ERROR : 0;
     put_number(&p->bytes, known ? p->lines[parent] + 1 : 0);
     put_number(&p->bytes, set->processes[span->process].clock);
     put_number(&p->bytes, name_of(p, span->name));
     put_number(&p->bytes, flags);
-    put_signed(&p->bytes, difference(raw->start_ns, origin_ns));
-    put_signed(&p->bytes, difference(raw->end_ns, raw->start_ns));
-    put_signed(&p->bytes, difference(span->start_ns, raw->start_ns));
-    put_signed(&p->bytes, difference(span->end_ns, raw->end_ns));
+    put_signed(&p->bytes, difference(raw.start_ns, origin_ns));
+    put_signed(&p->bytes, difference(raw.end_ns, raw.start_ns));
+    put_signed(&p->bytes, difference(span->start_ns, raw.start_ns));
+    put_signed(&p->bytes, difference(span->end_ns, raw.end_ns));
     for (int shift = 56; shift >= 0; shift -= 8)
         tspi_buf_putc(&p->bytes, (char)(span->span_id >> shift));
 }
@@ -219,8 +219,8 @@ static int64_t origin_of(const packer *p, size_t first, size_t end)
     int64_t least = INT64_MAX;
 
     for (size_t k = first; k < end; k++) {
-        const tspi_mend_stamps *raw = &p->mend->raw[p->rows[k]];
-        const int64_t stamps[] = {raw->start_ns, raw->end_ns};
+        const tspi_mend_stamps raw = tspi_mend_raw(p->mend, p->rows[k]);
+        const int64_t stamps[] = {raw.start_ns, raw.end_ns};
         for (int s = 0; s < 2; s++)
             if (stamps[s] != TSPI_NO_STAMP && stamps[s] < least)
                 least = stamps[s];

@@ -244,10 +244,10 @@ static tsp_status name_row(tspi_scan *scan, uint32_t *ret_row)
             return tsp_error_set(scan->err, TSP_ENOMEM, "memory is exhausted by a span name of %zu bytes", name.len);
         name.len = tspi_json_unescape(&text, (char *)scan->scratch.data);
         name.text = (const char *)scan->scratch.data;
-    } else if (name.len >= 8) {
+    } else if (name.len) {
         /* Few names make most spans. Their last bytes and length tell them apart well enough to find the one. */
-        uint64_t tail;
-        memcpy(&tail, name.text + name.len - 8, 8);
+        uint64_t tail = 0;
+        memcpy(&tail, name.text + (name.len < 8 ? 0 : name.len - 8), name.len < 8 ? name.len : 8);
         tspi_seen_name *seen = &scan->names[tspi_hash_mix(tail + name.len) % TSPI_NAMES_N];
         if (seen->len != name.len || memcmp(seen->text, name.text, name.len) != 0) {
             tsp_status rc = tspi_span_set_name(scan->set, name.text, name.len, &seen->row, scan->err);

@@ -21,12 +21,27 @@
 enum { HOSTS = 8, BATCH = 250 };
 #define EPOCH_NS INT64_C(1700000000000000000)
 
-static double now(void)
+/* CPU seconds, and how many of them the kernel's. */
+typedef struct {
+    double all, kernel;
+} cpu;
+
+static cpu now(void)
 {
+    struct rusage use;
     struct timespec t;
 
+    getrusage(RUSAGE_SELF, &use);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return (cpu){(double)t.tv_sec + 1e-9 * (double)t.tv_nsec,
+                 (double)use.ru_stime.tv_sec + 1e-6 * (double)use.ru_stime.tv_usec};
+}
+
+static cpu since(cpu start)
+{
+    cpu end = now();
+
+    return (cpu){end.all - start.all, end.kernel - start.kernel};
 }
 
 static int64_t stamp(unsigned host, int64_t ns)
@@ -135,9 +150,9 @@ static double copy_seconds(uint64_t bytes)
         abort();
     memset(from, 1, n);
     for (int round = 0; round < 5; round++) {
-        double start = now();
+        cpu start = now();
         memcpy(to, from, n);
-        double took = now() - start;
+        double took = since(start).all;
         best = took < best ? took : best;
         from[round] = to[round + 1];
     }
@@ -147,22 +162,22 @@ static double copy_seconds(uint64_t bytes)
 }
 
 /* Reading and joining by themselves, which tspi_mend_open does again. */
-static void probe(const char *path, double *ret_read, double *ret_join)
+static void probe(const char *path, cpu *ret_read, cpu *ret_join)
 {
     tspi_wire_options wire = {.threads = 1};
-    tspi_causal_options options = {.threads = 1};
+    tspi_causal_options options = {.threads = 1, .counts = true};
     tspi_span_set set = {0};
     tspi_read_report report = {0};
     tspi_causal causal = {0};
-    double start = now(), middle;
+    cpu start = now();
 
     if (tspi_wire_read_path(path, &wire, &set, &report, NULL) != TSP_OK)
         abort();
-    middle = now();
+    *ret_read = since(start);
+    start = now();
     if (tspi_causal_init(&causal, &set, &options, NULL) != TSP_OK)
         abort();
-    *ret_join = now() - middle;
-    *ret_read = middle - start;
+    *ret_join = since(start);
     tspi_causal_release(&causal);
     tspi_read_report_release(&report);
     tspi_span_set_release(&set);
@@ -170,7 +185,7 @@ static void probe(const char *path, double *ret_read, double *ret_join)
 
 /* cp's own CPU time; its copy stays. A virtual machine asks its host for pages that were not used for some seconds, at
  * 2 s a GB: so the copy keeps as many pages as will be written until they are, and warm_memory the rest. */
-static double cp_seconds(const char *in, const char *out)
+static cpu cp_seconds(const char *in, const char *out)
 {
     struct rusage before, after;
     pid_t child;
@@ -182,11 +197,13 @@ static double cp_seconds(const char *in, const char *out)
         _exit(127);
     }
     if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
-        return 0;
+        return (cpu){0, 0};
     getrusage(RUSAGE_CHILDREN, &after);
-    return (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
-           1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec -
-                           before.ru_stime.tv_usec);
+    double user = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec) +
+                  1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec);
+    double kernel = (double)(after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
+                    1e-6 * (double)(after.ru_stime.tv_usec - before.ru_stime.tv_usec);
+    return (cpu){user + kernel, kernel};
 }
 
 static void warm_memory(uint64_t bytes)
@@ -204,47 +221,49 @@ static const char *const names[PARTS] = {
 
 static int ascending(const void *a, const void *b)
 {
-    double x = *(const double *)a, y = *(const double *)b;
+    const cpu *x = a, *y = b;
 
-    return (x > y) - (x < y);
+    return (x->all > y->all) - (x->all < y->all);
 }
 
-static bool run_once(const char *in, const char *out, uint64_t bytes, double *s, bool say)
+static bool run_once(const char *in, const char *out, uint64_t bytes, cpu *s, bool say)
 {
     tspi_mend_options options = {.paths = &in, .paths_n = 1, .threads = 1, .thin = true};
     tspi_mend mend;
     tspi_mend_outcome outcome;
     tsp_error err = {0};
 
-    s[COPY] = copy_seconds(bytes);
+    s[COPY] = (cpu){copy_seconds(bytes), 0};
     cp_seconds(in, out);
     unlink(out);
     s[CP] = cp_seconds(in, out);
     warm_memory(bytes / 2);
     probe(in, &s[READ], &s[JOIN]);
-    double begin = now();
+    cpu begin = now(), part = begin;
     tsp_status rc = tspi_mend_open(&mend, &options, &err);
-    double opened = now();
+    s[SOLVE] = since(part);
+    s[SOLVE].all -= s[READ].all + s[JOIN].all;
+    s[SOLVE].kernel -= s[READ].kernel + s[JOIN].kernel;
+    part = now();
     if (rc == TSP_OK)
         rc = tspi_mend_correct(&mend, false, &outcome, &err);
+    s[CORRECT] = since(part);
     unlink(out);
-    double corrected = now();
+    part = now();
     if (rc == TSP_OK)
         rc = tspi_mend_write(&mend, out, &err);
-    double written = now();
+    s[WRITE] = since(part);
     if (rc != TSP_OK) {
         fprintf(stderr, "%s\n", err.message);
         return false;
     }
     if (say)
-        printf("%zu spans, %" PRIu64 " hops solved, %.2f GB; violations %" PRIu64 " -> %" PRIu64 "\n\n", mend.set.spans_n,
-               mend.answer.hops_fed, (double)bytes / 1e9, outcome.before.total, outcome.left.total);
+        printf("%zu spans, %" PRIu64 " hops solved, %.2f GB; violations %" PRIu64 " -> %" PRIu64 "\n\n",
+               mend.set.spans_n, mend.answer.hops_fed, (double)bytes / 1e9, outcome.before.total, outcome.left.total);
+    part = now();
     tspi_mend_release(&mend);
-    s[ALL] = now() - begin;
-    s[SOLVE] = opened - begin - s[READ] - s[JOIN];
-    s[CORRECT] = corrected - opened;
-    s[WRITE] = written - corrected;
-    s[RELEASE] = s[ALL] - (written - begin);
+    s[RELEASE] = since(part);
+    s[ALL] = since(begin);
     return true;
 }
 
@@ -252,7 +271,8 @@ int main(int argc, char **argv)
 {
     uint64_t bytes = (argc > 1 ? strtoull(argv[1], NULL, 10) : 256) << 20, spans;
     const char *folder = argc > 2 ? argv[2] : P_tmpdir;
-    double seconds = argc > 3 ? strtod(argv[3], NULL) : 600, times[PARTS][MOST_ROUNDS], s[PARTS], median[PARTS];
+    double seconds = argc > 3 ? strtod(argv[3], NULL) : 600;
+    cpu times[PARTS][MOST_ROUNDS], s[PARTS], median[PARTS];
     int rounds = argc > 4 ? atoi(argv[4]) : 3;
     char in[4096], out[4096];
     struct stat st;
@@ -271,15 +291,16 @@ int main(int argc, char **argv)
             times[k][round] = s[k];
     }
     if (ok)
-        puts("| part | CPU s | M spans/s | GB/s |\n|---|---|---|---|");
+        puts("| part | CPU s | of it kernel | M spans/s | GB/s | least |\n|---|---|---|---|---|---|");
     for (int k = 0; k < PARTS && ok; k++) {
         qsort(times[k], (size_t)rounds, sizeof *times[k], ascending);
         median[k] = times[k][rounds / 2];
-        printf("| %-16s | %6.2f | %6.2f | %5.2f |\n", names[k], median[k], (double)spans / median[k] / 1e6,
-               (double)bytes / median[k] / 1e9);
+        printf("| %-16s | %6.3f | %6.3f | %6.2f | %5.2f | %6.3f |\n", names[k], median[k].all, median[k].kernel,
+               (double)spans / median[k].all / 1e6, (double)bytes / median[k].all / 1e9, times[k][0].all);
     }
+
     if (ok)
-        printf("\n%.3f of memcpy, %.3f of cp\n", median[COPY] / median[ALL], median[CP] / median[ALL]);
+        printf("\n%.3f of memcpy, %.3f of cp\n", median[COPY].all / median[ALL].all, median[CP].all / median[ALL].all);
     unlink(in);
     unlink(out);
     return ok ? 0 : 1;

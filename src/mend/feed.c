@@ -1,0 +1,130 @@
+/* Hops into a solver. */
+#include <stdlib.h>
+
+#include "mend/mend.h"
+
+#define QUANTUM_MOST_NS (4 * TSP_NS_PER_S) /* what the solver takes */
+
+typedef struct {
+    const tspi_mend *mend;
+    tspi_mend_answer *answer;
+    uint64_t seen; /* hops in range so far */
+    size_t broken_cap;
+    tsp_hop run[TSPI_HOP_RUN];
+    size_t n;
+} feeder;
+
+/* check calls it a violation when received + allowance <= sent; the solver, when received + quantum < sent. A need
+ * first takes the quantum away, then makes the message seem to have come earlier than it did. */
+static tsp_hop translate(const tspi_mend *m, const tspi_hop *hop)
+{
+    int64_t quantum = hop->allowance_ns > 1 ? hop->allowance_ns - 1 : 0;
+    const tspi_mend_need *found = m->needs_n ? tspi_mend_need_of(m, tspi_mend_tag(hop)) : NULL;
+    int64_t need = found ? found->need_ns : 0, taken;
+
+    if (quantum > QUANTUM_MOST_NS)
+        quantum = QUANTUM_MOST_NS;
+    taken = need < quantum ? need : quantum;
+    return (tsp_hop){.from = hop->from_clock,
+                     .to = hop->to_clock,
+                     .sent_ns = hop->sent_ns,
+                     .received_ns = hop->received_ns - (need - taken),
+                     .quantum_ns = quantum - taken,
+                     .tag = tspi_mend_tag(hop),
+                     .operation = m->set.spans[hop->relation == TSPI_HOP_REPLY ? hop->from_span : hop->to_span].name,
+                     .kind = hop->kind == TSPI_HOP_SOFT && !(found && found->hard) ? TSP_HOP_SOFT : TSP_HOP_HARD};
+}
+
+static tsp_status flush(feeder *f, tsp_error *err)
+{
+    size_t n = f->n;
+
+    f->n = 0;
+    return tsp_solver_add_hops(f->answer->solver, f->run, n, err);
+}
+
+static bool note_broken(feeder *f, const tspi_hop *hop)
+{
+    tspi_mend_answer *a = f->answer;
+
+    if (a->broken_n == f->broken_cap) {
+        size_t cap = 2 * f->broken_cap + 256;
+        tspi_mend_broken *grown = realloc(a->broken, cap * sizeof *grown);
+        if (!grown)
+            return false;
+        a->broken = grown;
+        f->broken_cap = cap;
+    }
+    a->broken[a->broken_n++] = (tspi_mend_broken){(size_t)a->hops_fed, hop->from_clock};
+    return true;
+}
+
+static tsp_status give(feeder *f, const tspi_hop *hop, tsp_error *err)
+{
+    if (!hop->same_clock && tspi_hop_is_violation(hop) && !note_broken(f, hop))
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    f->run[f->n++] = translate(f->mend, hop);
+    f->answer->hops_fed++;
+    return f->n == TSPI_HOP_RUN ? flush(f, err) : TSP_OK;
+}
+
+/* What was found broken although it was not given is given from then on. */
+static bool is_wanted(const feeder *f, const tspi_hop *hop)
+{
+    const tspi_mend *m = f->mend;
+
+    return !f->answer->fed || tspi_thin_wants(&m->thin, hop) ||
+           (m->needs_n && tspi_mend_need_of(m, tspi_mend_tag(hop)));
+}
+
+static tsp_status feed(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
+{
+    feeder *f = ctx;
+    tsp_status rc = TSP_OK;
+
+    for (size_t k = 0; k < n && rc == TSP_OK; k++) {
+        if (!tspi_thin_in_range(&hops[k])) {
+            f->answer->hops_out_of_range++;
+            continue;
+        }
+        if (is_wanted(f, &hops[k])) {
+            if (f->answer->fed)
+                tspi_bits_add(f->answer->fed, f->seen);
+            rc = give(f, &hops[k], err);
+        }
+        f->seen++;
+    }
+    return rc;
+}
+
+/* All that is wanted is among what thin's survey noted. */
+static tsp_status feed_noted(feeder *f, tsp_error *err)
+{
+    const tspi_thin *thin = &f->mend->thin;
+    tsp_status rc = TSP_OK;
+
+    for (size_t k = 0; k < thin->noted_n && rc == TSP_OK; k++)
+        if (tspi_thin_wants(thin, &thin->noted[k].hop)) {
+            tspi_bits_add(f->answer->fed, thin->noted[k].place);
+            rc = give(f, &thin->noted[k].hop, err);
+        }
+    f->answer->hops_out_of_range = thin->out_of_range;
+    return rc;
+}
+
+tsp_status tspi_mend_feed(const tspi_mend *m, tspi_mend_answer *answer, tsp_error *err)
+{
+    feeder f = {.mend = m, .answer = answer};
+    tsp_status rc;
+
+    if (m->thinned) { /* a span has two hops at most, a link one */
+        answer->fed = calloc(tspi_bits_words(2 * m->set.spans_n + m->set.links_n), sizeof *answer->fed);
+        if (!answer->fed)
+            return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    }
+    if (m->thinned && m->thin.noted && !m->needs_n)
+        rc = feed_noted(&f, err);
+    else
+        rc = (m->thinned ? tspi_hops_scan_lean : tspi_hops_scan)(&m->causal.join, feed, &f, err);
+    return rc == TSP_OK ? flush(&f, err) : rc;
+}
