@@ -1,19 +1,20 @@
 /* Parametric shortest paths (Young, Tarjan & Orlin 1991).
  *
- * Give every edge the length w - lambda and let lambda rise from minus infinity. At first the shortest way to each
- * vertex is none at all: a forest of single vertices. As lambda rises, edges begin to shorten the way to their head,
- * and the forest is rebuilt one edge at a time, in the order of the lambda at which that happens. When an edge would
- * hang a vertex below its own descendant, the tree path between them and the edge are a cycle of mean lambda: the
- * minimum-mean cycle. Its vertices' distances make its slacks equal; they are frozen relative to each other, the cycle
- * becomes one vertex, and lambda rises on. When no edge is left that could shorten anything, everything that can be
- * balanced is.
+ * Give every edge the length w - lambda and let lambda rise. The shortest ways from a source are a tree, which is
+ * rebuilt one edge at a time, in the order of the lambda at which an edge begins to shorten the way to its head. When
+ * an edge would hang a vertex below its own descendant, the tree path between them and the edge are a cycle of mean
+ * lambda: the minimum-mean cycle. Its vertices' distances make its slacks equal; they are frozen relative to each
+ * other, the cycle becomes one group, and lambda rises on. When no edge is left that could shorten anything, everything
+ * that can be balanced is.
  *
- * A vertex below stands for a group of the caller's vertices, kept as a linked list; `shift` is a member's offset
- * within its group. A distance is cost - lambda * count.
+ * No cycle has a mean below the shortest edge: there lambda begins, with the tree that Dijkstra finds. The source is
+ * the best connected vertex. In a well-connected graph its group soon swallows most of the others, and as it never
+ * moves, a contraction touches what joins it and what hangs below that, not all that is in it. What a source does not
+ * reach gets another; edges between the regions of two sources are on no cycle and are left out.
  *
- * In a well-connected graph one group soon swallows most vertices, and looking through its edges at every contraction
- * is what takes the time. So edges that have become inner ones are dropped from the lists when they are met, and
- * members without edges left from the lists of members that are walked for them. */
+ * A group is a linked list of the caller's vertices; `shift` is a member's offset within it. A group's distance is
+ * cost - lambda * count. Each vertex knows which edge into it will be the first to shorten the way to its group. Edges
+ * that have become inner ones are dropped from the lists when they are met. */
 #include "solve/balance.h"
 
 #include <math.h>
@@ -30,35 +31,34 @@ typedef struct {
     double w;
 } arc;
 
-/* The edges into (or out of) each of the caller's vertices, and the members of each group that have any. */
+/* The edges into (or out of) each vertex. */
 typedef struct {
     arc *arcs;
     uint32_t *first, *end; /* of a vertex; first: n + 1 */
-    uint32_t *head, *next; /* of a group, of a member */
 } arc_lists;
 
 typedef struct {
     uint32_t n;
     const tspi_balance_edge *edges;
-    /* The caller's vertices. */
-    uint32_t *group;       /* the vertex that stands for it */
-    uint32_t *next_member; /* within its group */
-    double *shift;
+    double lambda;
+    uint64_t work; /* edges and members looked at */
+    /* Vertices. */
     arc_lists in, out;
-    /* Groups. */
-    uint32_t *first_member, *members_n;
+    uint32_t *group, *next_member;
+    double *shift;
+    double *key; /* lambda at which best_edge shortens the way to the vertex's group; INFINITY: never */
+    uint32_t *best_edge;
+    uint32_t *heap, *heap_at; /* by key */
+    uint32_t heap_n;
+    uint32_t *list; /* of groups that move, and so do they: */
+    uint8_t *moved;
+    /* Groups, each with the name of one of its vertices. */
+    uint32_t *first_member;
     uint32_t *parent, *first_child, *next_child, *prev_child;
     double *cost;
     int32_t *count;
-    double *key; /* lambda at which best_edge shortens the way here */
-    uint32_t *best_edge;
-    uint32_t *heap, *heap_at;
-    uint32_t heap_n;
-    uint8_t *rooted, *moved;
-    uint32_t *list;  /* the subtree being moved */
-    uint32_t *cycle; /* being contracted, from bottom to top */
-    double lambda;
-    uint64_t work; /* edges looked at */
+    uint8_t *rooted;
+    uint32_t *subtree; /* being moved */
 } state;
 
 void tspi_balancer_release(tspi_balancer *balancer)
@@ -77,9 +77,13 @@ static void *carve(char **at, size_t bytes)
 
 static bool state_init(state *s, tspi_balancer *balancer, uint32_t n, const tspi_balance_edge *edges, size_t m)
 {
-    size_t u32 = sizeof(uint32_t), need = 22 * (n * u32 + 32) + 2 * (m * sizeof(arc) + 16) +
-                                          3 * (n * sizeof(double) + 16) + 2 * ((size_t)n + 16);
-    char *at;
+    uint32_t **words[] = {&s->group,      &s->next_member,  &s->best_edge, &s->heap,        &s->heap_at, &s->list,
+                          &s->subtree,    &s->first_member, &s->parent,    &s->first_child, &s->in.end,  &s->out.end,
+                          &s->next_child, &s->prev_child,   &s->in.first,  &s->out.first};
+    double **doubles[] = {&s->shift, &s->key, &s->cost};
+    size_t words_n = sizeof words / sizeof *words, doubles_n = sizeof doubles / sizeof *doubles;
+    size_t need = (words_n + 1) * ((n + 1) * sizeof(uint32_t) + 16) + doubles_n * (n * sizeof(double) + 16) +
+                  2 * (m * sizeof(arc) + 16) + 2 * ((size_t)n + 16);
 
     if (balancer->cap < need) {
         free(balancer->memory);
@@ -88,22 +92,15 @@ static bool state_init(state *s, tspi_balancer *balancer, uint32_t n, const tspi
         if (!balancer->memory)
             return false;
     }
-    at = balancer->memory;
-    *s = (state){.n = n, .edges = edges, .lambda = -INFINITY};
-    uint32_t **arrays[] = {&s->group,       &s->next_member, &s->first_member, &s->members_n, &s->parent,
-                           &s->first_child, &s->next_child,  &s->prev_child,   &s->best_edge, &s->heap,
-                           &s->heap_at,     &s->list,        &s->cycle,        &s->in.end,    &s->in.head,
-                           &s->in.next,     &s->out.end,     &s->out.head,     &s->out.next};
-    for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
-        *arrays[k] = carve(&at, n * u32);
+    char *at = balancer->memory;
+    *s = (state){.n = n, .edges = edges};
+    for (size_t k = 0; k < words_n; k++)
+        *words[k] = carve(&at, (n + 1) * sizeof **words[k]);
+    for (size_t k = 0; k < doubles_n; k++)
+        *doubles[k] = carve(&at, n * sizeof **doubles[k]);
     s->count = carve(&at, n * sizeof *s->count);
-    s->in.first = carve(&at, (n + 1) * u32);
-    s->out.first = carve(&at, (n + 1) * u32);
     s->in.arcs = carve(&at, m * sizeof(arc));
     s->out.arcs = carve(&at, m * sizeof(arc));
-    s->shift = carve(&at, n * sizeof(double));
-    s->cost = carve(&at, n * sizeof(double));
-    s->key = carve(&at, n * sizeof(double));
     s->rooted = carve(&at, n);
     s->moved = carve(&at, n);
     return true;
@@ -118,8 +115,6 @@ static void list_arcs(arc_lists *lists, uint32_t n, const tspi_balance_edge *edg
     for (uint32_t v = 0; v < n; v++) {
         lists->first[v + 1] += lists->first[v];
         lists->end[v] = lists->first[v];
-        lists->head[v] = lists->first[v + 1] > lists->first[v] ? v : NONE;
-        lists->next[v] = NONE;
     }
     for (uint32_t e = 0; e < m; e++) {
         uint32_t at = in ? edges[e].to : edges[e].from, other = in ? edges[e].from : edges[e].to;
@@ -127,21 +122,7 @@ static void list_arcs(arc_lists *lists, uint32_t n, const tspi_balance_edge *edg
     }
 }
 
-/* The members of b that have arcs, in front of those of a. */
-static void join_lists(arc_lists *lists, uint32_t a, uint32_t b)
-{
-    uint32_t last = lists->head[b];
-
-    if (last == NONE)
-        return;
-    while (lists->next[last] != NONE)
-        last = lists->next[last];
-    lists->next[last] = lists->head[a];
-    lists->head[a] = lists->head[b];
-    lists->head[b] = NONE;
-}
-
-/* A binary heap of groups by key; ties go to the lower number, so that the result depends on the input alone. */
+/* A binary heap of vertices by key; ties go to the lower number, so that the result depends on the input alone. */
 static bool before(const state *s, uint32_t a, uint32_t b)
 {
     return s->key[a] < s->key[b] || (s->key[a] == s->key[b] && a < b);
@@ -201,44 +182,34 @@ static inline double arc_key(const state *s, double w, uint32_t a, uint32_t b, d
     return key > s->lambda ? key : s->lambda;
 }
 
-static inline void offer_key(state *s, uint32_t b, double key, uint32_t e)
+static inline void offer_key(state *s, uint32_t v, double key, uint32_t e)
 {
-    if (key < s->key[b] || (key == s->key[b] && e < s->best_edge[b] && key < INFINITY)) {
-        s->key[b] = key;
-        s->best_edge[b] = e;
+    if (key < s->key[v] || (key == s->key[v] && e < s->best_edge[v] && key < INFINITY)) {
+        s->key[v] = key;
+        s->best_edge[v] = e;
     }
 }
 
-/* Offer group b the edges into it. */
-static void offer_arcs(state *s, uint32_t b)
+/* The best of the edges into v. */
+static void renew_key(state *s, uint32_t v)
 {
-    for (uint32_t *link = &s->in.head[b], v = *link; v != NONE; v = *link) {
-        uint32_t k = s->in.first[v], end = s->in.end[v];
-        s->work += end - k + 1;
-        while (k < end) {
-            const arc *at = &s->in.arcs[k];
-            uint32_t a = s->group[at->other];
-            if (a == b) {
-                s->in.arcs[k] = s->in.arcs[--end];
-                continue;
-            }
-            offer_key(s, b, arc_key(s, at->w + s->shift[at->other] - s->shift[v], a, b, s->key[b]), at->edge);
-            k++;
+    uint32_t k = s->in.first[v], end = s->in.end[v], b = s->group[v];
+
+    s->key[v] = INFINITY;
+    s->best_edge[v] = NONE;
+    s->work += end - k + 1;
+    while (k < end) {
+        const arc *at = &s->in.arcs[k];
+        uint32_t a = s->group[at->other];
+        if (a == b) {
+            s->in.arcs[k] = s->in.arcs[--end];
+            continue;
         }
-        s->in.end[v] = end;
-        if (end == s->in.first[v])
-            *link = s->in.next[v];
-        else
-            link = &s->in.next[v];
+        offer_key(s, v, arc_key(s, at->w + s->shift[at->other] - s->shift[v], a, b, s->key[v]), at->edge);
+        k++;
     }
-}
-
-static void renew_key(state *s, uint32_t b)
-{
-    s->key[b] = INFINITY;
-    s->best_edge[b] = NONE;
-    offer_arcs(s, b);
-    heap_fix(s, b);
+    s->in.end[v] = end;
+    heap_fix(s, v);
 }
 
 static void unhang(state *s, uint32_t v)
@@ -268,59 +239,68 @@ static void hang(state *s, uint32_t v, uint32_t parent)
     s->first_child[parent] = v;
 }
 
-/* Append v and all below it to list, adding to their cost and count. */
-static uint32_t move_subtree(state *s, uint32_t v, uint32_t list_n, double cost, int32_t count)
+static uint32_t list_members(state *s, uint32_t group, uint32_t list_n)
 {
-    uint32_t done = list_n;
-
-    s->list[list_n++] = v;
-    for (; done < list_n; done++) {
-        uint32_t u = s->list[done];
-        s->cost[u] += cost;
-        s->count[u] += count;
-        s->moved[u] = 1;
-        for (uint32_t child = s->first_child[u]; child != NONE; child = s->next_child[child])
-            s->list[list_n++] = child;
+    for (uint32_t v = s->first_member[group]; v != NONE; v = s->next_member[v]) {
+        s->list[list_n++] = v;
+        s->moved[v] = 1;
     }
     return list_n;
 }
 
-/* Group a moved: offer its edges to their heads. fewer: counts may have fallen, so that a head's old best edge may have
- * become worse. */
-static void offer_from(state *s, uint32_t a, bool fewer)
+/* Add to the cost and count of a group and of all below it, and append their members to the list. */
+static uint32_t move_subtree(state *s, uint32_t group, uint32_t list_n, double cost, int32_t count)
 {
-    for (uint32_t *link = &s->out.head[a], v = *link; v != NONE; v = *link) {
-        uint32_t k = s->out.first[v], end = s->out.end[v];
-        s->work += end - k + 1;
-        while (k < end) {
-            const arc *at = &s->out.arcs[k];
-            uint32_t b = s->group[at->other];
-            if (b == a) {
-                s->out.arcs[k] = s->out.arcs[--end];
-                continue;
-            }
-            k++;
-            if (s->moved[b])
-                continue;
-            if (fewer && s->best_edge[b] != NONE && s->moved[s->group[s->edges[s->best_edge[b]].from]]) {
-                renew_key(s, b);
-                continue;
-            }
-            double key = arc_key(s, at->w + s->shift[v] - s->shift[at->other], a, b, s->key[b]);
-            if (key <= s->key[b]) {
-                offer_key(s, b, key, at->edge);
-                heap_fix(s, b);
-            }
-        }
-        s->out.end[v] = end;
-        if (end == s->out.first[v])
-            *link = s->out.next[v];
-        else
-            link = &s->out.next[v];
+    uint32_t n = 0;
+
+    s->subtree[n++] = group;
+    for (uint32_t done = 0; done < n; done++) {
+        uint32_t g = s->subtree[done];
+        s->cost[g] += cost;
+        s->count[g] += count;
+        list_n = list_members(s, g, list_n);
+        for (uint32_t child = s->first_child[g]; child != NONE; child = s->next_child[child])
+            s->subtree[n++] = child;
+    }
+    return list_n;
+}
+
+/* What the group of u moving means to vertex v, the head of an edge out of it. fewer: counts may have fallen, so that
+ * v's old best edge may have become worse. */
+static void offer_arc(state *s, uint32_t u, const arc *at, bool fewer)
+{
+    uint32_t v = at->other, a = s->group[u], b = s->group[v], best = s->best_edge[v];
+
+    if (s->moved[v]) /* in the list itself */
+        return;
+    if (a == b ? best == at->edge : fewer && best != NONE && s->moved[s->edges[best].from]) {
+        renew_key(s, v);
+        return;
+    }
+    double key = a == b ? INFINITY : arc_key(s, at->w + s->shift[u] - s->shift[v], a, b, s->key[v]);
+    if (key <= s->key[v] && key < INFINITY) {
+        offer_key(s, v, key, at->edge);
+        heap_fix(s, v);
     }
 }
 
-/* After the first list_n groups of list moved: their keys, and those of the heads of their edges. */
+static void offer_from(state *s, uint32_t u, bool fewer)
+{
+    uint32_t k = s->out.first[u], end = s->out.end[u];
+
+    s->work += end - k + 1;
+    while (k < end) {
+        const arc *at = &s->out.arcs[k];
+        offer_arc(s, u, at, fewer);
+        if (s->group[at->other] == s->group[u])
+            s->out.arcs[k] = s->out.arcs[--end];
+        else
+            k++;
+    }
+    s->out.end[u] = end;
+}
+
+/* After the groups of the listed vertices moved: their keys, and those of the heads of their edges. */
 static void renew_moved(state *s, uint32_t list_n, bool fewer)
 {
     for (uint32_t k = 0; k < list_n; k++) {
@@ -338,11 +318,14 @@ static void set_level(const state *s, uint32_t group, double *level)
             level[v] = s->lambda;
 }
 
-/* Shift the members of b, and hand them to a. */
-static void absorb(state *s, uint32_t a, uint32_t b)
+/* Hand the members of b to a. */
+static void absorb(state *s, uint32_t a, uint32_t b, double *level)
 {
     uint32_t last = s->first_member[b];
+    bool is_new = s->rooted[b] && !s->rooted[a];
 
+    if (s->rooted[a])
+        set_level(s, b, level);
     for (;; last = s->next_member[last]) {
         s->group[last] = a;
         if (s->next_member[last] == NONE)
@@ -350,58 +333,40 @@ static void absorb(state *s, uint32_t a, uint32_t b)
     }
     s->next_member[last] = s->first_member[a];
     s->first_member[a] = s->first_member[b];
-    join_lists(&s->in, a, b);
-    join_lists(&s->out, a, b);
-    s->members_n[a] += s->members_n[b];
     s->rooted[a] |= s->rooted[b];
-    heap_remove(s, b);
+    if (is_new)
+        set_level(s, a, level);
 }
 
-/* The tree path from top down to bottom closes into a cycle of mean lambda: make it one group, which keeps the name of
- * its largest member and takes the place of top in the tree. At this lambda no distance changes. */
+/* Children of b, which is about to become a part of a, hang below a from now on. */
+static uint32_t hand_children(state *s, uint32_t a, uint32_t b, double shift, uint32_t list_n)
+{
+    uint32_t child;
+
+    while ((child = s->first_child[b]) != NONE) {
+        unhang(s, child);
+        hang(s, child, a);
+        list_n = move_subtree(s, child, list_n, shift, s->count[a] - s->count[b]);
+    }
+    return list_n;
+}
+
+/* The tree path from top down to bottom closes into a cycle of mean lambda: make it one group, in the place of top. At
+ * this lambda no distance changes, and for the members of top nothing does. */
 static void contract(state *s, uint32_t top, uint32_t bottom, double *level)
 {
-    uint32_t keep = top, list_n = 0, cycle_n = 0, parent = s->parent[top], orphans = NONE;
-    double cost = s->cost[top];
-    int32_t count = s->count[top];
+    uint32_t list_n = 0, above;
 
-    for (uint32_t v = bottom;; v = s->parent[v]) {
-        s->cycle[cycle_n++] = v;
-        if (s->members_n[v] > s->members_n[keep])
-            keep = v;
-        if (v == top)
-            break;
-    }
-    for (uint32_t k = 0; k < cycle_n; k++) {
-        uint32_t v = s->cycle[k];
-        double shift = s->cost[v] - cost - s->lambda * (s->count[v] - count);
+    for (uint32_t v = bottom; v != top; v = above) {
+        double lead = s->lambda * (s->count[v] - s->count[top]), shift = s->cost[v] - s->cost[top] - lead;
+        above = s->parent[v];
         unhang(s, v);
-        while (s->first_child[v] != NONE) { /* off the cycle: those on it were unhung before */
-            uint32_t child = s->first_child[v];
-            unhang(s, child);
-            if (v != top) /* those of top keep their distance */
-                list_n = move_subtree(s, child, list_n, cost + shift - s->cost[v], count - s->count[v]);
-            s->next_child[child] = orphans;
-            orphans = child;
-        }
+        list_n = hand_children(s, top, v, -lead, list_n);
+        list_n = list_members(s, v, list_n);
         for (uint32_t u = s->first_member[v]; u != NONE; u = s->next_member[u])
             s->shift[u] += shift;
+        absorb(s, top, v, level);
     }
-    for (uint32_t k = 0; k < cycle_n; k++)
-        if (s->cycle[k] != keep)
-            absorb(s, keep, s->cycle[k]);
-    s->cost[keep] = cost;
-    s->count[keep] = count;
-    hang(s, keep, parent);
-    while (orphans != NONE) {
-        uint32_t child = orphans;
-        orphans = s->next_child[child];
-        hang(s, child, keep);
-    }
-    s->list[list_n++] = keep;
-    s->moved[keep] = 1;
-    if (s->rooted[keep])
-        set_level(s, keep, level);
     renew_moved(s, list_n, true);
 }
 
@@ -410,6 +375,100 @@ static bool is_below(state *s, uint32_t v, uint32_t top)
     for (; v != NONE && v != top; s->work++)
         v = s->parent[v];
     return v == top;
+}
+
+static void begin(state *s, const uint8_t *root, double *ret_level)
+{
+    s->heap_n = s->n;
+    for (uint32_t v = 0; v < s->n; v++) {
+        s->group[v] = s->first_member[v] = v;
+        s->next_member[v] = s->parent[v] = s->first_child[v] = s->best_edge[v] = NONE;
+        s->shift[v] = s->cost[v] = 0;
+        s->count[v] = 0;
+        s->rooted[v] = root && root[v];
+        s->moved[v] = 0;
+        s->key[v] = INFINITY;
+        heap_place(s, v, v);
+        ret_level[v] = INFINITY;
+    }
+}
+
+/* The vertex with the most edges both ways. */
+static uint32_t best_connected(const state *s)
+{
+    uint32_t best = 0, most = 0;
+
+    for (uint32_t v = 0; v < s->n; v++) {
+        uint32_t in = s->in.end[v] - s->in.first[v], out = s->out.end[v] - s->out.first[v];
+        if ((in < out ? in : out) > most) {
+            most = in < out ? in : out;
+            best = v;
+        }
+    }
+    return best;
+}
+
+/* The tree at the least lambda (Dijkstra): key is the distance there. ret_region: number of the source that reached a
+ * vertex, from 1. Returns how many there are. */
+static uint32_t first_tree(state *s, uint32_t *ret_region)
+{
+    uint32_t regions = 0;
+
+    memset(ret_region, 0, s->n * sizeof *ret_region);
+    while (s->heap_n > 0) {
+        uint32_t v = s->heap[0];
+        if (s->key[v] == INFINITY) { /* no edge leads on */
+            v = regions++ ? v : best_connected(s);
+            s->key[v] = 0;
+        }
+        heap_remove(s, v);
+        ret_region[v] = regions;
+        for (uint32_t k = s->out.first[v]; k < s->out.end[v]; k++) {
+            const arc *at = &s->out.arcs[k];
+            double key = s->key[v] + (at->w - s->lambda);
+            if (ret_region[at->other] || !(key < s->key[at->other]))
+                continue;
+            s->key[at->other] = key;
+            s->parent[at->other] = v;
+            s->cost[at->other] = s->cost[v] + at->w;
+            s->count[at->other] = s->count[v] + 1;
+            heap_fix(s, at->other);
+        }
+    }
+    return regions;
+}
+
+static void drop_between(const state *s, arc_lists *lists, const uint32_t *region)
+{
+    for (uint32_t v = 0; v < s->n; v++)
+        for (uint32_t k = lists->first[v]; k < lists->end[v];) {
+            if (region[v] == region[lists->arcs[k].other])
+                k++;
+            else
+                lists->arcs[k] = lists->arcs[--lists->end[v]];
+        }
+}
+
+static void plant(state *s, const tspi_balance_edge *edges, size_t edges_n)
+{
+    uint32_t *region = s->subtree;
+
+    s->lambda = INFINITY;
+    for (size_t e = 0; e < edges_n; e++)
+        s->lambda = fmin(s->lambda, edges[e].w);
+    if (first_tree(s, region) > 1) {
+        drop_between(s, &s->in, region);
+        drop_between(s, &s->out, region);
+    }
+    for (uint32_t v = 0; v < s->n; v++) {
+        if (s->parent[v] != NONE)
+            hang(s, v, s->parent[v]);
+        s->key[v] = INFINITY;
+        heap_place(s, v, v);
+    }
+    s->heap_n = s->n;
+    for (uint32_t v = 0; v < s->n; v++)
+        renew_key(s, v);
 }
 
 bool tspi_balance(tspi_balancer *balancer, uint32_t n, const tspi_balance_edge *edges, size_t edges_n,
@@ -421,29 +480,16 @@ bool tspi_balance(tspi_balancer *balancer, uint32_t n, const tspi_balance_edge *
         return false;
     list_arcs(&s.in, n, edges, edges_n, true);
     list_arcs(&s.out, n, edges, edges_n, false);
-    s.heap_n = n;
-    for (uint32_t v = 0; v < n; v++) {
-        s.group[v] = s.first_member[v] = v;
-        s.next_member[v] = s.parent[v] = s.first_child[v] = NONE;
-        s.members_n[v] = 1;
-        s.shift[v] = s.cost[v] = 0;
-        s.count[v] = 0;
-        s.rooted[v] = root && root[v];
-        s.moved[v] = 0;
-        s.key[v] = INFINITY;
-        heap_place(&s, v, v);
-        ret_level[v] = INFINITY;
-    }
-    for (uint32_t v = 0; v < n; v++)
-        renew_key(&s, v);
+    begin(&s, root, ret_level);
+    plant(&s, edges, edges_n);
     while (s.heap_n > 0 && s.key[s.heap[0]] < INFINITY && s.work < BALANCE_WORK) {
-        uint32_t b = s.heap[0], e = s.best_edge[b], a = s.group[edges[e].from];
-        s.lambda = s.key[b];
+        uint32_t v = s.heap[0], e = s.best_edge[v], b = s.group[v], a = s.group[edges[e].from];
+        s.lambda = s.key[v];
         if (is_below(&s, a, b)) {
             contract(&s, b, a, ret_level);
             continue;
         }
-        double cost = s.cost[a] + edges[e].w + s.shift[edges[e].from] - s.shift[edges[e].to] - s.cost[b];
+        double cost = s.cost[a] + edges[e].w + s.shift[edges[e].from] - s.shift[v] - s.cost[b];
         unhang(&s, b);
         hang(&s, b, a);
         renew_moved(&s, move_subtree(&s, b, 0, cost, s.count[a] + 1 - s.count[b]), false);
