@@ -7,65 +7,17 @@
 
 #include "solve/constants.h"
 #include "solve/drift.h"
+#include "solve/heap.h"
 #include "solve/room.h"
 #include "solve/sweep.h"
 
 #define UNREACHED INT64_MAX
 
-/* A 4-ary heap of vertices by reduced label: flatter than a binary one, and kinder to caches. */
-typedef struct {
-    int64_t *key; /* vertices_n */
-    uint32_t *at; /* place in the heap; UINT32_MAX: not in it */
-    uint32_t *heap;
-    uint32_t n;
-} heap;
-
-static void heap_up(heap *h, uint32_t at, uint32_t v)
-{
-    while (at > 0 && h->key[v] < h->key[h->heap[(at - 1) / 4]]) {
-        h->heap[at] = h->heap[(at - 1) / 4];
-        h->at[h->heap[at]] = at;
-        at = (at - 1) / 4;
-    }
-    h->heap[at] = v;
-    h->at[v] = at;
-}
-
-static void heap_lower(heap *h, uint32_t v)
-{
-    heap_up(h, h->at[v] == UINT32_MAX ? h->n++ : h->at[v], v);
-}
-
-static uint32_t heap_pop(heap *h)
-{
-    uint32_t top = h->heap[0], v = h->heap[--h->n], at = 0;
-
-    h->at[top] = UINT32_MAX;
-    if (top == v)
-        return top;
-    for (;;) {
-        uint32_t best = 4 * at + 1;
-        if (best >= h->n)
-            break;
-        for (uint32_t child = best + 1; child < 4 * at + 5 && child < h->n; child++)
-            if (h->key[h->heap[child]] < h->key[h->heap[best]])
-                best = child;
-        if (h->key[h->heap[best]] >= h->key[v])
-            break;
-        h->heap[at] = h->heap[best];
-        h->at[h->heap[at]] = at;
-        at = best;
-    }
-    h->heap[at] = v;
-    h->at[v] = at;
-    return top;
-}
-
 typedef struct {
     const tspi_graph *graph;
     const int64_t *pi;
     bool forward;
-    heap heap;
+    tspi_heap heap; /* vertices by reduced label */
     uint32_t *via;
 } run;
 
@@ -81,7 +33,7 @@ static void relax(run *r, uint32_t from, uint32_t to, int64_t limit, uint32_t vi
     r->heap.key[to] = (int64_t)label;
     if (r->via)
         r->via[to] = via;
-    heap_lower(&r->heap, to);
+    tspi_heap_lower(&r->heap, to);
 }
 
 static void relax_from(run *r, uint32_t v)
@@ -130,7 +82,7 @@ bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_
             if (label[v] != UNREACHED)
                 relax_from(&r, v);
         while (r.heap.n > 0)
-            relax_from(&r, heap_pop(&r.heap));
+            relax_from(&r, tspi_heap_pop(&r.heap));
         shift_labels(&r, false);
     }
     tspi_room_give(r.heap.at, (size_t)n + 1, sizeof *r.heap.at);
@@ -139,7 +91,6 @@ bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_
 }
 
 typedef struct {
-    const tspi_timeline *line; /* NULL: no sweeps */
     const tspi_graph *graph;
     const int64_t *pi;
     bool forward;
@@ -183,7 +134,7 @@ static void *reach_roots(void *way_)
     const tspi_graph *graph = way->graph;
     bool done = false;
 
-    way->ok = (way->line ? tspi_sweep(way->line, way->forward, &way->label, &way->via, &done) : begin_at_roots(way)) &&
+    way->ok = begin_at_roots(way) && tspi_sweep(graph, way->pi, way->forward, way->label, way->via, &done) &&
               (done || tspi_reach(graph, way->pi, way->forward, way->label, way->via));
     if (way->ok)
         make_bounds(way);
@@ -202,27 +153,11 @@ static void reach_both(one_way *up, one_way *down, unsigned threads)
         reach_roots(down);
 }
 
-/* Sweeps count from the roots. */
-static bool roots_are_zero(const tspi_graph *graph, const int64_t *pi)
-{
-    for (uint32_t node = 0; node < graph->nodes_n; node++)
-        for (uint32_t v = graph->first[node]; graph->is_root[node] && v < graph->first[node + 1]; v++)
-            if (pi[v] != 0)
-                return false;
-    return true;
-}
-
 bool tspi_bounds_find(const tspi_graph *graph, const int64_t *pi, unsigned threads, tspi_bounds *ret_bounds)
 {
-    tspi_timeline line;
-    bool swept = roots_are_zero(graph, pi), ready = !swept || tspi_timeline_init(&line, graph, pi, threads);
-    one_way up = {swept ? &line : NULL, graph, pi, true, NULL, NULL, false};
-    one_way down = {swept ? &line : NULL, graph, pi, false, NULL, NULL, false};
+    one_way up = {graph, pi, true, NULL, NULL, false}, down = {graph, pi, false, NULL, NULL, false};
 
-    if (ready)
-        reach_both(&up, &down, threads);
-    if (swept && ready)
-        tspi_timeline_release(&line);
+    reach_both(&up, &down, threads);
     tspi_bounds b = {(size_t)graph->vertices_n + 1, up.label, down.label, up.via, down.via};
     if (!up.ok || !down.ok) {
         tspi_bounds_release(&b);

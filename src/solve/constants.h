@@ -16,8 +16,8 @@
  * be off by one at each end, and each of the two drift ties by one. */
 #define PRUNE_MARGIN_NS 4
 
-/* Sweeps along time (sweep.c), some fifteen as a rule; what is not done after so many is left to Dijkstra. It changes
- * the time taken and nothing else. */
+/* Sweeps along clocks (sweep.c), one or two as a rule; what is not done after the work of so many over all that there is
+ * is left to Dijkstra. It changes the time taken and nothing else. */
 #define SWEEPS_MOST 40
 
 /* Estimates. */

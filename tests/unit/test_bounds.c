@@ -258,7 +258,7 @@ TEST(bounds, contain_the_truth_and_add_up)
     }
 }
 
-/* Sweeps along time and the heap alone: the same labels. */
+/* Sweeps along clocks and the heap alone: the same labels. */
 static void check_sweeps(const tspi_graph *graph, const int64_t *pi, const tspi_bounds *bounds)
 {
     size_t n = (size_t)graph->vertices_n + 1;
@@ -280,7 +280,7 @@ static void check_sweeps(const tspi_graph *graph, const int64_t *pi, const tspi_
     free(label);
 }
 
-/* With a hop decades away, and hours of silence, which the sweeps' 32 bits leave to Dijkstra. */
+/* With hops decades away, and hours of silence, so that waits decide and not hops. */
 TEST(bounds, by_sweeps_are_dijkstras)
 {
     tspi_random random;
