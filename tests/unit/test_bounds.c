@@ -366,7 +366,7 @@ TEST(bounds, need_no_hops_that_are_on_no_shortest_way)
     tspi_random_seed(&random, seed);
     for (int round = 0; round < 60; round++) {
         tsp_solver *solver = solve_ring(&random, 500 + tspi_random_below(&random, 6000));
-        uint16_t without = TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS;
+        uint16_t without = TSPI_STORED_LIES | TSPI_STORED_AMBIGUOUS | TSPI_STORED_TAKEN_BACK;
         tspi_graph graph;
         tspi_bounds bounds;
         tspi_link *links = NULL;
