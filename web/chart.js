@@ -60,9 +60,21 @@ function laterSection(id, title, room, make) {
   return place;
 }
 
+/* Everything that is drawn for a width; on paper that is the paper's, whatever the window has. */
+const drawings = new Set();
+const paperWidth = 700;
+function drawForPaper() {
+  for (const { place, draw } of drawings) if (place.isConnected) draw(paperWidth);
+}
+function drawForScreen() {
+  for (const { place, draw } of drawings) if (place.isConnected) draw(Math.floor(place.clientWidth));
+}
+
 /* Call draw(width) at once, and whenever the place has another width. */
 function redrawn(place, draw) {
   let last = 0;
+  for (const old of drawings) if (!old.place.isConnected) drawings.delete(old);
+  drawings.add({ place, draw });
   const look = () => {
     const width = Math.floor(place.clientWidth);
     if (width > 0 && width !== last) {
@@ -89,10 +101,17 @@ function axisBottom(g, scale, y, ticks, format) {
   const [left, right] = scale.range();
   return g.append("g").attr("class", "axis axis-x").attr("transform", `translate(0,${y})`)
     .call(d3.axisBottom(scale).ticks(Math.max(2, Math.min(ticks, Math.floor((right - left) / 72)))).tickFormat(format).tickSizeOuter(0).tickPadding(6))
-    .call((axis) => axis.selectAll(".tick text").each(function keepInside(value) {
+    .call((axis) => {
       /* Where the last one stands at the end its words go to the left of it: the figure has no room to the right. */
-      if (scale(value) > right - 12) d3.select(this).attr("text-anchor", "end").attr("x", Math.min(8, right - scale(value) + 8));
-    }));
+      let free = -Infinity;
+      axis.selectAll(".tick text").each(function keepInside(value) {
+        const words = d3.select(this), wide = measureText(words.text()), at = scale(value), last = at > right - 12;
+        if (last) words.attr("text-anchor", "end").attr("x", Math.min(8, right - at + 8));
+        const from = last ? at + Math.min(8, right - at + 8) - wide : at - wide / 2;
+        if (from < free) words.text("");
+        else free = from + wide + 6;
+      });
+    });
 }
 function axisLeft(g, scale, x, ticks, format, width) {
   g.append("g").attr("class", "grid").attr("transform", `translate(${x},0)`)
@@ -106,6 +125,15 @@ function axisTitle(svg, text, x, y, anchor) {
 
 /* The words of charts, measured and drawn on a canvas as the style has them in SVG. */
 const chartFont = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif';
+
+const measureText = (() => {
+  let context = null;
+  return (text, bold) => {
+    if (!context) context = document.createElement("canvas").getContext("2d");
+    context.font = `${bold ? 600 : 400} ${chartFont}`;
+    return context.measureText(text).width;
+  };
+})();
 
 const symbolKinds = ["symbolCircle", "symbolSquare", "symbolTriangle", "symbolDiamond"];
 const symbolPath = (number, size) => d3.symbol().type(d3[symbolKinds[number % 4]]).size(size)();

@@ -2,8 +2,11 @@
 
 const verdictOrder = { proven: 0, suspected: 1, unknown: 2, ok: 3, reference: 4 };
 
+const nothingKnown = (clock) => !clock.reference && clock.knots.every((knot) => knot.offset_ns === null && knot.lo_ns === null && knot.hi_ns === null);
+
+/* What is wrong first; what nothing is known of last. */
 function sortedClocks(audit) {
-  return audit.clockRows.slice().sort((a, b) => verdictOrder[a.label] - verdictOrder[b.label] ||
+  return audit.clockRows.slice().sort((a, b) => nothingKnown(a) - nothingKnown(b) || verdictOrder[a.label] - verdictOrder[b.label] ||
     Math.abs(b.offset_ns || 0) - Math.abs(a.offset_ns || 0) || a.row - b.row);
 }
 
@@ -179,7 +182,8 @@ function clocksSection(audit) {
   const add = (clock) => {
     const plot = el("div", { class: "clock-plot" });
     grid.append(clockLabel(clock), plot);
-    if (time && clock.knots.length)
+    if (clock.knots.length && nothingKnown(clock)) plot.append(el("p", { class: "note" }, "Its hops bound it on neither side."));
+    else if (time && clock.knots.length)
       plot.append(...makeFigure({ label: `Offset of ${clip(clock.clock, 60)} over time: ${clockFacts(clock)}`,
         draw: (svg, width) => drawClock(svg, width, clock, audit, time), room: clockHeight(audit, clock) }).childNodes);
     else if (!clock.reference) plot.append(el("p", { class: "note" }, "No hops: nothing is known over time."));

@@ -41,6 +41,9 @@ function percent(share) {
   return (p === 0 ? "0" : p < 0.01 ? String(+p.toPrecision(1)) : p < 0.1 ? p.toFixed(2) : p < 99.95 ? p.toFixed(1) : p.toFixed(0)) + "\u00a0%";
 }
 const interval = (lo, hi) => (lo === null || lo === undefined ? "\u2013" : `${percent(lo).replace("\u00a0%", "")}\u2013${percent(hi)}`);
+/* Sentences of the program as the page writes figures: a unit stays with its number, an interval in one piece. */
+const asWritten = (text) => text.replace(/(^|[\s(])([+-]?\d[\d.,]*) ?(ns|us|ms|s|min|h|ppm)(?=[\s,.;:)]|$)/g, (_, before, digits, unit) => `${before}${digits}\u00a0${unit === "us" ? "\u00b5s" : unit}`)
+  .replace(/(\d)\u2013(?=\d)/g, "$1\u2060\u2013\u2060");
 const ratio = (value) => (value === null || value === undefined ? "\u2013" : value.toFixed(3));
 const drift = (ppb) => (ppb === null ? "\u2013" : Math.abs(ppb) < 5 ? "0\u00a0ppm" : minus((ppb > 0 ? "+" : "") + (ppb / 1000).toFixed(2)) + "\u00a0ppm");
 const number1 = (value) => (value === null || value === undefined ? "\u2013" : value.toFixed(1));

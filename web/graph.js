@@ -110,7 +110,7 @@ function drawColumn(svg, width, { nodes, edges, left }, onEdge) {
     const worst = edges.filter((e) => e.target === k && e.violations).sort((a, b) => b.worst_ns - a.worst_ns)[0], most = Math.floor((width - x - 120) / 8);
     g.append("circle").attr("r", 7);
     const text = g.append("text").attr("class", "halo").attr("x", 16).attr("y", worst ? 0 : 4);
-    text.append("tspan").attr("class", "strong").style("font-weight", 600).style("fill", "var(--ink)").text(isolate(clip(name, Math.max(8, most))));
+    text.append("tspan").attr("class", "strong").style("font-weight", 600).style("fill", "var(--ink)").text(isolate(clipMiddle(name, Math.max(8, most))));
     text.append("tspan").attr("dx", 8).text(nodeFacts(clock));
     if (worst) g.append("text").attr("class", "bad-text halo").attr("x", 16).attr("y", 15).text(`${count(worst.violations)} of ${count(worst.hops)}, worst ${duration(worst.worst_ns)}`);
     attachTip(g.node(), () => `${clip(name, 120)}\n${clock.label}: ${clockFacts(clock)}`);
@@ -125,7 +125,7 @@ function drawGraph(svg, width, audit, graph, onEdge) {
   const { nodes, edges } = graph, n = nodes.length, many = n > ringNames;
   const height = many ? Math.min(760, Math.max(460, width * 0.62)) : n < 3 ? 190 : width < narrowWidth ? 340 : n > 6 ? 460 : 380;
   placeNodes(nodes, edges, width, height);
-  const hops = d3.scaleSqrt([0, d3.max(edges, (e) => e.hops) || 1], [1.2, 5]), curves = [];
+  const most = d3.max(edges, (e) => e.hops) || 1, hops = d3.scaleSqrt([0, most], [1.2, Math.min(5, 2 + Math.log10(most))]), curves = [];
   const pairs = new Set(edges.map((e) => `${e.source} ${e.target}`));
   for (const edge of edges.slice().sort((a, b) => a.violations - b.violations)) {
     if (edge.source === edge.target) continue;

@@ -3,15 +3,6 @@
 
 const lineHigh = 14, ascent = 12, descent = 4;
 
-const measureText = (() => {
-  let context = null;
-  return (text, bold) => {
-    if (!context) context = document.createElement("canvas").getContext("2d");
-    context.font = `${bold ? 600 : 400} ${chartFont}`;
-    return context.measureText(text).width;
-  };
-})();
-
 const overlap = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
 
 /* The start and the end of a long name: those of one deployment differ at the end. */
@@ -47,7 +38,7 @@ class Labels {
     candidates.forEach(([label, cost]) => {
       if (!this.fits(label)) return;
       const [left, top, right, bottom] = label.box;
-      for (const [x, y] of lines) if (x > left && x < right && y > top && y < bottom) cost += 2;
+      for (const [x, y] of lines) if (x > left - 3 && x < right + 3 && y > top && y < bottom) cost += 3;
       if (!best || cost < best.cost) best = { cost, label };
     });
     if (best) this.taken.push(best.label.box);

@@ -24,21 +24,22 @@ function thin(points, most) {
 }
 
 function drawHealth(svg, width, rows) {
-  const height = 196, left = 58, right = 10, top = 34, bottom = 50, origin = rows[0].at;
+  const never = rows.every((p) => p.rate === 0), height = never ? 78 : 196, left = 58, right = 10, top = 34, bottom = 50, origin = rows[0].at;
   const points = thin(rows.map((p) => ({ ...p, t: since(p.at, origin) })), Math.max(50, width - left - right));
   const last = points[points.length - 1].t || 1e9, [unit, name] = unitFor(last);
   const x = d3.scaleLinear([0, last], [left, width - right]), most = Math.max(0.02, d3.max(points, (p) => p.rate));
   const y = d3.scaleLinear([0, most * 1.1], [height - bottom, top]);
 
-  axisLeft(svg, y, left, 3, (v) => `${tick(100 * v)}\u00a0%`, width - left - right);
+  if (!never) axisLeft(svg, y, left, 3, (v) => `${tick(100 * v)}\u00a0%`, width - left - right);
   const edge = (k) => (k === 0 ? left : k === points.length ? width - right : x((points[k - 1].t + points[k].t) / 2));
   for (let k = 0; k < points.length;) {
     const first = k, { healthy } = points[k];
     while (k < points.length && points[k].healthy === healthy) k++;
     svg.append("rect").attr("class", "state").attr("x", edge(first)).attr("width", Math.max(1, edge(k) - edge(first))).attr("y", 8).attr("height", 12).style("fill", healthy ? "var(--cool-wash)" : "var(--bad)");
   }
-  svg.append("path").datum(points).style("fill", "var(--bad-wash)").attr("d", d3.area().curve(d3.curveStepAfter).x((p) => x(p.t)).y0(y(0)).y1((p) => y(p.rate)));
-  svg.append("path").datum(points).attr("class", "line").style("stroke", "var(--bad)").style("stroke-width", 1.6)
+  const line = points.length > 1 ? points : [points[0], { ...points[0], t: last }];
+  if (!never) svg.append("path").datum(line).style("fill", "var(--bad-wash)").attr("d", d3.area().curve(d3.curveStepAfter).x((p) => x(p.t)).y0(y(0)).y1((p) => y(p.rate)));
+  if (!never) svg.append("path").datum(line).attr("class", "line").style("stroke", "var(--bad)").style("stroke-width", 1.6)
     .attr("d", d3.line().curve(d3.curveStepAfter).x((p) => x(p.t)).y((p) => y(p.rate)));
   const ticks = d3.scaleLinear([0, last / unit], [left, width - right]);
   axisBottom(svg, ticks, height - bottom, width < 500 ? 4 : 8, (v) => `${tick(v)}\u00a0${name}`);
@@ -99,14 +100,14 @@ function overTime(run) {
 }
 
 function healthSection(audit) {
-  const rows = audit.healthRows, legend = haveD3 && legendOf([
-    [(svg) => svg.append("rect").attr("x", 1).attr("y", 2).attr("width", 26).attr("height", 8).style("fill", "var(--cool-wash)"), "healthy: no violation in the window"],
-    [(svg) => svg.append("rect").attr("x", 1).attr("y", 2).attr("width", 26).attr("height", 8).style("fill", "var(--bad)"), "unhealthy"],
-    [legendLine("line", "var(--bad)"), "share of hops violated"],
+  const rows = audit.healthRows, never = rows.every((p) => p.rate === 0), box = (colour) => (svg) => svg.append("rect").attr("x", 1).attr("y", 2).attr("width", 26).attr("height", 8).style("fill", colour);
+  const legend = haveD3 && legendOf([
+    [box("var(--cool-wash)"), "healthy: no violation in the window"],
+    ...(never ? [] : [[box("var(--bad)"), "unhealthy"], [legendLine("line", "var(--bad)"), "share of hops violated"]]),
   ]);
   return [
     el("h2", null, "Health over time"),
     el("p", { class: "note" }, "causality_health over a rolling window, of the stamps as they are. It falls back to healthy when a clock drifts back inside what the hops hide: that does not mean that the clock is right."),
-    makeFigure({ label: "causality_health over time", legend, draw: (svg, width) => drawHealth(svg, width, rows), table: () => healthTable(rows), room: 196 }),
+    makeFigure({ label: "causality_health over time", legend, draw: (svg, width) => drawHealth(svg, width, rows), table: () => healthTable(rows), room: never ? 78 : 196 }),
   ];
 }

@@ -43,10 +43,10 @@ function subtitle() {
 
 /* In words: what the page makes of the data, and what check says of it. */
 function story(audit) {
-  const words = [...violationWords(audit), ...clockWords(audit), ...fixWords(audit), ...((audit.runRow && audit.runRow.what_happened) || [])];
-  return el("div", { class: "story" }, el("div", { class: "lead" }, el("p", null, named(words.join(" ")))),
-    audit.advice.length ? el("div", { class: "advice" }, el("h2", null, "What check says"), el("ul", null, audit.advice.slice(0, 5).map((line) => el("li", null, named(line)))),
-      audit.advice.length > 5 ? behind(`${count(audit.advice.length - 5)} more`, el("ul", null, audit.advice.slice(5).map((line) => el("li", null, named(line))))) : null) : null);
+  const words = [...violationWords(audit), ...clockWords(audit), ...fixWords(audit), ...((audit.runRow && audit.runRow.what_happened) || []).map(asWritten)];
+  return el("div", { class: "story" }, el("div", { class: "lead" }, el("p", null, named(asWritten(words.join(" "))))),
+    audit.advice.length ? el("div", { class: "advice" }, el("h2", null, "What check says"), el("ul", null, audit.advice.slice(0, 5).map((line) => el("li", null, named(asWritten(line))))),
+      audit.advice.length > 5 ? behind(`${count(audit.advice.length - 5)} more`, el("ul", null, audit.advice.slice(5).map((line) => el("li", null, named(asWritten(line)))))) : null) : null);
 }
 
 /* Everything about one input or one run of a sweep; its waterfall comes with the section of traces. */
@@ -106,7 +106,7 @@ function build() {
   main.append(el("p", { class: "note" }, named(subtitle())));
   if (page.labs.length) {
     const words = [...sweepWords(), ...throughputWords()];
-    main.append(sweepTiles() || "", el("div", { class: "lead columns", id: "story" }, words.map((sentence) => el("p", null, sentence))));
+    main.append(sweepTiles() || "", el("div", { class: "lead columns", id: "story" }, words.map((sentence) => el("p", null, asWritten(sentence)))));
     main.append(laterSection("sweep", "Sweep", 620, () => sweepSection((run) => {
       const audit = page.audits.find((a) => a.lab === run.lab && a.runRow && a.runRow.folder === run.folder);
       if (audit) {
@@ -167,9 +167,11 @@ function themes(redraw) {
     printing = true;
     finishNow();
     apply();
+    drawForPaper();
   });
   window.addEventListener("afterprint", () => {
     printing = false;
+    drawForScreen();
     apply();
   });
   apply();

@@ -136,7 +136,7 @@ function tilesOf(audit) {
 /* One figure a transport, the first large; the others beside their names. */
 function perTransport(runs, figure) {
   const rows = transportsOf(runs).map((transport) => [transport, figure(sweepOf(runs, transport))]).filter(([, text]) => text !== null);
-  return rows.length ? { value: rows[0][1], more: rows.length > 1 ? rows.map(([transport, text]) => `${transportName(transport)} ${text}`).join(" \u00b7 ") : null } : null;
+  return rows.length ? { value: rows[0][1], more: rows.length > 1 ? rows.map(([transport, text]) => `${transportName(transport)}\u00a0${text}`).join(" \u00b7 ") : null } : null;
 }
 
 /* Measured and predicted rates whose 95 % intervals meet. */

@@ -12,7 +12,7 @@ function sweepTable(runs, onPick) {
     onRow: onPick,
     describeRow: (run) => `Show ${run.transport}, ${runName(run)}`,
     columns: [
-      { label: "transport", text: true, value: (r) => r.transport },
+      { label: "transport", text: true, value: (r) => r.transport, show: (r) => transportName(r.transport) },
       { label: "skew", value: (r) => r.skew_ns, show: runName },
       { label: "hops", value: (r) => r.hops, show: (r) => count(r.hops) },
       { label: "negative", value: (r) => r.negative_spans, show: (r) => count(r.negative_spans), bad: (r) => r.negative_spans > 0 },

@@ -42,7 +42,7 @@ function serviceTable(runs) {
     caption: "What the service did in each run.",
     rows: runs,
     columns: [
-      { label: "transport", text: true, value: (r) => r.transport },
+      { label: "transport", text: true, value: (r) => r.transport, show: (r) => transportName(r.transport) },
       { label: "skew", value: (r) => r.skew_ns, show: runName },
       { label: "requests/s", value: (r) => r.requests_per_s, show: (r) => number1(r.requests_per_s) },
       { label: "tokens/s", value: (r) => r.tokens_per_s, show: (r) => number1(r.tokens_per_s) },

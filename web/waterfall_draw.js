@@ -35,7 +35,7 @@ class Sheet {
     this.scroller = el("div", { class: "scroller", onscroll: () => this.draw() }, this.canvas, this.spacer);
     this.element = el("div", { class: "sheet" }, this.scroller);
     this.listen();
-    redrawn(this.scroller, () => this.draw());
+    redrawn(this.scroller, (width) => this.draw(width));
   }
 
   show(trace) {
@@ -133,8 +133,7 @@ class Sheet {
 
   /* ---------------------------------------------------------------- drawing */
 
-  draw() {
-    const width = this.scroller.clientWidth;
+  draw(width = this.scroller.clientWidth) {
     if (!this.trace || !width) return;
     const fixed = axisHeight + overviewHeight, tall = Math.min(this.content, 640), height = tall + fixed, scale = window.devicePixelRatio || 1;
     this.width = width;

@@ -1,6 +1,6 @@
 /* The page of `truespan report`, in a real browser: every chart is drawn, every number is that of --json, it can be
  * searched, clicked and driven by keyboard, it says nothing on the console, and nothing leaves it. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { answer, assert, done, home, join, launch, look, open, run, settled, test, timeToUse } from "./browser.mjs";
 
 const browser = await launch();
@@ -62,6 +62,79 @@ await test("the words and the large figures are those of --json", async () => {
   for (const part of [commas(check.input.spans), commas(check.input.traces), commas(check.violations.hard), (100 * worst.negative_rate).toFixed(1), clocks.clocks.find((c) => c.verdict === "proven").clock])
     assert.ok(all.includes(part), `${part} in: ${all}`);
   for (const hole of ["NaN", "undefined", "null", "Infinity"]) assert.ok(!(await page.locator("main").innerText()).includes(hole), hole);
+});
+
+/* What people read, back to what it says: [number, how far off rounding may have put it], of "−1.57 ms", "14.2 %", "1,234". */
+function readFigure(words) {
+  const found = /^([+\u2212]?)([\d,]+(?:\.\d+)?)(?:\u00a0(%|ns|\u00b5s|ms|s|min|h|ppm))?/.exec(words);
+  if (!found) return null;
+  const scale = { "%": 0.01, ns: 1, "\u00b5s": 1e3, ms: 1e6, s: 1e9, min: 60e9, h: 3600e9, ppm: 1e3 }[found[3]] || 1, digits = found[2].replaceAll(",", "");
+  const half = digits === "0" && !found[3] ? 0 : 0.5 * 10 ** -(digits.split(".")[1] || "").length;
+  return [(found[1] === "\u2212" ? -1 : 1) * Number(digits) * scale, half * scale * 1.001];
+}
+function sameFigure(words, value, where) {
+  const figure = readFigure(words);
+  assert.ok(figure && Math.abs(figure[0] - value) <= figure[1], `${where}: "${words}" is shown for ${value}`);
+}
+
+await test("what a cell shows is its value, rounded: in every table", async () => {
+  const cells = await page.evaluate(() => [...document.querySelectorAll("table")].flatMap((table) => [...table.tBodies[0].rows].flatMap((row) => [...row.cells].map((cell, k) =>
+    [`${table.caption.textContent.slice(0, 30)} ${table.tHead.rows[0].cells[k].textContent}`, cell.textContent, cell.dataset.value, cell.classList.contains("text")]))));
+  let compared = 0;
+  for (const [where, words, value, plain] of cells) {
+    if (plain || /health$|outputs$|steps$/.test(where)) continue;
+    if (words === "\u2013") assert.ok(["null", "0"].includes(value), `${where}: ${value}`);
+    else if (words === "unbounded" || words === "unknown") assert.equal(value, "null", where);
+    else {
+      sameFigure(words.replace(/\u2013.*?(\u00a0%)$/, "$1"), Number(value), where); /* of an interval its lower end */
+      compared++;
+    }
+  }
+  assert.ok(compared > 150, `${compared} cells`);
+});
+
+await test("what charts say of their parts is what --json says", async () => {
+  const labels = (css) => page.locator(css).evaluateAll((nodes) => nodes.map((n) => n.getAttribute("aria-label"))), between = (words, from, to) => words.split(from)[1].split(to)[0];
+  const points = await labels("#sweep .point"), drawn = summary.runs.filter((r) => !r.null_run);
+  assert.equal(points.length, drawn.length);
+  drawn.forEach((run, k) => sameFigure(between(points[k], ": ", " negative"), run.negative_rate, points[k]));
+  const pairs = await labels('#throughput g[role="img"]'), ratios = [...summary.throughput, summary.throughput_all_skews];
+  assert.equal(pairs.length, ratios.length);
+  ratios.forEach((row, k) => [[row.ratio, ": ", ","], [row.ratio_lo, "95 % ", " to"], [row.ratio_hi, " to ", "\0"]].forEach(([value, from, to]) => sameFigure(between(pairs[k], from, to), value, pairs[k])));
+  const edges = await labels("#graph .edge");
+  assert.equal(edges.length, check.edges.length);
+  for (const e of check.edges) {
+    const words = edges.find((label) => label.startsWith(`${e.from} \u2192 ${e.to}`));
+    sameFigure(between(words, `${e.to}. `, " of"), e.violations, words);
+    sameFigure(between(words, " of ", " hops"), e.hops, words);
+    sameFigure(between(words, "as stamped ", ". "), e.slack_p50_ns, words);
+    sameFigure(/margin ([\d.,]+\u00a0[a-z\u00b5]+)|([\d.,]+\u00a0[a-z\u00b5]+) beyond/.exec(words).slice(1).find(Boolean), Math.abs(e.margin_ns), words);
+    if (e.violations) sameFigure(between(words, "worst by ", ". "), e.worst_ns, words);
+  }
+  const facts = await page.locator(".clock-label").evaluateAll((nodes) => nodes.map((n) => [n.querySelector(".name").textContent, n.querySelector(".verdict").textContent, n.querySelector(".facts").textContent]));
+  for (const [name, verdict, words] of facts) {
+    const clock = clocks.clocks.find((c) => c.clock === name);
+    assert.equal(verdict, name === clocks.reference && clock.verdict === "ok" ? "reference" : clock.verdict);
+    if (name === clocks.reference) continue;
+    sameFigure(words, clock.offset_ns, words);
+    if (clock.lo_ns !== null) sameFigure(/(?:between|at least) ([+\u2212\d.,]+(?:\u00a0[a-z\u00b5]+)?)/.exec(words)[1], clock.lo_ns, words);
+    if (clock.hi_ns !== null) sameFigure(/(?:and|at most) ([+\u2212\d.,]+(?:\u00a0[a-z\u00b5]+)?)/.exec(words)[1], clock.hi_ns, words);
+  }
+  const states = await page.locator("#health .state").count(), changes = worst.causality_health.filter((p, k, all) => !k || p.healthy !== all[k - 1].healthy).length;
+  assert.equal(states, changes);
+  assert.equal(await page.locator("#clocks .clock-label").count(), clocks.clocks.length);
+});
+
+await test("a trace's heading counts what check finds in it, and its examples are its pairs", async () => {
+  const heading = await page.locator("#traces .tracer .note").first().innerText(), id = /^Trace ([0-9a-f]+)/.exec(heading)[1];
+  const mine = readdirSync(otlp).flatMap((name) => readFileSync(join(otlp, name), "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line)));
+  for (const request of mine) for (const resource of request.resourceSpans) for (const scope of resource.scopeSpans) scope.spans = scope.spans.filter((span) => span.traceId === id);
+  writeFileSync(join(home, "one.jsonl"), mine.map((request) => JSON.stringify(request)).join("\n"));
+  const alone = answer("check", "--json", join(home, "one.jsonl"));
+  assert.deepEqual(heading.match(/[\d,]+(?= (?:span|violation))/g).map(Number), [alone.input.spans, alone.violations.total], heading);
+  const rows = await readTable(body(), "Offending pairs of this trace");
+  assert.equal(rows.length, alone.violations.total);
+  for (const example of alone.examples) assert.ok(rows.some((row) => row[8] === example.span_id && row[3] === String(example.by_ns)), JSON.stringify(example));
 });
 
 await test("hovering an edge, a clock and the trace says what they are", async () => {
@@ -206,6 +279,18 @@ await test("what somebody else sent to the nodes is said", async () => {
   await view.context().close();
 });
 
+/* Words of a chart that lie on others of it. */
+const crossingWords = (view) => view.evaluate(() => {
+  const out = [];
+  for (const svg of document.querySelectorAll(".plot svg, .clock-plot svg, .axis-row svg")) {
+    const boxes = [...svg.querySelectorAll("text")].filter((t) => t.textContent).map((t) => [t.getBoundingClientRect(), t.textContent]);
+    boxes.forEach(([a, s], i) => boxes.slice(i + 1).forEach(([b, t]) => {
+      if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4) out.push(`${s} | ${t}`);
+    }));
+  }
+  return out;
+});
+
 await test("light, dark, narrow, wide and on paper: nothing overflows", async () => {
   for (const width of [360, 800, 1440])
     for (const scheme of ["light", "dark"]) {
@@ -214,16 +299,7 @@ await test("light, dark, narrow, wide and on paper: nothing overflows", async ()
       assert.ok(sizes[0] <= sizes[1], `${width} ${scheme}: ${sizes}`);
       const dark = sizes[2].match(/\d+/g).map(Number)[0] < 128;
       assert.equal(dark, scheme === "dark");
-      const crossing = await view.evaluate(() => {
-        const out = [];
-        for (const svg of document.querySelectorAll(".plot svg, .clock-plot svg")) {
-          const boxes = [...svg.querySelectorAll("text")].filter((t) => t.textContent).map((t) => [t.getBoundingClientRect(), t.textContent]);
-          boxes.forEach(([a, s], i) => boxes.slice(i + 1).forEach(([b, t]) => {
-            if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4) out.push(`${s} | ${t}`);
-          }));
-        }
-        return out;
-      });
+      const crossing = await crossingWords(view);
       assert.deepEqual(crossing, [], `labels that overlap at ${width}`);
       await view.emulateMedia({ media: "print" });
       assert.ok(!(await view.locator("#nav").isVisible()));
@@ -390,6 +466,7 @@ await test("words of the causal graph lie on no others, at any width", async () 
         });
         return { problems, clocks: svg.querySelectorAll(".node").length, names: svg.querySelectorAll(".node text").length };
       });
+      found.problems.push(...await crossingWords(view));
       assert.deepEqual(found.problems, [], `${n} clocks at ${width}, round ${round}`);
       assert.ok(found.clocks >= 1 && found.names >= found.clocks, `${n} clocks at ${width}, round ${round}: ${JSON.stringify(found)}`);
     }
