@@ -141,6 +141,9 @@ static void print_verdicts(const tspi_mend *m, FILE *out)
         if (clock->verdict == TSP_CLOCK_PROVEN)
             fprintf(out, "proven to %s off by at least %s if the stamps of the hops left are truthful.\n",
                     known && llabs(clock->at_least_ns) > llabs(clock->offset_ns) ? "have been" : "be", least);
+        else if (clock->lo_ns > 0 || clock->hi_ns < 0)
+            fputs("suspected: its bounds rest on answers, which convict nobody, since servers may go on after them.\n",
+                  out);
         else
             fputs("suspected; no error at all is possible, too.\n", out);
     }

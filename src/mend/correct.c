@@ -178,8 +178,13 @@ static tsp_status improve(tspi_mend *m, bool clamp_late, int64_t *events, tspi_m
     return rc;
 }
 
-/* Where stamps contradict each other, no tracks explain them: ones that do not even lessen the violations move nothing.
- */
+/* Tracks that do not even lessen the violations move nothing: where stamps contradict each other none explain them, and
+ * where many are coarse, clocks that move show what coarse stamps excused. Bounds against UTC are reason enough. */
+static bool is_no_use(const tspi_mend *m, const tspi_mend_outcome *outcome)
+{
+    return !m->bounds_used && outcome->before.total && outcome->left.total >= outcome->before.total;
+}
+
 static void stand_still(tspi_mend *m, const int64_t *events, tspi_mend_outcome *outcome)
 {
     restore_raw(m, events);
@@ -245,7 +250,7 @@ tsp_status tspi_mend_correct(tspi_mend *m, bool clamp_late, tspi_mend_outcome *r
         rc = correct_well(m, clamp_late, events, ret, err);
     if (rc == TSP_OK)
         rc = correct_whole(m, clamp_late, events, ret, err);
-    if (rc == TSP_OK && m->answer.summary.contradictory && ret->left.total >= ret->before.total)
+    if (rc == TSP_OK && is_no_use(m, ret))
         stand_still(m, events, ret);
     if (rc == TSP_OK)
         rc = tspi_mend_find_frames(m, err);

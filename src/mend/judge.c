@@ -107,6 +107,16 @@ static enum tspi_opinion judge_token(const tspi_mend_judge *j, const tspi_hop *h
     return blame_clocks(j, hop, sent, received, ret_cause) ? TSPI_OPINION_CAUSE : TSPI_OPINION_NO_CLOCK;
 }
 
+/* An answer that was asked to hold, and does under the tracks: clocks explain it, though nothing says which. */
+static bool is_mended(const tspi_hop *hop, tsp_hop_label label, int64_t sent_ns, int64_t received_ns)
+{
+    tspi_hop corrected = *hop;
+
+    corrected.sent_ns = sent_ns;
+    corrected.received_ns = received_ns;
+    return hop->kind == TSPI_HOP_SOFT && label == TSP_HOP_USED && !tspi_hop_is_violation(&corrected);
+}
+
 static enum tspi_opinion judge_hop(void *ctx, const tspi_hop *hop, uint64_t index, enum tspi_cause *ret_cause)
 {
     const tspi_mend_judge *j = ctx;
@@ -122,6 +132,10 @@ static enum tspi_opinion judge_hop(void *ctx, const tspi_hop *hop, uint64_t inde
     tsp_solver_correct_hop(j->mend.answer.solver, index, &sent, &received);
     if (blame_clocks(j, hop, sent, received, ret_cause))
         return TSPI_OPINION_CAUSE;
+    if (is_mended(hop, label, sent, received)) {
+        *ret_cause = TSPI_CAUSE_UNKNOWN;
+        return TSPI_OPINION_CAUSE;
+    }
     if (label != TSP_HOP_LATE && !(label == TSP_HOP_CONFLICT && j->few_lies))
         return TSPI_OPINION_NO_CLOCK;
     *ret_cause = TSPI_CAUSE_LATE_STAMP;

@@ -16,6 +16,11 @@ COUNTS = {
     # Calls between two nodes whose clocks differ by 0.76 to 2.29 ms; 186 children start before their parent.
     "hotel-2node-load100.jaeger.json": (2200, 200, 6, {"hard": 186}, {"clock": 186}, "Jaeger noted skew on"),
     "hotel-12.jaeger.json": (132, 12, 6, {"hard": 19}, {"clock": 19}, "Jaeger noted skew on"),
+    # The same service on another day: 10.0.2 is behind, which requests hide and answers show.
+    "hotel-behind-100.jaeger.json.gz": (1100, 100, 6, {"soft": 117}, {"unknown": 117}, "or skew"),
+    # Ten nodes, most of whose stamps are whole milliseconds: a few late answers, no clock to be seen.
+    "nezha-trainticket-0129-0912.otlp.json.gz": (2953, 50, 10, {"soft": 6}, {"late_stamp": 1, "unknown": 5},
+                                                 "too few to tell"),
     # Eight nodes; node .76 lags .167, in two hops to be seen.
     "nezha-boutique-0822-0520.otlp.jsonl": (1112, 25, 8, {"hard": 2}, {"clock": 2}, "33.33.33.76 runs about"),
     "nezha-boutique-0822-0520.otlp.pb": (1112, 25, 8, {"hard": 2}, {"clock": 2}, "33.33.33.76 runs about"),
@@ -48,10 +53,14 @@ COUNTS = {
     "genai-koog-2025-08-26.otlp.json": (11, 1, 1, *NONE, ""),
 }
 
+# Answers that clocks explain are mended like requests, though nobody is accused of them.
+ALL_MENDED = {"hotel-behind-100.jaeger.json.gz"}
+
 # Bounds widen with the drift that is allowed, so the known intervals, of clocks without drift, are asked for at 1 ppm.
 # (file, clock key, reference, clock, verdict, known interval, how far outside of it the bounds may lie, both in us)
 INTERVALS = [
     ("hotel-2node-load100.jaeger.json", "ip/24", "10.0.1.0/24", "10.0.2.0/24", "proven", (763, 2288), (2, 130)),
+    ("hotel-behind-100.jaeger.json.gz", "ip/24", "10.0.1.0/24", "10.0.2.0/24", "suspected", (-2318, -832), (2, 160)),
     # Only answers bound it from below; of eleven, too few to be believed as proof.
     ("nezha-boutique-0822-0520.otlp.jsonl", None, "33.33.33.167", "33.33.33.76", "proven", (-1050, -128), (None, 2)),
     ("nezha-boutique-0822-0520.otlp.pb.gz", None, "33.33.33.167", "33.33.33.76", "proven", (-1050, -128), (None, 2)),
@@ -121,7 +130,7 @@ def counts(t, name):
         rc, out, err = run("fix", "--json", path, "-o", fixed)
         if t.check(rc in (0, 1), "fix: exit", rc, err):
             left = json.loads(out)["left"]["total"]
-            t.check(left == 0 or "soft" in kinds, "left after fix", left)
+            t.check(left == 0 or "soft" in kinds and name not in ALL_MENDED, "left after fix", left)
             if not total:
                 t.check(get(path) == get(fixed), "fix changed what nothing contradicts")
     return None
