@@ -10,6 +10,15 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* By how much requests alone put one clock ahead of the other at least: answers may be late for other reasons. */
+static int64_t proven_by_requests(const tspi_evidence *e, const tspi_edge *there, const tspi_edge *back)
+{
+    int64_t up = e->rows[there - e->edges->edges].least_ns[TSPI_HOP_HARD];
+    int64_t down = e->rows[back - e->edges->edges].least_ns[TSPI_HOP_HARD], lower = smaller(up, down);
+
+    return lower < 0 ? -lower : 0;
+}
+
 /* What the edge's low tail leaves, for a pair with enough hops; TSPI_UNBOUNDED otherwise. */
 static int64_t least(const tspi_evidence *e, const tspi_edge *edge)
 {
@@ -54,7 +63,9 @@ tsp_status tspi_twins_find(const tspi_evidence *e, tspi_twin_clocks **ret_twins,
         if (up == TSPI_UNBOUNDED || down == TSPI_UNBOUNDED || __builtin_add_overflow(up, down, &sum))
             continue;
         if (up < 0 || down < 0) {
-            proven[proven_n++] = llabs((up - down) / 2);
+            int64_t ns = proven_by_requests(e, there, back);
+            if (ns)
+                proven[proven_n++] = ns;
             continue;
         }
         twins[n] = (tspi_twin_clocks){there->from, there->to, up > down ? up : down};

@@ -53,8 +53,8 @@ static void analyse(audit *a, uint32_t reference_process)
     if (tspi_causal_init(&a->causal, &a->set, NULL, NULL) != TSP_OK ||
         tspi_evidence_init(&a->evidence, &a->causal.join, &a->causal.edges, 100, NULL) != TSP_OK ||
         tspi_mend_judge_init(&a->judge, &a->set, &a->causal,
-                             reference_process == TSPI_NONE ? TSPI_NONE : a->set.processes[reference_process].clock, 100,
-                             1, NULL) != TSP_OK ||
+                             reference_process == TSPI_NONE ? TSPI_NONE : a->set.processes[reference_process].clock,
+                             100, 1, NULL) != TSP_OK ||
         tspi_hops_scan(&a->causal.join, count, a, NULL) != TSP_OK)
         abort();
 }
@@ -505,6 +505,30 @@ TEST(cause, clocks_that_agree_closely_are_named_as_probably_one)
     CHECK_INT(twins[0].a, a.set.processes[p].clock);
     CHECK_INT(twins[0].b, a.set.processes[q].clock);
     CHECK(twins[0].within_ns < 60000);
+    free(twins);
+    release(&a);
+}
+
+TEST(cause, servers_that_go_on_for_seconds_do_not_make_far_clocks_look_close)
+{
+    tspi_random random;
+    audit a = {0};
+    uint32_t p = host(&a, "caller"), q = host(&a, "slow"), r = host(&a, "far");
+    tspi_twin_clocks *twins = NULL;
+    size_t n = 0;
+
+    tspi_random_seed(&random, seed);
+    for (int k = 0; k < 400; k++) {
+        uint32_t t = new_trace(&a);
+        double there = 0.4 + tspi_random_exponential(&random, 0.05),
+               back = 0.4 + tspi_random_exponential(&random, 0.05);
+        double over = k % 2 ? tspi_random_exponential(&random, 3000) : 0;
+        uint64_t id = span(&a, t, 0, p, TSPI_KIND_CLIENT, k, k + there + 2 + back);
+        span(&a, t, id, k % 2 ? q : r, TSPI_KIND_SERVER, k + there, k + there + 2 + over);
+    }
+    analyse(&a, TSPI_NONE);
+    REQUIRE(tspi_twins_find(&a.evidence, &twins, &n, NULL) == TSP_OK);
+    CHECK_INT(n, 0);
     free(twins);
     release(&a);
 }
