@@ -184,18 +184,31 @@ void tspi_bounds_at(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t
     tspi_bounds_near(graph, bounds, node, stamp, &before, ret_lo, ret_hi);
 }
 
-/* tspi_graph_before, from a vertex that is near. */
+/* tspi_graph_before, from a vertex that is near: steps out from it, twice as far each time, then halves. */
 static int64_t before_near(const tspi_graph *graph, uint32_t node, int64_t stamp, int64_t near)
 {
-    int64_t first = graph->first[node], end = graph->first[node + 1];
+    int64_t first = graph->first[node], end = graph->first[node + 1], lo = near, hi = near + 1;
 
     if (near < first - 1 || near >= end)
         return tspi_graph_before(graph, node, stamp);
-    while (near >= first && graph->at[near] > stamp)
-        near--;
-    while (near + 1 < end && graph->at[near + 1] <= stamp)
-        near++;
-    return near;
+    for (int64_t step = 1; lo >= first && graph->at[lo] > stamp; step *= 2) {
+        hi = lo;
+        lo -= step;
+    }
+    for (int64_t step = 1; hi < end && graph->at[hi] <= stamp; step *= 2) {
+        lo = hi;
+        hi += step;
+    }
+    lo = lo < first - 1 ? first - 1 : lo;
+    hi = hi > end ? end : hi;
+    while (hi - lo > 1) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (graph->at[mid] <= stamp)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return lo;
 }
 
 void tspi_bounds_near(const tspi_graph *graph, const tspi_bounds *bounds, uint32_t node, int64_t stamp, int64_t *hint,

@@ -165,19 +165,34 @@ static bool pool_small_edges(const tspi_fit *fit, size_t n, double rate, sample 
     return true;
 }
 
+typedef struct {
+    tspi_hop_store *hops;
+    const uint8_t *weak;
+} flagging;
+
+static bool flag_edge(void *flagging_, size_t e, unsigned worker)
+{
+    const flagging *f = flagging_;
+    const tspi_stored_edge *edge = &f->hops->edges[e];
+
+    (void)worker;
+    for (size_t row = edge->first; row < edge->first + edge->n; row++) {
+        tspi_stored_hop *hop = &f->hops->hops[row];
+        hop->flags &= (uint16_t)~TSPI_STORED_WEAK;
+        if (f->weak[e] && is_hard(hop))
+            hop->flags |= TSPI_STORED_WEAK;
+    }
+    return true;
+}
+
 static void flag_hops(tspi_fit *fit, const uint8_t *weak, bool *ret_any)
 {
+    flagging f = {fit->hops, weak};
+
     *ret_any = false;
-    for (size_t e = 0; e < fit->hops->edges_n; e++) {
-        const tspi_stored_edge *edge = &fit->hops->edges[e];
+    for (size_t e = 0; e < fit->hops->edges_n; e++)
         *ret_any |= weak[e] != TSPI_EDGE_SOUND;
-        for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-            tspi_stored_hop *hop = &fit->hops->hops[row];
-            hop->flags &= (uint16_t)~TSPI_STORED_WEAK;
-            if (weak[e] && is_hard(hop))
-                hop->flags |= TSPI_STORED_WEAK;
-        }
-    }
+    tspi_parallel(fit->threads, fit->hops->edges_n, flag_edge, &f);
 }
 
 /* Where most of what is violated are lies, or may be, an edge that only just looks sound is no witness either. */

@@ -294,7 +294,7 @@ bool tspi_graph_build_of(tspi_graph *graph, const tspi_hop_store *hops, const ts
                   .parts = nodes_n <= PARTED_NODES ? PARTS : 1};
     bool ok;
 
-    *graph = (tspi_graph){.rho_ppb = rho_ppb, .nodes_n = (uint32_t)nodes_n};
+    *graph = (tspi_graph){.rho_ppb = rho_ppb, .threads = hops->threads, .nodes_n = (uint32_t)nodes_n};
     graph->first = malloc((nodes_n + 1) * sizeof *graph->first);
     graph->is_root = calloc(nodes_n + 1, 1);
     graph->is_time = calloc(nodes_n + 1, 1);

@@ -20,6 +20,7 @@ typedef struct {
 
 typedef struct {
     int64_t rho_ppb;
+    unsigned threads; /* for passes over it; 0 means 1 */
     uint32_t nodes_n, vertices_n, arcs_n;
     uint32_t *first;  /* owned, nodes_n + 1: vertices of a node, by instant; a root's node has one, the other's none */
     uint8_t *is_root; /* owned, nodes_n: whose offset is 0 */

@@ -1,11 +1,49 @@
-/* Feasibility by label correction: sweep every tie and arc once, then follow a queue of lowered vertices. Each lowered
- * vertex remembers through what; when as many vertices have been lowered as there are, the remembered steps are
- * searched for a loop, which exists if and only if the stamps are contradictory. */
+/* Feasibility by label correction. A good guess contradicts nothing, which threads can tell. Else sweep every tie and
+ * arc once, then follow a queue of lowered vertices. Each lowered vertex remembers through what; when as many vertices
+ * have been lowered as there are, the remembered steps are searched for a loop, which exists if and only if the stamps
+ * are contradictory. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/saturate.h"
 #include "solve/bound.h"
+#include "solve/parallel.h"
 #include "solve/room.h"
+
+#define PIECE 65536 /* vertices and arcs that a thread takes at a time */
+
+typedef struct {
+    const tspi_graph *graph;
+    const int64_t *pi;
+} test;
+
+/* False: something in the piece contradicts the guess. */
+static bool test_piece(void *test_, size_t piece, unsigned worker)
+{
+    const test *t = test_;
+    const tspi_graph *graph = t->graph;
+    const int64_t *pi = t->pi;
+    size_t first = piece * PIECE, end = first + PIECE;
+    bool holds = true;
+
+    (void)worker;
+    for (size_t v = first; v < end && v < graph->vertices_n; v++) {
+        int64_t tie = graph->tied[v] ? tspi_graph_tie(graph, (uint32_t)v) : 0;
+        int64_t rise = graph->tied[v] ? tspi_sub_most(pi[v + 1], pi[v]) : 0;
+        holds = holds && rise <= tie && rise >= -tie;
+    }
+    for (size_t a = first; a < end && a < graph->arcs_n; a++)
+        holds = holds && tspi_add_most(pi[graph->arcs[a].from], graph->arcs[a].limit) >= pi[graph->arcs[a].to];
+    return holds;
+}
+
+static bool is_potential(const tspi_graph *graph, const int64_t *pi)
+{
+    test t = {graph, pi};
+    size_t n = graph->vertices_n > graph->arcs_n ? graph->vertices_n : graph->arcs_n;
+
+    return tspi_parallel(graph->threads, n / PIECE + 1, test_piece, &t);
+}
 
 typedef struct {
     const tspi_graph *graph;
@@ -105,7 +143,7 @@ tspi_feasibility tspi_potential(const tspi_graph *graph, int64_t *pi, tspi_link 
     search s = {.graph = graph, .pi = pi};
     tspi_feasibility result = TSPI_NO_MEMORY;
 
-    if (!n)
+    if (is_potential(graph, pi))
         return TSPI_FEASIBLE;
     s.via = tspi_room_take(n, sizeof *s.via);
     s.queue = tspi_room_take(n, sizeof *s.queue);

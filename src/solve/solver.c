@@ -254,7 +254,57 @@ static tsp_status solve(tsp_solver *solver, bool with_soft, tsp_error *err)
     return TSP_OK;
 }
 
-/* Where each of the caller's hops went; and the counts of the summary. */
+typedef struct {
+    uint64_t violations, late, conflicts;
+} edge_sum;
+
+typedef struct {
+    const tspi_hop_store *hops;
+    uint32_t *row_of; /* borrowed */
+    edge_sum *sums;   /* owned, edges */
+} summing;
+
+static bool sum_edge(void *summing_, size_t e, unsigned worker)
+{
+    const summing *s = summing_;
+    const tspi_stored_edge *edge = &s->hops->edges[e];
+    edge_sum sum = {0};
+
+    (void)worker;
+    for (size_t row = edge->first; row < edge->first + edge->n; row++) {
+        const tspi_stored_hop *hop = &s->hops->hops[row];
+        if (hop->flags & TSPI_STORED_BOUND)
+            continue;
+        s->row_of[hop->index] = (uint32_t)row;
+        sum.violations += tspi_stored_slack(hop) < 0;
+        sum.late += !!(hop->flags & TSPI_STORED_LATE);
+        sum.conflicts += !!(hop->flags & TSPI_STORED_CONFLICT);
+    }
+    s->sums[e] = sum;
+    return true;
+}
+
+/* Where each of the caller's hops went, and how many are what. */
+static bool sum_hops(tsp_solver *solver)
+{
+    const tspi_hop_store *hops = &solver->hops;
+    tsp_solver_summary_row *summary = &solver->summary;
+    summing s = {hops, solver->row_of, malloc((hops->edges_n + 1) * sizeof *s.sums)};
+
+    if (!s.sums)
+        return false;
+    for (size_t k = 0; k < hops->same_clock_n; k++)
+        solver->row_of[hops->same_clock[k]] = UINT32_MAX;
+    tspi_parallel(solver->config.threads, hops->edges_n, sum_edge, &s);
+    for (size_t e = 0; e < hops->edges_n; e++) {
+        summary->violations_before += s.sums[e].violations;
+        summary->late += s.sums[e].late;
+        summary->conflicts += s.sums[e].conflicts;
+    }
+    free(s.sums);
+    return true;
+}
+
 static bool sum_up(tsp_solver *solver)
 {
     tsp_solver_summary_row *summary = &solver->summary;
@@ -277,19 +327,8 @@ static bool sum_up(tsp_solver *solver)
     for (uint32_t c = 0; c < solver->config.clocks; c++)
         if (solver->root[c] && solver->group[c] == largest)
             summary->reference = c;
-    for (size_t k = 0; k < hops->added; k++)
-        solver->row_of[k] = UINT32_MAX;
-    for (size_t row = 0; row < hops->n; row++) {
-        const tspi_stored_hop *hop = &hops->hops[row];
-        if (hop->flags & TSPI_STORED_BOUND)
-            continue;
-        solver->row_of[hop->index] = (uint32_t)row;
-        summary->violations_before += tspi_stored_slack(hop) < 0;
-        summary->late += !!(hop->flags & TSPI_STORED_LATE);
-        summary->conflicts += !!(hop->flags & TSPI_STORED_CONFLICT);
-    }
     tspi_edge_test *tests = malloc((hops->edges_n + 1) * sizeof *tests);
-    bool ok = tests && tspi_solver_inspect(solver, tests, 0, NULL);
+    bool ok = tests && sum_hops(solver) && tspi_solver_inspect(solver, tests, 0, NULL);
     for (size_t e = 0; ok && e < hops->edges_n; e++) {
         summary->violations_after += tests[e].broken;
         summary->violations_lies += tests[e].lies;

@@ -7,6 +7,7 @@
 #include "solve/constants.h"
 #include "solve/credible.h"
 #include "solve/order.h"
+#include "solve/parallel.h"
 #include "solve/room.h"
 #include "solve/solver.h"
 #include "solve/suspect.h"
@@ -40,12 +41,32 @@ static void all_distances(const tsp_solver *solver, const tspi_graph *graph, con
         ret[c] = distance_of(graph, bounds, tspi_sides_first(&solver->fit.sides, c), pieces_of(solver, c));
 }
 
+typedef struct {
+    const tsp_solver *solver;
+    uint16_t flags;
+} flags_search;
+
+#define ARCS_PIECE 65536
+
+/* False: one was found. */
+static bool lacks_flags(void *search_, size_t piece, unsigned worker)
+{
+    const flags_search *search = search_;
+    const tspi_graph *graph = &search->solver->graph;
+    size_t end = (piece + 1) * ARCS_PIECE;
+    uint16_t found = 0;
+
+    (void)worker;
+    for (size_t a = piece * ARCS_PIECE; a < end && a < graph->arcs_n; a++)
+        found |= search->solver->hops.hops[graph->arcs[a].row].flags & search->flags;
+    return !found;
+}
+
 static bool any_arc(const tsp_solver *solver, uint16_t flags)
 {
-    for (uint32_t a = 0; a < solver->graph.arcs_n; a++)
-        if (solver->hops.hops[solver->graph.arcs[a].row].flags & flags)
-            return true;
-    return false;
+    flags_search search = {solver, flags};
+
+    return !tspi_parallel(solver->fit.threads, solver->graph.arcs_n / ARCS_PIECE + 1, lacks_flags, &search);
 }
 
 /* How far bounds without these hops lie from 0; nor with soft ones where all together are contradictory. */
@@ -146,21 +167,56 @@ static double grain(const charges *c, uint32_t clock)
     return fmax(in[LOWEST - 1] - in[0], out[LOWEST - 1] - out[0]) / (LOWEST - 1);
 }
 
-static void count_credible(const tsp_solver *solver, charges *c)
+typedef struct {
+    const tsp_solver *solver;
+    const charges *charges;
+    double *lowest; /* owned, LOWEST an edge */
+} counting;
+
+static bool is_counted(const counting *of, size_t e)
 {
-    for (size_t e = 0; e < solver->hops.edges_n; e++) {
+    const tspi_stored_edge *edge = &of->solver->hops.edges[e];
+    uint32_t clocks = of->solver->config.clocks;
+
+    return of->charges->weak[e] != TSPI_EDGE_VAGUE && edge->from < clocks && edge->to < clocks;
+}
+
+static bool find_lowest(void *counting_, size_t e, unsigned worker)
+{
+    const counting *of = counting_;
+    const tspi_stored_edge *edge = &of->solver->hops.edges[e];
+    double *lowest = of->lowest + e * LOWEST;
+
+    (void)worker;
+    for (int k = 0; k < LOWEST; k++)
+        lowest[k] = INFINITY;
+    for (size_t row = edge->first; is_counted(of, e) && row < edge->first + edge->n; row++)
+        if (!(of->solver->hops.hops[row].flags & (TSPI_STORED_LATE | TSPI_STORED_CONFLICT | TSPI_STORED_UNCOUNTED)))
+            keep_lowest(lowest, of->solver->fit.u[row]);
+    return true;
+}
+
+static bool count_credible(const tsp_solver *solver, charges *c)
+{
+    size_t edges = solver->hops.edges_n;
+    counting of = {solver, c, tspi_room_take(edges * LOWEST + 1, sizeof *of.lowest)};
+
+    if (!of.lowest)
+        return false;
+    tspi_parallel(solver->fit.threads, edges, find_lowest, &of);
+    for (size_t e = 0; e < edges; e++) {
         const tspi_stored_edge *edge = &solver->hops.edges[e];
-        if (c->weak[e] == TSPI_EDGE_VAGUE || edge->from >= solver->config.clocks || edge->to >= solver->config.clocks)
+        if (!is_counted(&of, e))
             continue;
         c->out[edge->from] += edge->n;
         c->in[edge->to] += edge->n;
-        for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-            if (solver->hops.hops[row].flags & (TSPI_STORED_LATE | TSPI_STORED_CONFLICT | TSPI_STORED_UNCOUNTED))
-                continue;
-            keep_lowest(c->lowest + (size_t)edge->to * 2 * LOWEST, solver->fit.u[row]);
-            keep_lowest(c->lowest + ((size_t)edge->from * 2 + 1) * LOWEST, solver->fit.u[row]);
+        for (int k = 0; k < LOWEST; k++) {
+            keep_lowest(c->lowest + (size_t)edge->to * 2 * LOWEST, of.lowest[e * LOWEST + k]);
+            keep_lowest(c->lowest + ((size_t)edge->from * 2 + 1) * LOWEST, of.lowest[e * LOWEST + k]);
         }
     }
+    tspi_room_give(of.lowest, edges * LOWEST + 1, sizeof *of.lowest);
+    return true;
 }
 
 /* Convict from credible hard hops alone; soft ones inform. */
@@ -176,9 +232,7 @@ static bool charge(tsp_solver *solver, charges *c)
              distances_without(solver, TSPI_STORED_SOFT | TSPI_STORED_WEAK, c->proven) &&
              distances_without(solver, TSPI_STORED_WEAK, c->informed);
     }
-    if (ok)
-        count_credible(solver, c);
-    return ok;
+    return ok && count_credible(solver, c);
 }
 
 static double sigma_of(const tsp_solver *solver, uint32_t clock)

@@ -103,17 +103,16 @@ static size_t below_bulk(double *u, size_t n)
 /* The value that stands for n slacks. */
 static double edge_value(double *u, size_t n, double quantile, bool believe_all)
 {
-    size_t lowest = n < ISOLATED_MOST + 6 ? n : ISOLATED_MOST + 6, most, take = 0;
-    double low[ISOLATED_MOST + 6];
+    size_t most = (size_t)(ISOLATED_PART * (double)n) + 2, take = 0;
+    double low[ISOLATED_MOST + 5];
 
     if (quantile > 0) {
         size_t lies = believe_all ? 0 : below_bulk(u, n), k = lies + (size_t)(quantile * (double)(n - lies));
         tspi_select(u, n, k);
         return u[k];
     }
-    tspi_lowest(u, n, lowest, low);
-    most = (size_t)(ISOLATED_PART * (double)n) + 2;
     most = most < ISOLATED_MOST ? most : ISOLATED_MOST;
+    tspi_lowest(u, n, n < most + 5 ? n : most + 5, low);
     for (size_t k = 0; !believe_all && k < most && n >= k + ISOLATED_LEAST; k++) {
         double spacing = (low[k + 5] - low[k + 1]) / 4;
         if (low[k + 1] - low[k] > ISOLATED_SPACINGS * spacing + ISOLATED_FLOOR_NS)
