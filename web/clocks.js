@@ -4,9 +4,12 @@ const verdictOrder = { proven: 0, suspected: 1, unknown: 2, ok: 3, reference: 4 
 
 const nothingKnown = (clock) => !clock.reference && clock.knots.every((knot) => knot.offset_ns === null && knot.lo_ns === null && knot.hi_ns === null);
 
-/* What is wrong first; what nothing is known of last. */
+/* No verdict stands on what no hop bounds. */
+const unbounded = (clock) => !clock.reference && clock.knots.every((knot) => knot.lo_ns === null && knot.hi_ns === null);
+
+/* What is wrong first; what is bounded by nothing last. */
 function sortedClocks(audit) {
-  return audit.clockRows.slice().sort((a, b) => nothingKnown(a) - nothingKnown(b) || verdictOrder[a.label] - verdictOrder[b.label] ||
+  return audit.clockRows.slice().sort((a, b) => unbounded(a) - unbounded(b) || verdictOrder[a.label] - verdictOrder[b.label] ||
     Math.abs(b.offset_ns || 0) - Math.abs(a.offset_ns || 0) || a.row - b.row);
 }
 
@@ -65,7 +68,7 @@ function drawClock(svg, width, clock, audit, time) {
 
   svg.append("rect").attr("x", left).attr("y", top).attr("width", width - left - right).attr("height", height - top - bottom).style("fill", "var(--panel)").style("opacity", 0.6);
   for (const piece of pieces(points)) {
-    const wide = piece.length > 1 ? piece : [piece[0], { ...piece[0], at: piece[0].at + busy / 300 }];
+    const end = piece[piece.length - 1], long = end.at - piece[0].at >= busy / 200, wide = long ? piece : [piece[0], { ...end, at: piece[0].at + busy / 200 }];
     svg.append("path").datum(wide).attr("class", "band").attr("d", d3.area().defined((p) => p.lo !== null || p.hi !== null).x((p) => x(p.at)).y0((p) => py(p.lo, -1)).y1((p) => py(p.hi, 1)));
     svg.append("path").datum(wide.filter((p) => p.offset !== null)).attr("class", "line").attr("d", d3.line().x((p) => x(p.at)).y((p) => y(p.offset / unit)));
   }

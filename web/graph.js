@@ -36,7 +36,7 @@ function ringOrder(nodes, edges) {
 }
 
 function placeNodes(nodes, edges, width, height) {
-  const marginX = width < narrowWidth ? 62 : 130, marginY = 54, n = nodes.length;
+  const marginX = width < narrowWidth || nodes.length > ringNames ? 62 : 130, marginY = 54, n = nodes.length;
   ringOrder(nodes, edges).forEach((k, place) => {
     const angle = -Math.PI + (2 * Math.PI * place) / n;
     nodes[k].x = width / 2 + (width / 2 - marginX) * Math.cos(angle);
