@@ -90,6 +90,13 @@ function makeEdge(svg, edge, quiet, onEdge) {
 
 const nodeFacts = (clock) => (clock.reference ? "reference" : clock.offset_ns === null ? "offset unknown" : signedDuration(clock.offset_ns));
 
+/* What a clock says when it is pointed at or reached by the keyboard. */
+function sayNode(g, { name, clock }) {
+  const facts = `${clock.label}: ${clockFacts(clock)}`;
+  g.attr("tabindex", 0).attr("role", "img").attr("aria-label", `${clip(name, 120)}, ${facts}`);
+  attachTip(g.node(), `${clip(name, 120)}\n${facts}`);
+}
+
 /* For a phone: clocks one below the other in the order in which messages flow, names beside them, edges as arcs at the
  * left; below a name the worst that it received. */
 function drawColumn(svg, width, { nodes, edges, left }, onEdge) {
@@ -113,7 +120,7 @@ function drawColumn(svg, width, { nodes, edges, left }, onEdge) {
     text.append("tspan").attr("class", "strong").style("font-weight", 600).style("fill", "var(--ink)").text(isolate(clipMiddle(name, Math.max(8, most))));
     text.append("tspan").attr("dx", 8).text(nodeFacts(clock));
     if (worst) g.append("text").attr("class", "bad-text halo").attr("x", 16).attr("y", 15).text(`${count(worst.violations)} of ${count(worst.hops)}, worst ${duration(worst.worst_ns)}`);
-    attachTip(g.node(), () => `${clip(name, 120)}\n${clock.label}: ${clockFacts(clock)}`);
+    sayNode(g, nodes[k]);
   }
   const height = top + nodes.length * step - step / 2 + (left > 0 ? 26 : 8);
   if (left > 0) svg.append("text").attr("x", x + 16).attr("y", height - 8).text(`and ${plural(left, "other")}, in the table`);
@@ -157,7 +164,7 @@ function drawEdgeLabels(svg, curves, all, labels, lines) {
 function drawNode(svg, node, labels, many, width, lines) {
   const { clock } = node, g = svg.append("g").attr("class", `node ${clock.label}`).attr("transform", `translate(${node.x},${node.y})`);
   g.append("circle").attr("r", node.r);
-  attachTip(g.node(), () => `${clip(node.name, 120)}\n${clock.label}: ${clockFacts(clock)}`);
+  sayNode(g, node);
   const proven = clock.label === "proven", facts = many ? null : { text: nodeFacts(clock), bold: proven, css: proven ? "bad-text" : "plain" };
   const label = labels.name(node, facts, width < narrowWidth ? 15 : many ? 18 : 26, lines);
   if (label) drawLabel(g, label, node.x, node.y, "halo strong");

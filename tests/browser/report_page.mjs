@@ -2,6 +2,7 @@
  * searched, clicked and driven by keyboard, it says nothing on the console, and nothing leaves it. */
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { answer, assert, done, home, join, launch, look, open, run, settled, test, timeToUse } from "./browser.mjs";
+import { writeLarge } from "./large.mjs";
 
 const browser = await launch();
 const folder = join(home, "run");
@@ -208,6 +209,29 @@ await test("the keyboard reaches everything", async () => {
     const values = (await readTable(body(), "Edges, the worst first")).map((row) => Number(row[5]));
     assert.deepEqual(values, values.slice().sort((a, b) => (order === "ascending" ? a - b : b - a)));
   }
+});
+
+await test("Tab goes through every control in order, each of them seen and named", async () => {
+  const view = await open(browser, file);
+  await view.emulateMedia({ reducedMotion: "reduce" });
+  /* Of a group of radio buttons Tab finds the one that is chosen; arrows find the others. */
+  const wanted = await view.evaluate(() => [...document.querySelectorAll("a[href], button, input, summary, [tabindex]")].filter((n) => n.tabIndex >= 0 && !n.disabled && !(n.type === "radio" && !n.checked) &&
+    n.checkVisibility()).map((n, k) => { n.dataset.place = k; return n.outerHTML.slice(0, 100); }));
+  const seen = [];
+  for (let k = 0; k < wanted.length + 1; k++) {
+    await view.keyboard.press("Tab");
+    seen.push(await view.evaluate(() => {
+      const at = document.activeElement, shown = at.matches(".chip input") ? at.nextElementSibling : at.matches(".edge") ? at.querySelector(".shaft") : at, style = getComputedStyle(shown), box = shown.getBoundingClientRect();
+      const ring = at.matches(".edge") ? style.stroke !== getComputedStyle(document.querySelector(".edge:not(:focus, .violated) .shaft")).stroke : style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+      const name = at.getAttribute("aria-label") || at.textContent.trim() || (at.labels && at.labels.length && at.labels[0].textContent.trim()) || (at.localName === "pre" && at.textContent);
+      return { place: Number(at.dataset.place), ring, named: Boolean(name), within: box.bottom > 0 && box.top < innerHeight, what: at.outerHTML.slice(0, 100) };
+    }));
+  }
+  const places = seen.slice(0, wanted.length).map(({ place }) => place);
+  assert.deepEqual(places, wanted.map((_, k) => k), `Tab does not go through these in order: ${wanted.filter((_, k) => places[k] !== k).slice(0, 3).join(" | ")}`);
+  for (const one of seen.slice(0, wanted.length)) assert.ok(one.ring && one.named && one.within, JSON.stringify(one));
+  assert.ok(wanted.length > 40, `${wanted.length} controls`);
+  await view.context().close();
 });
 
 await test("by span, and back, draws the same trace", async () => {
@@ -474,20 +498,9 @@ await test("words of the causal graph lie on no others, at any width", async () 
   await view.close();
 });
 
-/* n spans in traces of 50, two clocks, one 2 ms ahead. */
-function writeLarge(name, n, perTrace) {
-  const hosts = [[], []];
-  for (let k = 0; k < n; k++) {
-    const trace = Math.floor(k / perTrace), at = BigInt(trace) * 2000000n + BigInt((k % perTrace) * 30000), host = k % 2;
-    hosts[host].push({ traceId: (trace + 1).toString(16).padStart(32, "0"), spanId: (k + 1).toString(16).padStart(16, "0"), parentSpanId: k % perTrace ? k.toString(16).padStart(16, "0") : "", name: `op ${k % 13}`, kind: host ? 2 : 3,
-      startTimeUnixNano: String(1700000000000000000n + at + (host ? 2000000n : 0n)), endTimeUnixNano: String(1700000000000000000n + at + 25000n + (host ? 2000000n : 0n)) });
-  }
-  writeFileSync(join(home, name), JSON.stringify({ resourceSpans: hosts.map((spans, k) => ({ resource: { attributes: [{ key: "host.name", value: { stringValue: `h${k}` } }] }, scopeSpans: [{ spans }] })) }));
-}
-
 for (const [n, perTrace, most] of [[5000, 50, 200], [100000, 50, 1000], [100000, 100000, 1000]])
   await test(`${n} spans in traces of ${perTrace}: it can be used soon`, async () => {
-    writeLarge("large.json", n, perTrace);
+    writeLarge(join(home, "large.json"), n, perTrace);
     run("report", join(home, "large.json"), "-o", join(home, "large.html"), "--spans", "0");
     const times = [];
     for (let k = 0; k < 2; k++) times.push(await timeToUse(browser, join(home, "large.html")));
