@@ -151,12 +151,12 @@ function drawGraph(svg, width, audit, graph, onEdge) {
   return height;
 }
 
-/* What is violated speaks first, and of the others where there are few; a label without room is left out, and pointing
- * at the edge says the same. */
+/* What is violated speaks first, and of the others where there are few; a label without room is left out, as is a
+ * mild one across other lines, and pointing at the edge says the same. */
 function drawEdgeLabels(svg, curves, all, labels, lines) {
   curves.filter(({ edge }) => edge.violations || all).slice(-12).reverse().forEach(({ edge, path }) => {
     const bad = edge.violations > 0, words = bad ? [`${count(edge.violations)} of ${count(edge.hops)}`, `worst ${duration(edge.worst_ns)}`] : [plural(edge.hops, "hop"), `margin ${duration(edge.margin_ns)}`];
-    const label = labels.edge(path, words.map((text) => ({ text, bold: bad })), lines);
+    const label = labels.edge(path, words.map((text) => ({ text, bold: bad })), lines, bad ? Infinity : 2);
     if (label) drawLabel(svg.append("g").attr("class", "edge-label").style("pointer-events", "none"), label, 0, 0, bad ? "bad-text halo" : "halo");
   });
 }

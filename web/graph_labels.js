@@ -32,14 +32,16 @@ class Labels {
     return box[0] >= left && box[1] >= top && box[2] <= right && box[3] <= bottom && !this.taken.some((other) => overlap(box, other));
   }
 
-  /* Of places with what each costs the cheapest that fits; what lies under the words costs, too: points of lines. */
-  best(candidates, lines) {
+  /* Of places with what each costs the cheapest that fits; what lies under the words costs, too: points of lines, of
+   * which there may be so many at the most. */
+  best(candidates, lines, pointsMost) {
     let best = null;
     candidates.forEach(([label, cost]) => {
       if (!this.fits(label)) return;
       const [left, top, right, bottom] = label.box;
-      for (const [x, y] of lines) if (x > left - 3 && x < right + 3 && y > top && y < bottom) cost += 3;
-      if (!best || cost < best.cost) best = { cost, label };
+      const under = lines.filter(([x, y]) => x > left - 3 && x < right + 3 && y > top && y < bottom).length;
+      cost += 3 * under;
+      if (under <= pointsMost && (!best || cost < best.cost)) best = { cost, label };
     });
     if (best) this.taken.push(best.label.box);
     return best && best.label;
@@ -54,7 +56,7 @@ class Labels {
       for (const words of facts ? [[name, facts], [name]] : [[name]]) {
         const tall = (words.length - 1) * lineHigh, over = [node.x, node.y - r - tall, "middle"], under = [node.x, node.y + r + 10, "middle"];
         const places = [...(above ? [over, under] : [under, over]), [node.x + r + 3, node.y + 4 - tall / 2, "start"], [node.x - r - 3, node.y + 4 - tall / 2, "end"]];
-        const label = this.best(places.map(([x, y, anchor], k) => [block(words, x, y, anchor), 3 * k]), lines);
+        const label = this.best(places.map(([x, y, anchor], k) => [block(words, x, y, anchor), 3 * k]), lines, Infinity);
         if (label) return label;
       }
     }
@@ -62,7 +64,7 @@ class Labels {
   }
 
   /* The words of an edge beside its curve, near its middle. */
-  edge(path, words, lines) {
+  edge(path, words, lines, pointsMost) {
     const candidates = [];
     for (const at of [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74])
       for (const away of [8, -8, 18, -18]) {
@@ -71,7 +73,7 @@ class Labels {
         const label = block(words, x + right, y + down + (anchor === "middle" ? (down < 0 ? -tall - descent : ascent) : (ascent - descent - tall) / 2), anchor);
         candidates.push([label, Math.abs(at - 0.5) * 12 + (away < 0 ? 1 : 0) + (Math.abs(away) > 8 ? 5 : 0)]);
       }
-    return this.best(candidates, lines);
+    return this.best(candidates, lines, pointsMost);
   }
 }
 

@@ -130,7 +130,7 @@ function tilesOf(audit) {
     tile("violations once corrected", count(fix.left.total), fix.clocks_moved.length ? `${plural(fix.clocks_moved.length, "clock")}, ${plural(fix.spans_moved, "span")} moved` : "nothing moved", fix.left.total ? "bad" : "good"),
     tile("clocks proven wrong", `${count(wrong.length)} of ${count(audit.clockRows.length)}`, wrong.length ? clip(wrong.map((c) => c.clock).join(", "), 48) : "none", wrong.length ? "bad" : ""),
     worstTile(audit),
-    tile("causality_health", audit.healthRows.length ? (unhealthy ? "unhealthy" : "healthy") : "\u2013", audit.healthRows.length ? (unhealthy ? `in ${count(unhealthy)} of ${windows}` : `in all of ${windows}`) : "no hops", unhealthy ? "bad" : "good"));
+    tile("causality_health", audit.healthRows.length ? (unhealthy ? "unhealthy" : "healthy") : "\u2013", audit.healthRows.length ? (unhealthy ? `in ${count(unhealthy)} of ${windows}` : `in all of ${windows}`) : "no hops", !audit.healthRows.length ? "" : unhealthy ? "bad" : "good"));
 }
 
 /* One figure a transport, the first large; the others beside their names. */

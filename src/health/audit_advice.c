@@ -384,9 +384,11 @@ static void say_input(tspi_audit *a)
         tspi_audit_say(a, "%s ring%s cut.", NUMBER(t->cycles),
                        t->cycles == 1 ? " of parents was" : "s of parents were");
     if (t->copies)
-        tspi_audit_say(a, "%s spans are in the input more than once and were counted once.", NUMBER(t->copies));
+        tspi_audit_say(a, "%s span%s in the input more than once and counted once.", NUMBER(t->copies),
+                       t->copies == 1 ? " is" : "s are");
     if (t->id_clashes)
-        tspi_audit_say(a, "%s spans have another span's id in the same trace.", NUMBER(t->id_clashes));
+        tspi_audit_say(a, "%s span%s another span's id in the same trace.", NUMBER(t->id_clashes),
+                       t->id_clashes == 1 ? " has" : "s have");
     if (t->late_spans + t->late_links)
         tspi_audit_say(
             a,
