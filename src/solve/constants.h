@@ -180,8 +180,8 @@
 #define SOFT_LIES_MOST 0.35
 #define SOFT_WINDOW_NS 5e9
 
-/* For the mending, soft hops are taken back unless they contradict what must hold: of edges that have so many, as one
- * late answer moves no clock. An edge of which this part contradicts is not asked at all (few do, as late stamps are
+/* For the mending, hops are taken back unless they contradict what must hold: of edges that have so many, as one late
+ * stamp moves no clock. An edge of which this part contradicts is not asked at all (few do, as late stamps are
  * few); after so many contradictions none is. */
 #define SOFT_ASKED_LEAST 8
 #define SOFT_REFUSED_PART 0.02

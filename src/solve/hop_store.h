@@ -21,7 +21,8 @@ enum {
     TSPI_STORED_ASIDE = 128,       /* far off the sparse start's line: does not estimate */
     TSPI_STORED_AMBIGUOUS = 256,   /* so near a step that its side is a guess: neither estimates nor bounds */
     TSPI_STORED_WEAK = 512,        /* convicts nobody (credible.h) */
-    TSPI_STORED_TAKEN_BACK = 1024, /* soft, bounds nothing, yet is to hold (soft_mend.c) */
+    TSPI_STORED_ASKED = 1024,      /* bounds nothing, but was asked to hold (take_back.c) */
+    TSPI_STORED_TAKEN_BACK = 2048, /* and shall */
 };
 
 typedef struct {

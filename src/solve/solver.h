@@ -35,7 +35,7 @@ struct tsp_solver {
     tspi_graph graph; /* of all the evidence */
     tspi_bounds bounds;
     bool bounded;         /* graph and bounds are there */
-    bool taken_back;      /* soft hops that bound nothing were asked to hold (soft_mend.c) */
+    bool taken_back;      /* hops that bound nothing were asked to hold (take_back.c) */
     tspi_clock_row *rows; /* owned, clocks */
     uint32_t *row_of;     /* owned: hop's index -> row in hops, UINT32_MAX for same-clock hops */
     size_t row_of_room;
@@ -69,8 +69,8 @@ bool tspi_solver_typical(const tsp_solver *solver, double *ret_offset, double *r
 /* project.c: rows[].track, from the estimates, so that no hop is left broken. */
 bool tspi_solver_project(tsp_solver *solver);
 
-/* soft_mend.c: of the soft hops that bound nothing, flag as taken back those that some clocks satisfy together with all
- * that must hold, if the tracks break any. ret_any: there are such. False: out of memory. */
+/* take_back.c: of the hops that bound nothing, flag as taken back those that some clocks satisfy together with all that
+ * must hold, if the tracks break any. ret_any: there are such. False: out of memory. */
 bool tspi_solver_take_back(tsp_solver *solver, bool *ret_any);
 
 /* Flags of the hops that the tracks may break. */

@@ -1,15 +1,21 @@
-/* Soft hops that bound nothing, and yet are to hold once stamps are corrected.
+/* Hops that bound nothing, and yet are to hold once stamps are corrected.
  *
  * A quorum keeps answers that may be lies out of the proofs, and so it must where nothing is known of how often they
- * lie. A mended trace is no proof: an answer that some clocks explain together with all that must hold is no lie that
- * anyone could show, and is not left violated. So all such answers are asked to hold at once. Where that contradicts
- * what must hold, the one of the contradiction that is furthest below the tracks has lied, and with it what its edge
- * has that is further below; where those are not few, all of the edge. A handful of answers and answers of operations
- * that were seen to lie where no skew is possible are not asked. */
+ * lie; a fence keeps out what is far faster than the rest of its edge. A mended trace is no proof: a hop that some
+ * clocks explain together with all that must hold is no lie that anyone could show, and is not left violated. So all
+ * such hops are asked to hold at once. Where that contradicts what must hold, the one of the contradiction that is
+ * furthest below the tracks has lied, and with it what its edge has that is further below; where those are not few, all
+ * of the edge.
+ *
+ * Not asked are a handful of answers, answers of operations that were seen to lie where no skew is possible, and late
+ * stamps, unless one edge has far more of them than all others and has a clock that is corrected anyhow: then its hops
+ * are of two sorts, as where some messages wait for others and some do not. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "solve/constants.h"
 #include "solve/room.h"
+#include "solve/soft.h"
 #include "solve/solver.h"
 
 uint16_t tspi_solver_may_break(const tsp_solver *solver)
@@ -24,48 +30,92 @@ static bool is_known_liar(const tspi_hop_store *hops, uint32_t operation)
     return lies && lies->lies && lies->calls >= SOFT_CALLS_LEAST;
 }
 
-static bool is_refused(const tsp_solver *solver, const tspi_stored_hop *hop)
+static bool is_doubted_answer(const tsp_solver *solver, const tspi_stored_hop *hop)
 {
     return hop->flags & TSPI_STORED_SOFT && !(hop->flags & (TSPI_STORED_LATE | TSPI_STORED_CONFLICT)) &&
            (hop->flags & TSPI_STORED_UNCOUNTED || solver->summary.soft_excluded) &&
            !is_known_liar(&solver->hops, hop->operation);
 }
 
-/* Does the tracks' correction break one that could be asked? */
-static bool any_broken(const tsp_solver *solver, const tspi_edge_test *tests)
+static bool is_request(const tspi_stored_hop *hop)
 {
-    for (size_t e = 0; e < solver->hops.edges_n; e++)
-        for (size_t k = 0; tests[e].lies && k < solver->hops.edges[e].n; k++)
-            if (is_refused(solver, &solver->hops.hops[solver->hops.edges[e].first + k]))
-                return true;
-    return false;
+    return !(hop->flags & (TSPI_STORED_SOFT | TSPI_STORED_BOUND));
 }
 
-static void ask_edge(tsp_solver *solver, const tspi_stored_edge *edge)
+static bool is_late_request(const tspi_stored_hop *hop)
 {
-    tspi_stored_hop *hops = solver->hops.hops + edge->first;
-    size_t n = 0;
+    return is_request(hop) && hop->flags & TSPI_STORED_LATE && !(hop->flags & TSPI_STORED_CONFLICT);
+}
 
-    for (size_t k = 0; k < edge->n; k++)
-        n += is_refused(solver, &hops[k]);
-    for (size_t k = 0; k < edge->n; k++) {
-        if (n >= SOFT_ASKED_LEAST && is_refused(solver, &hops[k]))
-            hops[k].flags = (uint16_t)((hops[k].flags & ~TSPI_STORED_UNCOUNTED) | TSPI_STORED_TAKEN_BACK);
-        else if (hops[k].flags & TSPI_STORED_SOFT && solver->summary.soft_excluded)
-            hops[k].flags |= TSPI_STORED_UNCOUNTED;
+/* Hops of an edge, or of all. */
+typedef struct {
+    uint64_t requests, late, answers; /* late requests, doubted answers */
+} tally;
+
+static tally count(const tsp_solver *solver, const tspi_stored_edge *edge)
+{
+    tally n = {0};
+
+    for (size_t row = edge->first; row < edge->first + edge->n; row++) {
+        const tspi_stored_hop *hop = &solver->hops.hops[row];
+        n.requests += is_request(hop);
+        n.late += is_late_request(hop);
+        n.answers += is_doubted_answer(solver, hop);
     }
+    return n;
 }
 
-static void ask_all(tsp_solver *solver)
+/* More of an edge's requests are late than are at the rate of all others; half a lie is always assumed. */
+static bool is_odd(const tsp_solver *solver, const tspi_stored_edge *edge, const tally *n, const tally *all)
 {
-    for (size_t e = 0; e < solver->hops.edges_n; e++)
-        ask_edge(solver, &solver->hops.edges[e]);
+    double rate = ((double)(all->late - n->late) + 0.5) / ((double)(all->requests - n->requests) + 1);
+    bool fixed = solver->rows[edge->from].result.untouched && solver->rows[edge->to].result.untouched;
+
+    return n->late && n->requests <= UINT32_MAX && !fixed &&
+           tspi_soft_exceeds((uint32_t)n->requests, fmin(rate, 0.5), CREDIBLE_CHANCE, (uint32_t)n->late);
+}
+
+/* Flags what could be asked. Does the tracks' correction break any, or what is beside it on its edge? */
+static bool choose(tsp_solver *solver, const tspi_edge_test *tests)
+{
+    tally all = {0};
+    bool any = false;
+
+    for (size_t e = 0; e < solver->hops.edges_n; e++) {
+        tally n = count(solver, &solver->hops.edges[e]);
+        all.requests += n.requests;
+        all.late += n.late;
+    }
+    for (size_t e = 0; e < solver->hops.edges_n; e++) {
+        const tspi_stored_edge *edge = &solver->hops.edges[e];
+        tally n = count(solver, edge);
+        bool late = is_odd(solver, edge, &n, &all), answers = n.answers >= SOFT_ASKED_LEAST;
+        for (size_t row = edge->first; row < edge->first + edge->n && (late || answers); row++) {
+            tspi_stored_hop *hop = &solver->hops.hops[row];
+            if ((late && is_late_request(hop)) || (answers && is_doubted_answer(solver, hop)))
+                hop->flags |= TSPI_STORED_ASKED;
+        }
+        any = any || (tests[e].lies && (late || answers));
+    }
+    return any;
+}
+
+static void ask(tsp_solver *solver)
+{
+    for (size_t row = 0; row < solver->hops.n; row++) {
+        tspi_stored_hop *hop = &solver->hops.hops[row];
+        if (hop->flags & TSPI_STORED_ASKED)
+            hop->flags = (uint16_t)((hop->flags & ~TSPI_STORED_LIES) | TSPI_STORED_TAKEN_BACK);
+        else if (hop->flags & TSPI_STORED_SOFT && solver->summary.soft_excluded)
+            hop->flags |= TSPI_STORED_UNCOUNTED;
+    }
     solver->taken_back = true;
 }
 
 static void refuse(tspi_stored_hop *hop)
 {
-    hop->flags = (uint16_t)((hop->flags & ~TSPI_STORED_TAKEN_BACK) | TSPI_STORED_UNCOUNTED);
+    hop->flags &= (uint16_t)~TSPI_STORED_TAKEN_BACK;
+    hop->flags |= hop->flags & TSPI_STORED_SOFT ? TSPI_STORED_UNCOUNTED : TSPI_STORED_LATE;
 }
 
 /* The hop of a cycle that was asked and is furthest below the tracks; SIZE_MAX: none was asked. */
@@ -109,9 +159,8 @@ static void refuse_like(tsp_solver *solver, size_t liar)
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
         if (hops[row].flags & TSPI_STORED_TAKEN_BACK && solver->fit.u[row] <= most)
             refuse(&hops[row]);
-        bool was_asked = is_refused(solver, &hops[row]);
-        refused += was_asked && hops[row].flags & TSPI_STORED_UNCOUNTED;
-        asked += was_asked || hops[row].flags & TSPI_STORED_TAKEN_BACK;
+        asked += !!(hops[row].flags & TSPI_STORED_ASKED);
+        refused += hops[row].flags & TSPI_STORED_ASKED && !(hops[row].flags & TSPI_STORED_TAKEN_BACK);
     }
     for (size_t row = edge->first; (double)refused > SOFT_REFUSED_PART * (double)asked && row < edge->first + edge->n;
          row++)
@@ -123,7 +172,7 @@ static void refuse_like(tsp_solver *solver, size_t liar)
 static void leave_out(const tsp_solver *solver, tspi_graph *graph)
 {
     for (uint32_t a = 0; a < graph->arcs_n; a++)
-        if (solver->hops.hops[graph->arcs[a].row].flags & TSPI_STORED_UNCOUNTED)
+        if (solver->hops.hops[graph->arcs[a].row].flags & TSPI_STORED_LIES)
             graph->arcs[a].limit = INT64_MAX / 4;
 }
 
@@ -175,10 +224,10 @@ bool tspi_solver_take_back(tsp_solver *solver, bool *ret_any)
     uint32_t left = SOFT_REFUSED_MOST;
     bool ok = tests && tspi_solver_inspect(solver, tests, 0, NULL), done = false;
 
-    *ret_any = ok && solver->bounded && !solver->summary.contradictory && any_broken(solver, tests);
+    *ret_any = ok && solver->bounded && !solver->summary.contradictory && choose(solver, tests);
     free(tests);
     if (ok && *ret_any)
-        ask_all(solver);
+        ask(solver);
     while (ok && *ret_any && !done)
         ok = sift(solver, &left, &done);
     return ok;
