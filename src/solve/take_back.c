@@ -8,8 +8,8 @@
  * of the edge.
  *
  * Not asked are a handful of answers, answers of operations that were seen to lie where no skew is possible, and late
- * stamps, unless one edge has far more of them than all others and has a clock that is corrected anyhow: then its hops
- * are of two sorts, as where some messages wait for others and some do not. */
+ * stamps, unless one edge has far more of them than all others: then its hops are of two sorts, as where some messages
+ * wait for others and some do not. A handful of those are asked only of clocks that are corrected anyhow. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -71,7 +71,7 @@ static bool is_odd(const tsp_solver *solver, const tspi_stored_edge *edge, const
     double rate = ((double)(all->late - n->late) + 0.5) / ((double)(all->requests - n->requests) + 1);
     bool fixed = solver->rows[edge->from].result.untouched && solver->rows[edge->to].result.untouched;
 
-    return n->late && n->requests <= UINT32_MAX && !fixed &&
+    return n->late >= (fixed ? SOFT_ASKED_LEAST : 1) && n->requests <= UINT32_MAX &&
            tspi_soft_exceeds((uint32_t)n->requests, fmin(rate, 0.5), CREDIBLE_CHANCE, (uint32_t)n->late);
 }
 

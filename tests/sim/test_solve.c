@@ -420,6 +420,48 @@ TEST(solve, soft_hops_never_convict)
     }
 }
 
+/* One clock calls the others. The answers take long by unlike amounts, which no quorum believes; but the true clocks
+ * explain them, so none is left violated. Where requests both ways show that some answers do lie, they are left, and
+ * nobody is moved for them. */
+TEST(solve, answers_that_clocks_explain_are_mended)
+{
+    enum { OTHERS = 6, MOST = 150 };
+    static tsp_hop hops[OTHERS * MOST * 3];
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int round = 0; round < 40; round++) {
+        bool lies = round % 2;
+        size_t n = 0;
+        for (uint32_t c = 1; c <= OTHERS; c++) {
+            int64_t off = lies ? 0 : (int64_t)tspi_random_below(&random, 24 * MS) - 12 * MS;
+            int calls = 40 + (int)tspi_random_below(&random, MOST - 40);
+            for (int k = 0; k < calls; k++) {
+                int64_t t = T0 + k * (100 * (int64_t)MS) + c * MS, late = 0;
+                if (lies && tspi_random_below(&random, 10) < 4)
+                    late = 3 * MS + (int64_t)tspi_random_below(&random, 6 * MS);
+                int64_t go = (lies ? MS : 2 * MS) + (int64_t)tspi_random_exponential(&random, lies ? 2e5 : 3e6);
+                int64_t come = (lies ? MS : 2 * MS) + (int64_t)tspi_random_exponential(&random, lies ? 2e5 : 8e6);
+                n = call(hops, n, t, go, come, off, late, 1);
+                hops[n - 1].to = hops[n - 2].from = 0;
+                hops[n - 1].from = hops[n - 2].to = c;
+                if (lies) /* a request the other way */
+                    hops[n++] = (tsp_hop){.from = c, .to = 0, .sent_ns = t + 50 * MS, .received_ns = t + 50 * MS + go};
+            }
+        }
+        tsp_solver *solver = solve(OTHERS + 1, 0, hops, n);
+        REQUIRE(solver);
+        CHECK_INT(summary_of(solver).violations_after, 0);
+        if (lies)
+            CHECK(summary_of(solver).violations_lies > 0);
+        else
+            CHECK_INT(summary_of(solver).violations_lies, 0);
+        for (uint32_t c = 0; c <= OTHERS && lies; c++)
+            CHECK(clock_of(solver, c).untouched);
+        tsp_solver_free(solver);
+    }
+}
+
 /* ---- who may be convicted ---- */
 
 /* A hop between two of n clocks in ms of true time; off[] is what each runs ahead. */
