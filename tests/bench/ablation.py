@@ -4,7 +4,7 @@ it belongs to is switched off, and run on simulated traces of known truth. Write
 
 usage: ablation.py SOURCE [-o TABLES] [--keep FOLDER] [--jobs N] [--minutes M] [--seeds N] [--first SEED]
                    [--shapes a,b,..] [NAME ..]
-Without names: the switches and every constant. Each row that is measured is kept in the folder, below a name that stands
+Names are those of switches and of constants; without any: all. Each row that is measured is kept in the folder, below a name that stands
 for the source and the question, so that a run that was stopped goes on where it was. What --minutes leaves no time for is
 named at the end; with 0, the tables hold what is kept."""
 import argparse, concurrent.futures, hashlib, json, math, os, re, shlex, subprocess, sys, tempfile, time
@@ -206,8 +206,8 @@ def cell(rows, base):
 
 def questions(options, constants):
     """(name, word, changes), a row or a cell each."""
-    if not options.names:
-        for name, changes in SWITCHES:
+    for name, changes in SWITCHES:
+        if not options.names or name in options.names:
             yield name, "off", changes
     for name, value in NUMBER.findall(constants):
         if name in LEAVE or (options.names and name not in options.names):
