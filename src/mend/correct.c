@@ -115,7 +115,7 @@ static void sum_up(tspi_mend *m, tspi_mend_outcome *outcome)
 static tsp_status correct_once(tspi_mend *m, bool with_clamp, const int64_t *events, tspi_mend_outcome *outcome,
                                tsp_error *err)
 {
-    bool brief = m->thinned && !with_clamp && !m->thin.any_late;
+    bool brief = m->thinned && !with_clamp;
     tsp_status rc = correct_by(m, brief, with_clamp, events, outcome, err);
 
     if (rc == TSP_OK && brief && outcome->left.hard + outcome->left.soft) {

@@ -204,6 +204,20 @@ static void find_moves(tspi_correction *c)
         m->moves[k] = !m->answer.clocks[k].untouched && c->broken_groups[m->answer.clocks[k].group];
 }
 
+/* Is some late stamp among those that stay broken? */
+static bool any_stays_late(const tspi_correction *c)
+{
+    const tspi_thin *thin = &c->mend->thin;
+
+    for (size_t k = 0; k < thin->late_n; k++) {
+        const tspi_hop *hop = &thin->late[k];
+        if (tspi_correct_near(c, hop->to_clock, hop->received_ns) <
+            tspi_correct_near(c, hop->from_clock, hop->sent_ns) + hop->allowance_ns)
+            return true;
+    }
+    return false;
+}
+
 /* Groups that a hop breaks which the solver was given, and believes. Does that leave no group in doubt? A hard hop that
  * it was not given breaks its group, too, unless it is late. */
 static bool find_broken(tspi_correction *c)
@@ -228,7 +242,7 @@ tsp_status tspi_correct_look(tspi_correction *c, bool brief, tsp_error *err)
     bool ok = c->broken_groups && find_reach(c);
     tsp_status rc = ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
 
-    if (rc == TSP_OK && !(brief && find_broken(c)))
+    if (rc == TSP_OK && !(brief && !any_stays_late(c) && find_broken(c)))
         rc = tspi_mend_each_hop(c->mend, look_at_hop, c, err);
 
     if (rc == TSP_OK && c->sides_n)

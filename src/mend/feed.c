@@ -104,7 +104,7 @@ static tsp_status feed_noted(feeder *f, tsp_error *err)
     tsp_status rc = TSP_OK;
 
     for (size_t k = 0; k < thin->noted_n && rc == TSP_OK; k++)
-        if (tspi_thin_wants(thin, &thin->noted[k].hop)) {
+        if (tspi_thin_wants_noted(thin, &thin->noted[k])) {
             tspi_bits_add(f->answer->fed, thin->noted[k].place);
             rc = give(f, &thin->noted[k].hop, err);
         }

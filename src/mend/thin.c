@@ -28,6 +28,7 @@ void tspi_thin_release(tspi_thin *thin)
     free(thin->lines);
     tspi_big_free(thin->buckets, (thin->buckets_n + 1) * sizeof *thin->buckets);
     tspi_thin_forget(thin);
+    free(thin->late);
     memset(thin, 0, sizeof *thin);
 }
 
@@ -115,11 +116,11 @@ static bool plan(tspi_thin *thin, const tspi_edges *edges, uint64_t *ret_wanted)
 typedef struct {
     uint32_t bucket;
     int64_t slack_ns;
-} sampled;
+} sampled_slack;
 
 typedef struct {
     tspi_thin *thin;
-    sampled *samples; /* owned */
+    sampled_slack *samples; /* owned */
     size_t n, cap;
     uint64_t place; /* of the next hop in range */
 } survey;
@@ -128,17 +129,17 @@ static bool keep_sample(survey *s, size_t bucket, int64_t slack_ns)
 {
     if (s->n == s->cap) {
         size_t cap = 2 * s->cap + 1024;
-        sampled *grown = realloc(s->samples, cap * sizeof *grown);
+        sampled_slack *grown = realloc(s->samples, cap * sizeof *grown);
         if (!grown)
             return false;
         s->samples = grown;
         s->cap = cap;
     }
-    s->samples[s->n++] = (sampled){(uint32_t)bucket, slack_ns};
+    s->samples[s->n++] = (sampled_slack){(uint32_t)bucket, slack_ns};
     return true;
 }
 
-static bool note(tspi_thin *thin, const tspi_hop *hop, uint64_t place)
+static bool note(tspi_thin *thin, const tspi_hop *hop, uint64_t place, bool sampled)
 {
     if (thin->noted_n == thin->noted_cap) {
         size_t cap = thin->noted_cap + thin->noted_cap / 2 + 4096;
@@ -148,7 +149,7 @@ static bool note(tspi_thin *thin, const tspi_hop *hop, uint64_t place)
         thin->noted = grown;
         thin->noted_cap = cap;
     }
-    thin->noted[thin->noted_n++] = (tspi_thin_noted){*hop, place};
+    thin->noted[thin->noted_n++] = (tspi_thin_noted){*hop, place, sampled};
     return true;
 }
 
@@ -165,21 +166,22 @@ static bool keep_least(tspi_thin_bucket *bucket, int64_t slack_ns)
     return true;
 }
 
-/* The hop may be wanted. *ret_ok: false when memory is exhausted. */
-static bool may_be_wanted(survey *s, const tspi_hop *hop, bool *ret_ok)
+/* Note the hop if it may be wanted. False: memory is exhausted. */
+static bool look_at(survey *s, const tspi_hop *hop, uint64_t place)
 {
     if (hop->same_clock)
-        return hop->kind == TSPI_HOP_SOFT;
+        return hop->kind != TSPI_HOP_SOFT || note(s->thin, hop, place, false);
     const tspi_thin_line *line = line_of(s->thin, hop);
     if (!line->dense)
-        return true;
-    bool chosen = is_sampled(line, hop);
-    if (hop->kind != TSPI_HOP_HARD)
-        return chosen;
-    tspi_thin_bucket *bucket = bucket_of(s->thin, line, hop);
-    if (chosen && !keep_sample(s, (size_t)(bucket - s->thin->buckets), slack_of(hop)))
-        *ret_ok = false;
-    return keep_least(bucket, slack_of(hop)) || chosen;
+        return note(s->thin, hop, place, false);
+    bool sampled = is_sampled(line, hop), least = false;
+    if (hop->kind == TSPI_HOP_HARD) {
+        tspi_thin_bucket *bucket = bucket_of(s->thin, line, hop);
+        least = keep_least(bucket, slack_of(hop));
+        if (sampled && !keep_sample(s, (size_t)(bucket - s->thin->buckets), slack_of(hop)))
+            return false;
+    }
+    return !(sampled || least) || note(s->thin, hop, place, sampled);
 }
 
 static tsp_status look(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
@@ -190,11 +192,8 @@ static tsp_status look(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
     for (size_t k = 0; k < n && ok; k++) {
         if (!tspi_thin_in_range(&hops[k]))
             s->thin->out_of_range++;
-        else {
-            if (may_be_wanted(s, &hops[k], &ok))
-                ok &= note(s->thin, &hops[k], s->place);
-            s->place++;
-        }
+        else
+            ok = look_at(s, &hops[k], s->place++);
     }
     return ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
 }
@@ -250,11 +249,25 @@ static tsp_status find_fences(const survey *s, tsp_error *err)
     return ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
 }
 
-/* Of late hops of a bucket the first is always noted. */
-static void find_late(tspi_thin *thin)
+/* Of the late hops of a bucket at least the first is noted. */
+static bool find_late(tspi_thin *thin)
 {
-    for (size_t k = 0; k < thin->noted_n && !thin->any_late; k++)
-        thin->any_late = !thin->noted[k].hop.same_clock && tspi_thin_is_late(thin, &thin->noted[k].hop);
+    size_t cap = 0;
+
+    for (size_t k = 0; k < thin->noted_n; k++) {
+        const tspi_hop *hop = &thin->noted[k].hop;
+        if (hop->same_clock || !tspi_thin_is_late(thin, hop))
+            continue;
+        if (thin->late_n == cap) {
+            cap = 2 * cap + 64;
+            tspi_hop *grown = realloc(thin->late, cap * sizeof *grown);
+            if (!grown)
+                return false;
+            thin->late = grown;
+        }
+        thin->late[thin->late_n++] = *hop;
+    }
+    return true;
 }
 
 tsp_status tspi_thin_init(tspi_thin *ret_thin, const tspi_causal *causal, uint64_t least_hops, bool *ret_worth,
@@ -280,8 +293,8 @@ tsp_status tspi_thin_init(tspi_thin *ret_thin, const tspi_causal *causal, uint64
         rc = tspi_hops_scan_lean(&causal->join, look, &s, err);
     if (rc == TSP_OK && *ret_worth)
         rc = find_fences(&s, err);
-    if (rc == TSP_OK && *ret_worth)
-        find_late(&thin);
+    if (rc == TSP_OK && *ret_worth && !find_late(&thin))
+        rc = tsp_error_set(err, TSP_ENOMEM, "out of memory");
     free(s.samples);
     *ret_worth = *ret_worth && rc == TSP_OK;
     if (*ret_worth)
@@ -299,15 +312,26 @@ static bool is_below_fence(const tspi_thin *thin, const tspi_thin_line *line, co
     return (double)slack_of(hop) - bucket_of(thin, line, hop)->median_ns < line->fence_ns;
 }
 
+static bool is_among_least(const tspi_thin *thin, const tspi_thin_line *line, const tspi_hop *hop)
+{
+    return hop->kind == TSPI_HOP_HARD && slack_of(hop) <= bucket_of(thin, line, hop)->least_ns[TSPI_THIN_LEAST - 1] &&
+           !is_below_fence(thin, line, hop);
+}
+
 bool tspi_thin_wants(const tspi_thin *thin, const tspi_hop *hop)
 {
     if (hop->same_clock)
         return hop->kind == TSPI_HOP_SOFT; /* hard ones teach nothing there */
     const tspi_thin_line *line = line_of(thin, hop);
-    if (!line->dense || is_sampled(line, hop))
+    return !line->dense || is_sampled(line, hop) || is_among_least(thin, line, hop);
+}
+
+bool tspi_thin_wants_noted(const tspi_thin *thin, const tspi_thin_noted *noted)
+{
+    if (noted->sampled || noted->hop.same_clock)
         return true;
-    return hop->kind == TSPI_HOP_HARD && slack_of(hop) <= bucket_of(thin, line, hop)->least_ns[TSPI_THIN_LEAST - 1] &&
-           !is_below_fence(thin, line, hop);
+    const tspi_thin_line *line = line_of(thin, &noted->hop);
+    return !line->dense || is_among_least(thin, line, &noted->hop);
 }
 
 bool tspi_thin_is_late(const tspi_thin *thin, const tspi_hop *hop)

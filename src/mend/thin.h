@@ -35,6 +35,7 @@ typedef struct {
 typedef struct {
     tspi_hop hop;
     uint64_t place; /* among the hops in range, in the order of the lean scan */
+    bool sampled;
 } tspi_thin_noted;
 
 /* Zero it to initialise. Owned: release. */
@@ -49,7 +50,8 @@ typedef struct {
     tspi_thin_noted *noted; /* all that are wanted and some more, in the order of the scan; until tspi_thin_forget */
     size_t noted_n, noted_cap;
     uint64_t out_of_range; /* hops with a stamp that no clock shows */
-    bool any_late;         /* some hop is late, as tspi_thin_is_late has it */
+    tspi_hop *late;        /* owned; hops that are late, of each second of an edge at least the first */
+    size_t late_n;
 } tspi_thin;
 
 /* Its stamps are ones that a clock shows, and that a solver takes. */
@@ -69,6 +71,7 @@ void tspi_thin_forget(tspi_thin *thin);
 
 /* Does the solver get this hop? */
 bool tspi_thin_wants(const tspi_thin *thin, const tspi_hop *hop);
+bool tspi_thin_wants_noted(const tspi_thin *thin, const tspi_thin_noted *noted);
 
 /* Of one that it does not get: it lies so far below the others of its edge and time that its stamp is a late one. */
 bool tspi_thin_is_late(const tspi_thin *thin, const tspi_hop *hop);
