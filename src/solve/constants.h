@@ -16,8 +16,8 @@
  * be off by one at each end, and each of the two drift ties by one. */
 #define PRUNE_MARGIN_NS 4
 
-/* Sweeps along clocks (sweep.c), one or two as a rule; what is not done after the work of so many over all that there is
- * is left to Dijkstra. It changes the time taken and nothing else. */
+/* Sweeps along clocks (sweep.c), one or two as a rule; what is not done after the work of so many over all that there
+ * is is left to Dijkstra. It changes the time taken and nothing else. */
 #define SWEEPS_MOST 40
 
 /* Estimates. */
@@ -89,7 +89,9 @@
 #define LIE_PART_MOST 0.20
 
 /* Sparse: fewer hops than this per edge and window. A robust line per clock comes first, by least absolute deviations
- * (iteratively reweighted; below the floor a deviation counts as noise), from at most so many hops. */
+ * (iteratively reweighted; below the floor a deviation counts as noise), from at most so many hops. Slopes are what
+ * oscillators have (ns/s) where a clock's hops are too close together to tell. */
+#define LINE_RATE_PRIOR 1e4
 #define SPARSE_HOPS 20.0
 #define LINE_FLOOR_NS 5e4
 #define LINE_ROUNDS 25

@@ -1,7 +1,8 @@
 /* A straight line per clock where windows would hold too few hops: minimise the sum of |r - s - d_pair - x_to + x_from|
  * with one free delay d a pair, the same both ways. Iteratively reweighted least squares; the delays are eliminated
  * (each is its pair's weighted mean), and each round's normal equations are solved by conjugate gradients, which need
- * no matrix. */
+ * no matrix. Lines are anchored amid their clock's own hops, and slopes have a prior: a clock that speaks for a moment
+ * of the run shows an offset, but no drift. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ typedef struct {
     double *weight;                 /* owned, n */
     double *deviation;              /* owned, n */
     double *pair_sum, *pair_weight; /* owned, pairs */
+    double *centre;                 /* owned, clocks: the mean tau of its samples, where its line is anchored */
+    double rate_prior;              /* of a slope, ns a unit of tau */
     double *memory;                 /* owned: vectors of 2 clocks */
 } line_fit;
 
@@ -38,9 +41,9 @@ static void remove_delays(line_fit *f)
         f->deviation[k] -= f->pair_sum[f->samples[k].pair] / f->pair_weight[f->samples[k].pair];
 }
 
-static double line(const double *theta, uint32_t clock, double tau)
+static double line(const line_fit *f, const double *theta, uint32_t clock, double tau)
 {
-    return theta[2 * clock] + theta[2 * clock + 1] * tau;
+    return theta[2 * clock] + theta[2 * clock + 1] * (tau - f->centre[clock]);
 }
 
 /* out = A' W deviation, roots' parameters held at zero. */
@@ -51,25 +54,45 @@ static void gather(const line_fit *f, double *out)
         const sample *s = &f->samples[k];
         double v = f->weight[k] * f->deviation[k];
         out[2 * s->j] += v;
-        out[2 * s->j + 1] += v * s->tau;
+        out[2 * s->j + 1] += v * (s->tau - f->centre[s->j]);
         out[2 * s->i] -= v;
-        out[2 * s->i + 1] -= v * s->tau;
+        out[2 * s->i + 1] -= v * (s->tau - f->centre[s->i]);
     }
     for (uint32_t c = 0; c < f->clocks; c++)
         if (f->root[c])
             out[2 * c] = out[2 * c + 1] = 0;
 }
 
-static void apply(line_fit *f, const double *theta, double ridge, double *out)
+/* What keeps lines where hops leave them open: levels hardly, slopes by their prior. */
+typedef struct {
+    double level, slope;
+} ridge;
+
+static void apply(line_fit *f, const double *theta, ridge by, double *out)
 {
     for (size_t k = 0; k < f->n; k++) {
         const sample *s = &f->samples[k];
-        f->deviation[k] = line(theta, s->j, s->tau) - line(theta, s->i, s->tau);
+        f->deviation[k] = line(f, theta, s->j, s->tau) - line(f, theta, s->i, s->tau);
     }
     remove_delays(f);
     gather(f, out);
-    for (uint32_t k = 0; k < 2 * f->clocks; k++)
-        out[k] += ridge * theta[k];
+    for (uint32_t c = 0; c < f->clocks; c++) {
+        out[2 * c] += by.level * theta[2 * c];
+        out[2 * c + 1] += by.slope * theta[2 * c + 1];
+    }
+}
+
+/* A slope of its prior weighs as much as one hop that deviates as hops do on average. */
+static ridge find_ridge(const line_fit *f)
+{
+    double weights = 0, deviations = 0;
+
+    for (size_t k = 0; k < f->n; k++) {
+        weights += f->weight[k];
+        deviations += f->weight[k] * f->deviation[k] * f->deviation[k];
+    }
+    return (ridge){2e-9 * weights / f->clocks,
+                   fmax(deviations / (double)f->n / (f->rate_prior * f->rate_prior), 2e-9 * weights / f->clocks)};
 }
 
 static double dot(const double *a, const double *b, uint32_t n)
@@ -85,22 +108,20 @@ static double dot(const double *a, const double *b, uint32_t n)
 static void solve_weighted(line_fit *f, double *theta, double *r, double *p, double *ap)
 {
     uint32_t n = 2 * f->clocks;
-    double ridge = 0, rr, first;
+    ridge by = find_ridge(f);
+    double rr, first;
 
-    for (size_t k = 0; k < f->n; k++)
-        ridge += 2 * f->weight[k] * (1 + f->samples[k].tau * f->samples[k].tau);
-    ridge *= 1e-9 / f->clocks;
     for (size_t k = 0; k < f->n; k++)
         f->deviation[k] = f->samples[k].w;
     remove_delays(f);
     gather(f, r);
     first = dot(r, r, n);
-    apply(f, theta, ridge, ap);
+    apply(f, theta, by, ap);
     for (uint32_t k = 0; k < n; k++)
         p[k] = r[k] -= ap[k];
     rr = dot(r, r, n);
     for (int round = 0; round < LINE_SOLVER_ROUNDS && rr > 1e-12 * first; round++) {
-        apply(f, p, ridge, ap);
+        apply(f, p, by, ap);
         double step = rr / dot(p, ap, n), last = rr;
         if (!isfinite(step))
             return;
@@ -150,6 +171,24 @@ static bool take_samples(line_fit *f, const tspi_fit *fit)
     return true;
 }
 
+/* memory is scratch, and zero again afterwards. */
+static void find_centres(line_fit *f)
+{
+    double *n = f->memory;
+
+    for (size_t k = 0; k < f->n; k++) {
+        const sample *s = &f->samples[k];
+        f->centre[s->i] += s->tau;
+        f->centre[s->j] += s->tau;
+        n[s->i]++;
+        n[s->j]++;
+    }
+    for (uint32_t c = 0; c < f->clocks; c++) {
+        f->centre[c] /= fmax(n[c], 1);
+        n[c] = 0;
+    }
+}
+
 bool tspi_sparse_start(tspi_fit *fit)
 {
     line_fit f = {.clocks = fit->clocks, .root = fit->root};
@@ -165,12 +204,18 @@ bool tspi_sparse_start(tspi_fit *fit)
     f.deviation = malloc(f.n * sizeof *f.deviation);
     f.pair_sum = malloc(f.pairs * sizeof *f.pair_sum);
     f.pair_weight = malloc(f.pairs * sizeof *f.pair_weight);
+    f.centre = calloc((size_t)f.clocks + 1, sizeof *f.centre);
     f.memory = calloc(5 * vector, sizeof *f.memory);
-    ok = f.weight && f.deviation && f.pair_sum && f.pair_weight && f.memory;
+    ok = f.weight && f.deviation && f.pair_sum && f.pair_weight && f.centre && f.memory;
     if (!ok)
         goto out;
-    for (size_t k = 0; k < f.n; k++)
+    find_centres(&f);
+    f.rate_prior = LINE_RATE_PRIOR * fmax((fit->t_last - fit->t_first) / 2, 1) / 1e9;
+    for (size_t k = 0; k < f.n; k++) {
         f.weight[k] = 1;
+        f.deviation[k] = f.samples[k].w;
+    }
+    remove_delays(&f);
     double *theta = f.memory;
     for (int round = 0; round < LINE_ROUNDS; round++) {
         memcpy(theta + 4 * vector, theta, vector * sizeof *theta);
@@ -182,7 +227,7 @@ bool tspi_sparse_start(tspi_fit *fit)
             break;
         for (size_t k = 0; k < f.n; k++) {
             const sample *s = &f.samples[k];
-            f.deviation[k] = s->w - line(theta, s->j, s->tau) + line(theta, s->i, s->tau);
+            f.deviation[k] = s->w - line(&f, theta, s->j, s->tau) + line(&f, theta, s->i, s->tau);
         }
         remove_delays(&f);
         for (size_t k = 0; k < f.n; k++)
@@ -193,7 +238,8 @@ bool tspi_sparse_start(tspi_fit *fit)
             continue;
         double half = (fit->t_last - fit->t_first) / 2, most = fit->rho * half;
         double slope = fmin(fmax(theta[2 * c + 1], -most), most);
-        double t[2] = {fit->t_first, fit->t_last}, x[2] = {theta[2 * c] - slope, theta[2 * c] + slope};
+        double mid = theta[2 * c] - slope * f.centre[c]; /* the line turns about its anchor when its slope is cut */
+        double t[2] = {fit->t_first, fit->t_last}, x[2] = {mid - slope, mid + slope};
         ok = tspi_curve_set(&fit->curves[c], t, x, 2);
     }
 out:
@@ -202,6 +248,7 @@ out:
     free(f.deviation);
     free(f.pair_sum);
     free(f.pair_weight);
+    free(f.centre);
     free(f.memory);
     return ok;
 }

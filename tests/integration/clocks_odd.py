@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What truespan clocks says of inputs that nobody sends on purpose, and of some that somebody does: contradictory stamps,
-stamps of no time, one span, a million clocks, groups that never meet, constant slack, equal stamps, stamps in whole ms,
-edges that force the most contractions, holes, names that command terminals. The right answer or a clear line, within a
-bound of time and of memory. Truth is random. usage: clocks_odd.py TRUESPAN [SEED]. TAP on stdout."""
+stamps of no time, one span, a million clocks, groups that never meet, pairs that meet for a moment, constant slack, equal
+stamps, stamps in whole ms, edges that force the most contractions, holes, names that command terminals. The right answer
+or a clear line, within a bound of time and of memory. Truth is random. usage: clocks_odd.py TRUESPAN [SEED]. TAP on stdout."""
 import json, os, random, resource, subprocess, sys, tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fix_traces import EPOCH, MS, Clock, Span, calls, otlp_json
@@ -174,6 +174,31 @@ def divided(tap, rng):
     tap.check(all(abs(by[h]["at_least_ns"]) <= abs(hosts[h].offset) for h in "cd"), "at least")
 
 
+def bursts(tap, rng):
+    """A tree in which each pair of clocks exchanges a handful of calls in a fraction of a second, one pair after another:
+    too short to tell a drift, and yet an offset."""
+    n, spans, t = 200, [], EPOCH
+    hosts = {"n%d" % k: Clock(rng.randrange(-5 * MS, 5 * MS), rng.uniform(-15, 15)) for k in range(n)}
+    for k in range(1, n):
+        here, there, ids = "n%d" % ((k - 1) // 2), "n%d" % k, Ids(rng)
+        for _ in range(6):
+            t += 4 * MS + rng.randrange(MS)
+            trace, client, server = "%032x" % rng.getrandbits(128), next(ids), next(ids)
+            begin = t + MS // 3 + int(rng.expovariate(1 / (0.7 * MS)))
+            end = begin + MS
+            spans.append(Span(trace, client, None, "CLIENT", here, t, end + MS // 3 + int(rng.expovariate(1 / (0.7 * MS)))))
+            spans.append(Span(trace, server, client, "SERVER", there, begin, end))
+    rc, answer, by = clocks(otlp_json(spans, hosts))
+    worst = 0
+    for name, c in by.items():
+        at = int(c["knots"][-1]["at"])
+        right = (hosts[name].read(at) - at) - (hosts[answer["reference"]].read(at) - at)
+        worst = max(worst, abs(c["offset_ns"] - right))
+        tap.check((c["lo_ns"] is None or c["lo_ns"] - 1000 <= right) and (c["hi_ns"] is None or right <= c["hi_ns"] + 1000),
+                  name, c["lo_ns"], right, c["hi_ns"])
+    tap.check(worst < 5 * MS, "an estimate is off by", worst)
+
+
 def no_spread(tap, rng):
     """Hops that all take the same, and stamps that are all equal."""
     off = rng.randrange(-30 * MS, 30 * MS)
@@ -301,6 +326,7 @@ def main():
             20_000 if SANITIZED else 1_000_000)
     tap.run("groups that never meet", groups, rng)
     tap.run("clocks divided on who is right", divided, rng)
+    tap.run("pairs that meet for a moment each", bursts, rng)
     tap.run("constant slack, equal stamps", no_spread, rng)
     tap.run("stamps in whole ms", whole_ms, rng)
     tap.run("edges that force contractions", contractions, rng)
