@@ -49,6 +49,11 @@ static bool inspect_edge(void *inspection_, size_t e, unsigned worker)
     return true;
 }
 
+uint16_t tspi_solver_may_break(const tsp_solver *solver)
+{
+    return TSPI_STORED_LIES | (solver->summary.soft_excluded && !solver->taken_back ? TSPI_STORED_SOFT : 0);
+}
+
 bool tspi_solver_inspect(const tsp_solver *solver, tspi_edge_test *ret_tests, int64_t slack_most, uint8_t *ret_near)
 {
     inspection in = {solver, ret_tests, slack_most, ret_near, tspi_solver_may_break(solver)};

@@ -73,7 +73,7 @@ bool tspi_solver_project(tsp_solver *solver);
  * must hold, if the tracks break any. ret_any: there are such. False: out of memory. */
 bool tspi_solver_take_back(tsp_solver *solver, bool *ret_any);
 
-/* Flags of the hops that the tracks may break. */
+/* inspect.c: flags of the hops that the tracks may break. */
 uint16_t tspi_solver_may_break(const tsp_solver *solver);
 
 /* Every hop of an edge under the tracks, with the arithmetic that corrects stamps. */

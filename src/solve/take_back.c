@@ -18,11 +18,6 @@
 #include "solve/soft.h"
 #include "solve/solver.h"
 
-uint16_t tspi_solver_may_break(const tsp_solver *solver)
-{
-    return TSPI_STORED_LIES | (solver->summary.soft_excluded && !solver->taken_back ? TSPI_STORED_SOFT : 0);
-}
-
 static bool is_known_liar(const tspi_hop_store *hops, uint32_t operation)
 {
     const tspi_lies *lies = tspi_hop_store_lies(hops, operation);
