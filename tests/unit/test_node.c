@@ -135,7 +135,8 @@ static tsp_status run_block(struct world *w, const tspi_block *block, tsp_error 
             int64_t due_ns = tspi_node_due_ns(&w->nodes[k]);
             next_ns = due_ns < next_ns ? due_ns : next_ns;
         }
-        if (!busy && next_ns > w->now_ns)
+        if (!busy && next_ns > w->now_ns &&
+            next_ns != INT64_MAX) /* never: the block is over, time goes on in the next */
             w->now_ns = next_ns;
         while (rc == TSP_OK && w->wires.n && tspi_due_first(&w->wires)->due_ns <= w->now_ns) {
             tspi_due due = tspi_due_pop(&w->wires);
