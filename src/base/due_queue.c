@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/grow.h"
+
 static bool before(const tspi_due *a, const tspi_due *b)
 {
     return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->order < b->order;
@@ -9,14 +11,11 @@ static bool before(const tspi_due *a, const tspi_due *b)
 
 bool tspi_due_push(tspi_due_queue *queue, int64_t due_ns, void *thing, uint32_t to)
 {
-    if (queue->n == queue->cap) {
-        size_t cap = queue->cap ? 2 * queue->cap : 64;
-        tspi_due *heap = realloc(queue->heap, cap * sizeof *heap);
-        if (!heap)
-            return false;
-        queue->heap = heap;
-        queue->cap = cap;
-    }
+    tspi_due *heap = tspi_grown(queue->heap, queue->n, &queue->cap, sizeof *heap);
+
+    if (!heap)
+        return false;
+    queue->heap = heap;
     tspi_due item = {due_ns, queue->order++, thing, to};
     size_t k = queue->n++;
     for (; k && before(&item, &queue->heap[(k - 1) / 2]); k = (k - 1) / 2)

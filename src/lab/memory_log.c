@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
+
 static const int64_t minute_ns = 60 * TSP_NS_PER_S;
 
 uint64_t tspi_memory_of(pid_t pid)
@@ -39,16 +41,12 @@ void tspi_memory_note(tspi_memory_log *log, const char *name, int64_t at_ns, uin
 {
     tspi_memory_row *row = row_of(log, name);
 
-    if (row && row->n == row->cap) {
-        size_t cap = row->cap ? 2 * row->cap : 64;
-        tspi_memory_sample *samples = realloc(row->samples, cap * sizeof *samples);
-        if (!samples)
-            return;
-        row->samples = samples;
-        row->cap = cap;
-    }
-    if (row)
-        row->samples[row->n++] = (tspi_memory_sample){at_ns, bytes};
+    tspi_memory_sample *samples = row ? tspi_grown(row->samples, row->n, &row->cap, sizeof *samples) : NULL;
+
+    if (!samples)
+        return;
+    row->samples = samples;
+    row->samples[row->n++] = (tspi_memory_sample){at_ns, bytes};
 }
 
 void tspi_memory_restart(tspi_memory_log *log)

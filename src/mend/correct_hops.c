@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "clock/track.h"
 #include "mend/correct.h"
 
@@ -12,19 +13,6 @@ void tspi_correct_release(tspi_correction *c)
     free(c->lies);
     free(c->least);
     free(c->hints);
-}
-
-static bool grow(void **rows, size_t *cap, size_t n, size_t size)
-{
-    if (n < *cap)
-        return true;
-    size_t bigger = *cap ? 2 * *cap : 256;
-    void *grown = realloc(*rows, bigger * size);
-    if (!grown)
-        return false;
-    *rows = grown;
-    *cap = bigger;
-    return true;
 }
 
 /* Over all its time, a track's offsets. */
@@ -76,16 +64,21 @@ static bool add_side(tspi_correction *c, uint32_t clock, uint32_t span, bool is_
 
     if (track->pieces < 2 || tsp_track_correct(track, raw_ns) == ns)
         return true;
-    if (!grow((void **)&c->sides, &c->sides_cap, c->sides_n, sizeof *c->sides))
+    tspi_sided *sides = tspi_grown(c->sides, c->sides_n, &c->sides_cap, sizeof *sides);
+    if (!sides)
         return false;
+    c->sides = sides;
     c->sides[c->sides_n++] = (tspi_sided){span, is_end, ns};
     return true;
 }
 
 static bool add_lie(tspi_correction *c, const tspi_hop *hop)
 {
-    if (!grow((void **)&c->lies, &c->lies_cap, c->lies_n, sizeof *c->lies))
+    tspi_lie *lies = tspi_grown(c->lies, c->lies_n, &c->lies_cap, sizeof *lies);
+
+    if (!lies)
         return false;
+    c->lies = lies;
     c->lies[c->lies_n++] = (tspi_lie){hop->from_span, hop->to_span, sent_is_end(hop), received_is_end(hop)};
     return true;
 }

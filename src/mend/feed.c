@@ -1,6 +1,7 @@
 /* Hops into a solver. */
 #include <stdlib.h>
 
+#include "base/grow.h"
 #include "mend/mend.h"
 
 #define QUANTUM_MOST_NS (4 * TSP_NS_PER_S) /* what the solver takes */
@@ -47,14 +48,11 @@ static bool note_broken(feeder *f, const tspi_hop *hop)
 {
     tspi_mend_answer *a = f->answer;
 
-    if (a->broken_n == f->broken_cap) {
-        size_t cap = 2 * f->broken_cap + 256;
-        tspi_mend_broken *grown = realloc(a->broken, cap * sizeof *grown);
-        if (!grown)
-            return false;
-        a->broken = grown;
-        f->broken_cap = cap;
-    }
+    tspi_mend_broken *broken = tspi_grown(a->broken, a->broken_n, &f->broken_cap, sizeof *broken);
+
+    if (!broken)
+        return false;
+    a->broken = broken;
     a->broken[a->broken_n++] = (tspi_mend_broken){(size_t)a->hops_fed, hop->from_clock};
     return true;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/big.h"
+#include "base/grow.h"
 #include "base/hash.h"
 #include "solve/constants.h"
 #include "solve/estimate.h"
@@ -127,14 +128,11 @@ typedef struct {
 
 static bool keep_sample(survey *s, size_t bucket, int64_t slack_ns)
 {
-    if (s->n == s->cap) {
-        size_t cap = 2 * s->cap + 1024;
-        sampled_slack *grown = realloc(s->samples, cap * sizeof *grown);
-        if (!grown)
-            return false;
-        s->samples = grown;
-        s->cap = cap;
-    }
+    sampled_slack *samples = tspi_grown(s->samples, s->n, &s->cap, sizeof *samples);
+
+    if (!samples)
+        return false;
+    s->samples = samples;
     s->samples[s->n++] = (sampled_slack){(uint32_t)bucket, slack_ns};
     return true;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "causal/quantum.h"
 #include "mend/mend.h"
 
@@ -70,14 +71,10 @@ static tsp_status look(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
             s->mend->true_lies++; /* broken before and after, by more than coarse stamps excuse */
             continue;
         }
-        if (s->n == s->cap) {
-            size_t cap = s->cap ? 2 * s->cap : 64;
-            tspi_mend_need *grown = realloc(s->more, cap * sizeof *grown);
-            if (!grown)
-                return tsp_error_set(err, TSP_ENOMEM, "out of memory");
-            s->more = grown;
-            s->cap = cap;
-        }
+        tspi_mend_need *more = tspi_grown(s->more, s->n, &s->cap, sizeof *more);
+        if (!more)
+            return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+        s->more = more;
         const tspi_mend_need *had = tspi_mend_need_of(m, tspi_mend_tag(hop));
         tspi_mend_need need = {tspi_mend_tag(hop), quantum, uncounted};
         if (had || quantum <= 0)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "truespan/clocks.h"
 
 tsp_status tspi_utc_wrong(const tspi_utc_reader *r, const char *field, const char *text, const char *want)
@@ -75,14 +76,10 @@ tsp_status tspi_utc_add(tspi_utc_reader *r, const char *clock, int64_t at_ns, in
         return tsp_error_set(r->err, TSP_ERANGE, "%s: line %u: field at: no clock shows that time", r->path, line);
     if (!*clock)
         return tsp_error_set(r->err, TSP_EPARSE, "%s: line %u: field clock: it is empty", r->path, line);
-    if (b->n == b->cap) {
-        size_t cap = b->cap ? 2 * b->cap : 64;
-        tspi_utc_bound *grown = realloc(b->rows, cap * sizeof *grown);
-        if (!grown)
-            return tsp_error_set(r->err, TSP_ENOMEM, "out of memory");
-        b->rows = grown;
-        b->cap = cap;
-    }
+    tspi_utc_bound *rows = tspi_grown(b->rows, b->n, &b->cap, sizeof *rows);
+    if (!rows)
+        return tsp_error_set(r->err, TSP_ENOMEM, "out of memory");
+    b->rows = rows;
     char *name = tspi_arena_strndup(&b->arena, clock, strlen(clock));
     if (!name)
         return tsp_error_set(r->err, TSP_ENOMEM, "out of memory");

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
+
 /* Ends of what is open in a lane, the innermost last. */
 typedef struct {
     int64_t *ends; /* owned */
@@ -25,14 +27,11 @@ static int by_clock_and_start(const void *a, const void *b)
 
 static tsp_status push(lane *l, int64_t end_ns, tsp_error *err)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 8;
-        int64_t *bigger = realloc(l->ends, cap * sizeof *bigger);
-        if (!bigger)
-            return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by the lanes of a trace");
-        l->ends = bigger;
-        l->cap = cap;
-    }
+    int64_t *ends = tspi_grown(l->ends, l->n, &l->cap, sizeof *ends);
+
+    if (!ends)
+        return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by the lanes of a trace");
+    l->ends = ends;
     l->ends[l->n++] = end_ns;
     return TSP_OK;
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
+
 enum { AN_EDGE = 3 }; /* traces that each edge with violations may count on */
 
 typedef struct {
@@ -214,14 +216,10 @@ static tsp_status keep_hops(void *ctx, const tspi_hop *hops, size_t n, tsp_error
             continue;
         if (hop->same_clock && !tspi_hop_is_violation(hop))
             continue;
-        if (pick->pairs_n == pick->pairs_cap) {
-            size_t cap = pick->pairs_cap ? 2 * pick->pairs_cap : 1024;
-            tspi_pair *bigger = realloc(pick->pairs, cap * sizeof *bigger);
-            if (!bigger)
-                return no_memory(err);
-            pick->pairs = bigger;
-            pick->pairs_cap = cap;
-        }
+        tspi_pair *pairs = tspi_grown(pick->pairs, pick->pairs_n, &pick->pairs_cap, sizeof *pairs);
+        if (!pairs)
+            return no_memory(err);
+        pick->pairs = pairs;
         bool reply = hop->relation == TSPI_HOP_REPLY;
         pick->pairs[pick->pairs_n++] = (tspi_pair){
             .from_span = hop->from_span,

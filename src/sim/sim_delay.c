@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/duration.h"
+#include "base/grow.h"
 #include "base/same_math.h"
 
 /* What TCP and IP put around a message. */
@@ -53,14 +54,10 @@ static tsp_status add_delay(tspi_sim_delay *delay, int from, int to, int64_t ns,
         sample = &samples[delay->samples_n++];
         *sample = (struct sample){.from = from, .to = to};
     }
-    if (sample->n == sample->cap) {
-        size_t cap = sample->cap ? 2 * sample->cap : 256;
-        int64_t *delays_ns = realloc(sample->delays_ns, cap * sizeof *delays_ns);
-        if (!delays_ns)
-            return tsp_error_set(err, TSP_ENOMEM, "out of memory for delays");
-        sample->delays_ns = delays_ns;
-        sample->cap = cap;
-    }
+    int64_t *delays_ns = tspi_grown(sample->delays_ns, sample->n, &sample->cap, sizeof *delays_ns);
+    if (!delays_ns)
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory for delays");
+    sample->delays_ns = delays_ns;
     sample->delays_ns[sample->n++] = ns;
     return TSP_OK;
 }

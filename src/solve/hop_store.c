@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/hash.h"
 #include "solve/parallel.h"
 #include "solve/room.h"
@@ -63,14 +64,11 @@ static bool lies_grow(tspi_hop_store *hops)
 
 bool tspi_hop_store_add_same_clock(tspi_hop_store *hops, uint32_t index, uint32_t operation, bool soft, bool lied)
 {
-    if (hops->same_clock_n == hops->same_clock_cap) {
-        size_t cap = hops->same_clock_cap ? 2 * hops->same_clock_cap : 256;
-        uint32_t *grown = realloc(hops->same_clock, cap * sizeof *grown);
-        if (!grown)
-            return false;
-        hops->same_clock = grown;
-        hops->same_clock_cap = cap;
-    }
+    uint32_t *same_clock = tspi_grown(hops->same_clock, hops->same_clock_n, &hops->same_clock_cap, sizeof *same_clock);
+
+    if (!same_clock)
+        return false;
+    hops->same_clock = same_clock;
     hops->same_clock[hops->same_clock_n++] = index;
     if (!soft)
         return true;

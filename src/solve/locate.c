@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "solve/constants.h"
 #include "solve/order.h"
 
@@ -54,14 +55,10 @@ static bool take_near(near_hops *near, const tspi_fit *fit, const tspi_stored_ed
             continue;
         if ((out ? tspi_sides_sent_node : tspi_sides_received_node)(&fit->sides, fit->hops, row) != node)
             continue;
-        if (near->n == near->cap) {
-            size_t cap = near->cap ? 2 * near->cap : 256;
-            near_hop *grown = realloc(near->hops, cap * sizeof *grown);
-            if (!grown)
-                return false;
-            near->hops = grown;
-            near->cap = cap;
-        }
+        near_hop *grown = tspi_grown(near->hops, near->n, &near->cap, sizeof *grown);
+        if (!grown)
+            return false;
+        near->hops = grown;
         near->hops[near->n++] =
             (near_hop){.row = row,
                        .out = out,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "solve/constants.h"
 #include "solve/order.h"
 #include "solve/relax.h"
@@ -111,14 +112,10 @@ static bool choose_side(tspi_fit *fit, const tspi_jump *jump, const tspi_stored_
     double now = tspi_curve_at(&fit->curves[node], at);
     double u_before = fit->u[row] + sign * (tspi_curve_at(&fit->curves[after - 1], at) - now);
     double u_after = fit->u[row] + sign * (tspi_curve_at(&fit->curves[after], at) - now);
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? 2 * s->cap : 64;
-        tspi_side *grown = realloc(s->choices, cap * sizeof *grown);
-        if (!grown)
-            return false;
-        s->choices = grown;
-        s->cap = cap;
-    }
+    tspi_side *choices = tspi_grown(s->choices, s->n, &s->cap, sizeof *choices);
+    if (!choices)
+        return false;
+    s->choices = choices;
     s->choices[s->n++] =
         (tspi_side){2 * row + !out, misfit(u_before, low) <= misfit(u_after, low) ? jump->cut - 1 : jump->cut};
     return true;

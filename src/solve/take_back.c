@@ -191,22 +191,21 @@ static bool sift(tsp_solver *solver, uint32_t *left, bool *ret_done)
     *ret_done = true;
     while (result == TSPI_CYCLE) {
         tspi_link *links = NULL;
-        size_t n = 0, row;
+        size_t n = 0;
         tspi_solver_guess(solver, &graph, pi);
         result = tspi_potential(&graph, pi, &links, &n);
-        if (result == TSPI_CYCLE) {
-            row = least_believed(solver, &graph, links, n);
-            *ret_done = row == SIZE_MAX || *left == 0;
-            if (!*ret_done) {
-                refuse_like(solver, row);
-                leave_out(solver, &graph);
-            } else {
-                refuse_all(solver);
-                result = TSPI_FEASIBLE;
-            }
-            *left -= !*ret_done;
-        }
+        size_t liar = result == TSPI_CYCLE && *left ? least_believed(solver, &graph, links, n) : SIZE_MAX;
         free(links);
+        if (liar != SIZE_MAX) {
+            --*left;
+            *ret_done = false;
+            refuse_like(solver, liar);
+            leave_out(solver, &graph);
+        } else if (result == TSPI_CYCLE) {
+            refuse_all(solver);
+            *ret_done = true;
+            result = TSPI_FEASIBLE;
+        }
     }
     tspi_room_give(pi, room, sizeof *pi);
     tspi_graph_release(&graph);

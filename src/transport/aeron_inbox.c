@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/grow.h"
 #include "transport/aeron_stream.h"
 
 enum { FRAGMENT_BEGIN = 0x80, FRAGMENT_END = 0x40, FRAGMENT_WHOLE = FRAGMENT_BEGIN | FRAGMENT_END };
@@ -29,14 +30,11 @@ static void forget_partial(tspi_aeron_inbox *inbox, tspi_aeron_partial *partial)
 
 static tspi_aeron_partial *add_partial(tspi_aeron_inbox *inbox, int32_t session, size_t total)
 {
-    if (inbox->partials_n == inbox->partials_cap) {
-        size_t cap = inbox->partials_cap ? 2 * inbox->partials_cap : 8;
-        tspi_aeron_partial *partials = realloc(inbox->partials, cap * sizeof *partials);
-        if (!partials)
-            return NULL;
-        inbox->partials = partials;
-        inbox->partials_cap = cap;
-    }
+    tspi_aeron_partial *partials =
+        tspi_grown(inbox->partials, inbox->partials_n, &inbox->partials_cap, sizeof *partials);
+    if (!partials)
+        return NULL;
+    inbox->partials = partials;
     tspi_msg *msg = tspi_msg_for_frame(total);
     if (!msg)
         return NULL;

@@ -483,25 +483,44 @@ TEST(cause, random_offsets_are_bounded_and_named)
     }
 }
 
-TEST(cause, clocks_that_agree_closely_are_named_as_probably_one)
+/* A service as its callers see it. */
+typedef struct {
+    uint32_t process;
+    double least_ms; /* of a hop */
+    double ahead_ms; /* its clock's */
+    double over_ms;  /* the mean by which it goes on after its answer */
+} service;
+
+/* One caller that asks two services in turn; the clocks that look like one. */
+static size_t find_twins(audit *a, uint32_t caller, const service services[2], tspi_twin_clocks **ret_twins)
 {
     tspi_random random;
-    audit a = {0};
-    uint32_t p = host(&a, "pod-1"), q = host(&a, "pod-2"), r = host(&a, "far");
-    tspi_twin_clocks *twins = NULL;
     size_t n = 0;
 
     tspi_random_seed(&random, seed);
     for (int k = 0; k < 400; k++) {
-        uint32_t t = new_trace(&a), other = k % 2 ? q : r;
-        double there = (k % 2 ? 0.03 : 0.4) + tspi_random_exponential(&random, 0.05), b = k % 2 ? 0 : 0.3;
-        double back = (k % 2 ? 0.03 : 0.4) + tspi_random_exponential(&random, 0.05);
-        uint64_t id = span(&a, t, 0, p, TSPI_KIND_CLIENT, k, k + there + 2 + back);
-        span(&a, t, id, other, TSPI_KIND_SERVER, k + there + b, k + there + b + 2);
+        const service *to = &services[k % 2];
+        uint32_t t = new_trace(a);
+        double there = to->least_ms + tspi_random_exponential(&random, 0.05);
+        double back = to->least_ms + tspi_random_exponential(&random, 0.05), begin = k + there + to->ahead_ms;
+        double over = to->over_ms > 0 ? tspi_random_exponential(&random, to->over_ms) : 0;
+        uint64_t id = span(a, t, 0, caller, TSPI_KIND_CLIENT, k, k + there + 2 + back);
+        span(a, t, id, to->process, TSPI_KIND_SERVER, begin, begin + 2 + over);
     }
-    analyse(&a, TSPI_NONE);
-    REQUIRE(tspi_twins_find(&a.evidence, &twins, &n, NULL) == TSP_OK);
-    REQUIRE(n == 1);
+    analyse(a, TSPI_NONE);
+    if (tspi_twins_find(&a->evidence, ret_twins, &n, NULL) != TSP_OK)
+        TEST_FAIL("out of memory");
+    return n;
+}
+
+TEST(cause, clocks_that_agree_closely_are_named_as_probably_one)
+{
+    audit a = {0};
+    uint32_t p = host(&a, "pod-1"), q = host(&a, "pod-2"), r = host(&a, "far");
+    const service services[2] = {{.process = r, .least_ms = 0.4, .ahead_ms = 0.3}, {.process = q, .least_ms = 0.03}};
+    tspi_twin_clocks *twins = NULL;
+
+    REQUIRE(find_twins(&a, p, services, &twins) == 1);
     CHECK_INT(twins[0].a, a.set.processes[p].clock);
     CHECK_INT(twins[0].b, a.set.processes[q].clock);
     CHECK(twins[0].within_ns < 60000);
@@ -511,24 +530,12 @@ TEST(cause, clocks_that_agree_closely_are_named_as_probably_one)
 
 TEST(cause, servers_that_go_on_for_seconds_do_not_make_far_clocks_look_close)
 {
-    tspi_random random;
     audit a = {0};
     uint32_t p = host(&a, "caller"), q = host(&a, "slow"), r = host(&a, "far");
+    const service services[2] = {{.process = r, .least_ms = 0.4}, {.process = q, .least_ms = 0.4, .over_ms = 3000}};
     tspi_twin_clocks *twins = NULL;
-    size_t n = 0;
 
-    tspi_random_seed(&random, seed);
-    for (int k = 0; k < 400; k++) {
-        uint32_t t = new_trace(&a);
-        double there = 0.4 + tspi_random_exponential(&random, 0.05),
-               back = 0.4 + tspi_random_exponential(&random, 0.05);
-        double over = k % 2 ? tspi_random_exponential(&random, 3000) : 0;
-        uint64_t id = span(&a, t, 0, p, TSPI_KIND_CLIENT, k, k + there + 2 + back);
-        span(&a, t, id, k % 2 ? q : r, TSPI_KIND_SERVER, k + there, k + there + 2 + over);
-    }
-    analyse(&a, TSPI_NONE);
-    REQUIRE(tspi_twins_find(&a.evidence, &twins, &n, NULL) == TSP_OK);
-    CHECK_INT(n, 0);
+    CHECK_INT(find_twins(&a, p, services, &twins), 0);
     free(twins);
     release(&a);
 }
