@@ -88,8 +88,15 @@ static inline bool is_left_out(const scanner *s, uint32_t from, uint32_t to)
     return s->rows && !tspi_bits_has(s->rows, from) && !tspi_bits_has(s->rows, to);
 }
 
-/* Parents lie anywhere in the input: ask for them some spans ahead. */
-#define AHEAD 12
+/* Parents lie anywhere in the input: ask for them some spans ahead. Rows are 48 bytes, so half of them lie on two lines.
+ */
+#define AHEAD 24
+
+static inline void fetch(const tspi_span *span)
+{
+    __builtin_prefetch(span);
+    __builtin_prefetch((const char *)span + sizeof *span - 1);
+}
 
 static tsp_status scan_parents(scanner *s, size_t first, size_t end)
 {
@@ -99,7 +106,7 @@ static tsp_status scan_parents(scanner *s, size_t first, size_t end)
     for (size_t k = first; k < end; k++) {
         uint32_t child = (uint32_t)k, parent = parents[k];
         if (k + AHEAD < end && parents[k + AHEAD] != TSPI_NONE)
-            __builtin_prefetch(&s->spans[parents[k + AHEAD]]);
+            fetch(&s->spans[parents[k + AHEAD]]);
         if (parent == TSPI_NONE || is_left_out(s, parent, child))
             continue;
         bool shared = s->spans[parent].span_id == s->spans[child].span_id;

@@ -11,7 +11,11 @@
 #include "solve/estimate.h"
 #include "solve/order.h"
 
-#define BUCKET_NS TSP_NS_PER_S
+/* Buckets of an edge's time. As many as BUCKETS of them hold 512 hops of its sample, which tells a distribution; then
+ * they grow, up to what clocks hardly move within: 4 s, 40 us at 10 ppm. */
+#define BUCKET_LEAST_NS TSP_NS_PER_S
+#define BUCKET_MOST_NS (4 * TSP_NS_PER_S)
+#define BUCKETS 64
 #define WORTH 2       /* an edge is dense when so many times as many hops are there as are wanted */
 #define FEW_CLOCKS 64 /* up to so many a matrix finds an edge */
 
@@ -73,9 +77,11 @@ static bool is_sampled(const tspi_thin_line *line, const tspi_hop *hop)
 static uint64_t plan_line(tspi_thin *thin, const tspi_edge *edge, int kind, tspi_thin_line *line)
 {
     uint64_t n = edge->slacks[kind].n, wanted = TSPI_THIN_SAMPLE + (kind == TSPI_HOP_HARD ? TSPI_THIN_LEAST : 0);
-    uint64_t buckets = ((uint64_t)edge->last_ns - (uint64_t)edge->first_ns) / BUCKET_NS + 1;
+    uint64_t time_ns = (uint64_t)edge->last_ns - (uint64_t)edge->first_ns, bucket_ns = time_ns / BUCKETS;
 
-    *line = (tspi_thin_line){.first_ns = edge->first_ns, .bucket_ns = BUCKET_NS, .fence_ns = -INFINITY};
+    bucket_ns = bucket_ns < BUCKET_LEAST_NS ? BUCKET_LEAST_NS : bucket_ns > BUCKET_MOST_NS ? BUCKET_MOST_NS : bucket_ns;
+    uint64_t buckets = time_ns / bucket_ns + 1;
+    *line = (tspi_thin_line){.first_ns = edge->first_ns, .bucket_ns = (int64_t)bucket_ns, .fence_ns = -INFINITY};
     if (!n || buckets > n / (WORTH * wanted))
         return n;
     line->dense = true;

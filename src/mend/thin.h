@@ -1,8 +1,9 @@
 /* Of dense traffic, the hops that a solver needs.
  *
  * What bounds a clock are the fastest hops of an edge and its time; what the others are for, their distribution, a fair
- * sample shows as well. So of each second of an edge that is dense the solver gets a sample of 8 hops of either kind
- * and the 4 fastest hard ones, as a stream's summary keeps them (truespan/stream.h). Of soft hops the sample alone: a
+ * sample shows as well. So of each bucket of the time of an edge that is dense, a second or, in minutes of traffic, up
+ * to four, the solver gets a sample of 8 hops of either kind and the 4 fastest hard ones, as a stream's summary keeps
+ * them (truespan/stream.h). Of soft hops the sample alone: a
  * quorum asks how many of all agree, and of that the fastest are no fair picture. Which hops these are depends on the
  * hops alone, not on their order.
  *
@@ -25,7 +26,7 @@ typedef struct {
     double fence_ns;              /* below it, counted from its bucket's median, a hop is late */
 } tspi_thin_line;
 
-/* Hard hops of an edge's second. */
+/* Hard hops of a bucket of an edge's time. */
 typedef struct {
     int64_t least_ns[TSPI_THIN_LEAST]; /* smallest slacks, ascending */
     double median_ns;                  /* of the sample; NAN: nothing was sampled */
@@ -50,7 +51,7 @@ typedef struct {
     tspi_thin_noted *noted; /* all that are wanted and some more, in the order of the scan; until tspi_thin_forget */
     size_t noted_n, noted_cap;
     uint64_t out_of_range; /* hops with a stamp that no clock shows */
-    tspi_hop *late;        /* owned; hops that are late, of each second of an edge at least the first */
+    tspi_hop *late;        /* owned; hops that are late, of each bucket at least the first */
     size_t late_n;
 } tspi_thin;
 

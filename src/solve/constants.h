@@ -89,14 +89,15 @@
 #define LIE_PART_MOST 0.20
 
 /* Sparse: fewer hops than this per edge and window. A robust line per clock comes first, by least absolute deviations
- * (iteratively reweighted; below the floor a deviation counts as noise), from at most so many hops. Slopes are what
- * oscillators have (ns/s) where a clock's hops are too close together to tell. */
+ * (iteratively reweighted; below the floor a deviation counts as noise), from at most so many hops, and so many a
+ * clock. Slopes are what oscillators have (ns/s) where a clock's hops are too close together to tell. */
 #define LINE_RATE_PRIOR 1e4
 #define SPARSE_HOPS 20.0
 #define LINE_FLOOR_NS 5e4
 #define LINE_ROUNDS 25
 #define LINE_SOLVER_ROUNDS 400
 #define LINE_HOPS 50000
+#define LINE_HOPS_A_CLOCK 1000
 #define LINE_CLOSE_NS 500.0 /* no parameter moves further: done */
 
 /* The fence: below the low quantile by this many times the way from it to the next (four times as high). Edges with
