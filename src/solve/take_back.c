@@ -60,14 +60,21 @@ static tally count(const tsp_solver *solver, const tspi_stored_edge *edge)
     return n;
 }
 
-/* More of an edge's requests are late than are at the rate of all others; half a lie is always assumed. */
+/* More of an edge's requests are late than are at the rate of all others; half a lie is always assumed. Of clocks that
+ * stay where they are: more than fall on one edge by chance, however many there are in all. Every edge has its chance.
+ */
 static bool is_odd(const tsp_solver *solver, const tspi_stored_edge *edge, const tally *n, const tally *all)
 {
-    double rate = ((double)(all->late - n->late) + 0.5) / ((double)(all->requests - n->requests) + 1);
     bool fixed = solver->rows[edge->from].result.untouched && solver->rows[edge->to].result.untouched;
+    double edges = (double)solver->hops.edges_n;
 
-    return n->late >= (fixed ? SOFT_ASKED_LEAST : 1) && n->requests <= UINT32_MAX &&
-           tspi_soft_exceeds((uint32_t)n->requests, fmin(rate, 0.5), CREDIBLE_CHANCE, (uint32_t)n->late);
+    if (n->late < (fixed ? SOFT_ASKED_LEAST : 1) || all->requests > UINT32_MAX || n->requests == all->requests)
+        return false;
+    if (fixed)
+        return tspi_soft_exceeds((uint32_t)all->late, (double)n->requests / (double)all->requests, SOFT_CHANCE / edges,
+                                 (uint32_t)n->late);
+    double rate = ((double)(all->late - n->late) + 0.5) / ((double)(all->requests - n->requests) + 1);
+    return tspi_soft_exceeds((uint32_t)n->requests, fmin(rate, 0.5), CREDIBLE_CHANCE / edges, (uint32_t)n->late);
 }
 
 /* Flags what could be asked. Does the tracks' correction break any, or what is beside it on its edge? */
@@ -143,23 +150,27 @@ static const tspi_stored_edge *edge_of(const tspi_hop_store *hops, size_t row)
     return &hops->edges[lo];
 }
 
-/* What has lied once has not lied alone: as low on the same edge, or, where those are not few, all of it. */
+/* What has lied once has not lied alone: as low on the same edge, or, where those are not few of their kind (a handful
+ * of late requests stands beside hundreds of answers), all of it. */
 static void refuse_like(tsp_solver *solver, size_t liar)
 {
     const tspi_stored_edge *edge = edge_of(&solver->hops, liar);
     tspi_stored_hop *hops = solver->hops.hops;
     double most = solver->fit.u[liar];
+    uint16_t soft = hops[liar].flags & TSPI_STORED_SOFT;
     size_t asked = 0, refused = 0;
 
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
         if (hops[row].flags & TSPI_STORED_TAKEN_BACK && solver->fit.u[row] <= most)
             refuse(&hops[row]);
-        asked += !!(hops[row].flags & TSPI_STORED_ASKED);
-        refused += hops[row].flags & TSPI_STORED_ASKED && !(hops[row].flags & TSPI_STORED_TAKEN_BACK);
+        if ((hops[row].flags & TSPI_STORED_SOFT) != soft || !(hops[row].flags & TSPI_STORED_ASKED))
+            continue;
+        asked++;
+        refused += !(hops[row].flags & TSPI_STORED_TAKEN_BACK);
     }
     for (size_t row = edge->first; (double)refused > SOFT_REFUSED_PART * (double)asked && row < edge->first + edge->n;
          row++)
-        if (hops[row].flags & TSPI_STORED_TAKEN_BACK)
+        if (hops[row].flags & TSPI_STORED_TAKEN_BACK && (hops[row].flags & TSPI_STORED_SOFT) == soft)
             refuse(&hops[row]);
 }
 
