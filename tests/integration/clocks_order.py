@@ -55,12 +55,18 @@ def same_bytes(tap, rng, equals):
                                                            if line not in first.splitlines()][:3])
 
 
+def seen(spans, clocks):
+    """Few traces do not meet all clocks. Who is in none cannot be what the others are held against."""
+    hosts = {s.host for s in spans}
+    return [name for name in clocks if name in hosts]
+
+
 def renamed(tap, rng):
     """Whoever is called what: with a reference, offsets follow their clocks. Sums in another order may
     settle elsewhere where hops are few, within some standard errors; where all hops take the same there are ties, too."""
     spans, clocks = world(rng, False, (400_000,))
     new = dict(zip(clocks, shuffled(rng, clocks)))
-    reference = next(iter(clocks))
+    reference = seen(spans, clocks)[0]
     with tempfile.TemporaryDirectory() as folder:
         before = json.loads(answer(folder, [(spans, clocks)], "--reference", reference))
         for span in spans:
@@ -101,11 +107,11 @@ def moved(tap, before, after, by, most, what):
 def shifted(tap, rng):
     """One clock shifted by c: its offset and bounds move by c, all others' stay. Of the reference, all others move by -c."""
     spans, clocks = world(rng, False)
-    names, by = list(clocks), rng.choice((-1, 1)) * rng.randrange(10**6, 10**10)
+    names, by = seen(spans, clocks), rng.choice((-1, 1)) * rng.randrange(10**6, 10**10)
     with tempfile.TemporaryDirectory() as folder:
         before = rows(folder, spans, clocks, "--reference", names[0])
         for chosen in names[:2]:
-            after = rows(folder, spans, {n: Shifted(clocks[n], by) if n == chosen else clocks[n] for n in names},
+            after = rows(folder, spans, {n: Shifted(clocks[n], by) if n == chosen else clocks[n] for n in clocks},
                          "--reference", names[0])
             for n in names[1:]:
                 want = -by if chosen == names[0] else by if n == chosen else 0
