@@ -17,6 +17,7 @@ TRUESPAN = sys.argv[1] if os.path.isabs(sys.argv[1]) else os.path.abspath(sys.ar
 SEEDS = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 FIRST = int(sys.argv[3]) if len(sys.argv) > 3 else random.SystemRandom().randrange(1, 10**9)
 CLIENT, SERVER, PRODUCER, CONSUMER = 3, 2, 4, 5
+FIGURES = {"knots": 0, "outside": 0, "errors_us": [], "before": 0, "left": 0, "judged": 0, "accused": 0}
 
 
 def truespan(*words, timeout=300):
@@ -174,10 +175,13 @@ def clocks_hold(tap, run, spans, truth, slower):
             true_at = at - lines[clock["clock"]](at)
             want = lines[clock["clock"]](true_at) - lines["gateway-0"](true_at)
             knots += 1
+            FIGURES["errors_us"].append(abs(knot["offset_ns"] - want) / 1e3)
             held = ((knot["lo_ns"] is None or knot["lo_ns"] <= want + 3) and (knot["hi_ns"] is None or want - 3 <= knot["hi_ns"]))
             outside += not tap.check(held, clock["clock"], "at", at, "truth", want, "bounds", knot["lo_ns"], knot["hi_ns"])
             tap.check(abs(knot["offset_ns"] - want) < 1.5 * MS + slower, clock["clock"], "estimate", knot["offset_ns"], "truth", want)
     tap.check(knots > 0 and not outside, outside, "of", knots, "knots are outside of their bounds")
+    FIGURES["knots"] += knots
+    FIGURES["outside"] += outside
 
 
 def fix_mends(tap, place, run):
@@ -191,6 +195,7 @@ def fix_mends(tap, place, run):
         return
     found = json.loads(out)
     tap.equal(found["violations"]["total"], 0, f"violations left, {found['violations']}")
+    FIGURES["left"] += found["violations"]["total"]
     for edge in found["edges"]:
         if edge["violations"]:
             print(f"# left: {edge['violations']} of {edge['hops']} {edge['from']} -> {edge['to']}, worst {edge['worst_ns']} ns")
@@ -210,6 +215,7 @@ def all_clocks_wrong(tap, shape, seed):
         code, out, _ = truespan("check", "--json", os.path.join(run["path"], "otlp"))
         hard = sum(child["start"] < parent["start"] for parent, child in all_hops(spans))
         tap.equal(json.loads(out)["violations"]["hard"], hard, "violations that check finds")
+        FIGURES["before"] += json.loads(out)["violations"]["total"]
         fix_mends(tap, place, run)
     if not tap.problems:
         place.remove()
@@ -234,6 +240,8 @@ def nobody_else_is_accused(tap, shape, seed):
         if run["skew_ns"] and 2 * len(skewed) >= len(verdicts):
             wrong = []  # the others are off from most
         tap.equal(wrong, [], f"{topology} {stage} {run['skew_ns']}: accused")
+        FIGURES["judged"] += len(verdicts)
+        FIGURES["accused"] += len(wrong)
         fix_mends(tap, place, run)
     if not tap.problems:
         place.remove()
@@ -254,6 +262,14 @@ def refused(tap):
     place.remove()
 
 
+def say_figures():
+    errors = sorted(FIGURES["errors_us"]) or [0.0]
+    p50, p99 = (errors[int(part * (len(errors) - 1))] for part in (0.5, 0.99))
+    print(f"# {FIGURES['knots'] - FIGURES['outside']} of {FIGURES['knots']} knots covered, estimates off by {p50:.1f} us at the "
+          f"median, {p99:.1f} at p99, {errors[-1]:.1f} at worst; violations of clocks all wrong {FIGURES['before']}, left in any "
+          f"run {FIGURES['left']}; wrongly accused {FIGURES['accused']} of {FIGURES['judged']} clocks")
+
+
 def main():
     print(f"# seeds {FIRST} and {SEEDS - 1} behind it")
     tap = Tap()
@@ -262,6 +278,7 @@ def main():
         for shape in ("tree", "mesh", "batch", "hub"):
             tap.run(f"{shape}: every clock wrong, seed {seed}", all_clocks_wrong, shape, seed)
             tap.run(f"{shape}: one clock wrong or none, seed {seed}", nobody_else_is_accused, shape, seed)
+    say_figures()
     tap.done()
 
 
