@@ -22,7 +22,8 @@ typedef struct tsp_check tsp_check;
 
 /* When the solver behind truespan/clocks.h is asked who is to blame. It costs more than the reading when hops are many.
  * AUTO: up to 5 million hops, or half a million where nothing is violated between clocks. Without it every clock is
- * TSP_CLOCK_UNKNOWN, and causes come from the shape of each edge's hops alone. */
+ * TSP_CLOCK_UNKNOWN, and causes come from the shape of each edge's hops alone. Where spans are put aside in windows, it
+ * gets at most as many hops as there are rows in a window (40,000 at least): of more, a summary (docs/check.md). */
 typedef enum { TSP_CHECK_SOLVE_AUTO, TSP_CHECK_SOLVE_ALWAYS, TSP_CHECK_SOLVE_NEVER } tsp_check_solve;
 
 /* Zero means the default of every field but paths. All text is borrowed for the call.

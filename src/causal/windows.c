@@ -103,6 +103,11 @@ tspi_windows_report tspi_windows_report_of(const tspi_windows *w)
     return w->report;
 }
 
+size_t tspi_windows_holds(const tspi_windows *w)
+{
+    return w->max_spans;
+}
+
 /* ---- which traces have gone by ---- */
 
 static bool id_table_has(const id_table *table, uint64_t id, uint64_t seed)

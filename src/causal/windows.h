@@ -33,6 +33,9 @@ void tspi_windows_attach(tspi_windows *windows, tspi_join *join);
 
 tspi_windows_report tspi_windows_report_of(const tspi_windows *windows);
 
+/* Rows that are held at once. */
+size_t tspi_windows_holds(const tspi_windows *windows);
+
 /* fn for the join of each window, and then for this one. The joins of windows live for the call; their sets have spans,
  * traces, processes, links, sequences and events. Errors: TSP_EIO, TSP_ENOMEM, or what fn says. */
 typedef tsp_status (*tspi_join_fn)(void *ctx, const tspi_join *join, tsp_error *err);

@@ -33,8 +33,7 @@ static const struct option_spec options[] = {
     {"max-drift", 0, OPTION_NUMBER, &max_drift_ppm, "PPM", "the most by which a clock's rate may be off", NULL, NULL},
     {"solve", 0, OPTION_CHOICE, &solve, NULL,
      "when to solve for the clocks, which costs more than reading where hops are many: auto (up to 5 million, or half "
-     "a "
-     "million where nothing is violated), always, never",
+     "a million where nothing is violated), always, never",
      "auto|always|never", NULL},
     {"examples", 'n', OPTION_COUNT, &examples, "N", "how many violations to show, the worst first", NULL,
      &examples_given},
@@ -47,7 +46,8 @@ static const struct option_spec options[] = {
      NULL},
     {"window", 0, OPTION_COUNT, &window, "N",
      "hold N spans at once; when there are more, traces not heard of for N/2 spans are put aside in a file ($TMPDIR, "
-     "else /var/tmp); by default as many as half of the memory holds",
+     "else /var/tmp), and of more hops (40,000 at least) the solver gets a summary; by default as many as half of the "
+     "memory holds",
      NULL, NULL},
     {"keep-going", 0, OPTION_FLAG, &keep_going, NULL, "read past what is broken and say what was left out", NULL, NULL},
     {"edges", 0, OPTION_COUNT, &edges_shown, "N", "how many edges and clocks the tables show, the worst first; 0 = all",

@@ -14,6 +14,10 @@
 #define SOLVED_HOPS 5000000
 #define SOLVED_HOPS_UNVIOLATED 500000
 
+/* Of what is larger than memory the solver gets as many hops as there are rows at once, which take about as much; of
+ * small windows these, some 8 MB. */
+#define WINDOW_HOPS_LEAST 40000
+
 static tsp_status read_input(tspi_audit *a, tsp_error *err)
 {
     tspi_wire_options wire = {.keep_going = a->options->keep_going,
@@ -47,24 +51,53 @@ static tsp_status find_references(tspi_audit *a, tsp_error *err)
     return TSP_OK;
 }
 
+static bool in_windows(const tspi_audit *a)
+{
+    return tspi_windows_report_of(a->windows).windows > 0;
+}
+
 /* Solving takes longer than reading when hops are many: then only if there is something to explain, and within reason.
  */
-static bool wants_solver(const tspi_audit *a)
+static uint64_t solved_hops(const tspi_audit *a)
 {
-    uint64_t hops = a->causal.edges.hops;
-
-    if (tspi_windows_report_of(a->windows).windows) /* what was put aside is not there to be solved */
-        return false;
     bool violated = a->causal.edges.violations || a->causal.tokens.cross_clock;
 
-    switch (a->options->solve) {
-    case TSP_CHECK_SOLVE_ALWAYS:
-        return true;
-    case TSP_CHECK_SOLVE_NEVER:
-        return false;
-    default:
-        return hops <= (violated ? SOLVED_HOPS : SOLVED_HOPS_UNVIOLATED);
-    }
+    if (a->options->solve == TSP_CHECK_SOLVE_ALWAYS)
+        return UINT64_MAX;
+    return violated ? SOLVED_HOPS : SOLVED_HOPS_UNVIOLATED;
+}
+
+/* In windows the solver gets no more than it may have. */
+static bool wants_solver(const tspi_audit *a)
+{
+    return a->options->solve != TSP_CHECK_SOLVE_NEVER && (in_windows(a) || a->causal.edges.hops <= solved_hops(a));
+}
+
+/* Where memory does not reach for a solver beside a window, there is no answer but that of the edges. */
+static tsp_status solve_windows(tspi_audit *a, uint32_t reference, tsp_error *err)
+{
+    uint64_t most = tspi_windows_holds(a->windows), wanted = solved_hops(a);
+
+    most = most < WINDOW_HOPS_LEAST ? WINDOW_HOPS_LEAST : most < wanted ? most : wanted;
+    tsp_status rc = tspi_mend_judge_init_windows(&a->judge, &a->set, &a->causal, reference, a->max_drift_ppm,
+                                                 a->options->threads, most, err);
+    a->solved = rc == TSP_OK;
+    if (rc == TSP_ENOMEM && err)
+        *err = (tsp_error){0};
+    return rc == TSP_ENOMEM ? TSP_OK : rc;
+}
+
+static tsp_status solve(tspi_audit *a, const tspi_mend *solved, uint32_t reference, tsp_error *err)
+{
+    tsp_status rc;
+
+    if (in_windows(a))
+        return solve_windows(a, reference, err);
+    rc = solved ? tspi_mend_judge_borrow(&a->judge, solved, err)
+                : tspi_mend_judge_init(&a->judge, &a->set, &a->causal, reference, a->max_drift_ppm, a->options->threads,
+                                       err);
+    a->solved = rc == TSP_OK;
+    return rc;
 }
 
 static tsp_status join_input(tspi_audit *a, tsp_error *err)
@@ -83,14 +116,10 @@ static tsp_status analyse(tspi_audit *a, const tspi_mend *solved, tsp_error *err
 
     if (rc == TSP_OK)
         rc = tspi_evidence_init(&a->evidence, &a->causal.join, &a->causal.edges, a->max_drift_ppm, err);
-    if (rc == TSP_OK && wants_solver(a)) {
-        rc = solved ? tspi_mend_judge_borrow(&a->judge, solved, err)
-                    : tspi_mend_judge_init(&a->judge, &a->set, &a->causal, reference, a->max_drift_ppm,
-                                           a->options->threads, err);
-        a->solved = rc == TSP_OK;
-        if (rc == TSP_OK)
-            rc = find_references(a, err);
-    }
+    if (rc == TSP_OK && wants_solver(a))
+        rc = solve(a, solved, reference, err);
+    if (rc == TSP_OK && a->solved)
+        rc = find_references(a, err);
     return rc;
 }
 

@@ -189,14 +189,27 @@ static void say_unsolved(tspi_audit *a)
     if (a->solved || !a->causal.edges.edges_n)
         return;
     if (a->check->totals.put_aside_spans)
-        tspi_audit_say(a,
-                       "The clocks were not solved, so causes are told by each edge's shape alone: not all spans fit "
-                       "into memory at once.");
+        tspi_audit_say(
+            a,
+            "The clocks were not solved, so causes are told by each edge's shape alone: there are more spans "
+            "than memory holds%s.",
+            a->options->solve == TSP_CHECK_SOLVE_NEVER ? "" : ", and no room for a solver beside them");
     else
         tspi_audit_say(a,
                        "The clocks of %s hops were not solved, so causes are told by each edge's shape alone: --solve "
                        "always, or 'truespan clocks', takes the time.",
                        NUMBER(a->causal.edges.hops));
+}
+
+/* The solver had less than all the hops. */
+static void say_sampled(tspi_audit *a)
+{
+    if (a->solved && a->judge.windows && a->judge.solved_hops < a->causal.edges.hops)
+        tspi_audit_say(
+            a,
+            "There are more spans than memory holds: the clocks were solved from %s of %s hops, of each edge "
+            "and time the fastest and a sample. A larger --window takes more.",
+            NUMBER(a->judge.solved_hops), NUMBER(a->causal.edges.hops));
 }
 
 /* "3 of 12 hops", "1 of 12 hops", "The only hop". */
@@ -425,6 +438,7 @@ tsp_status tspi_audit_advise(tspi_audit *a, tsp_error *err)
     say_steps(a);
     say_contradiction(a);
     say_unsolved(a);
+    say_sampled(a);
     say_edges(a);
     say_waiting(a);
     say_not_skew(a);

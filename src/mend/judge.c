@@ -6,6 +6,9 @@
 /* Hops set aside as contradictions, as a share of all: beyond it there is no telling who lies. */
 #define FEW_LIES 0.02
 
+/* What an estimate may be off by, as for suspicions. */
+#define ERROR_SIGMAS 5
+
 /* ---- steps ---- */
 
 /* Offsets of a clock's pieces, between its steps: the mean of a piece's knots. false: it has none that is known. */
@@ -76,6 +79,17 @@ static int64_t stepped_by(const tsp_clock_result *clock, int64_t stamp_ns, int64
 
 /* ---- verdicts ---- */
 
+/* Estimates are not exact: where the accused clock explains most of a violation, the rest may be the other's. */
+static bool is_undone(const tspi_hop *hop, const tspi_hop *accused_corrected, int64_t sent_ns, int64_t received_ns)
+{
+    tspi_hop both = *hop;
+
+    both.sent_ns = sent_ns;
+    both.received_ns = received_ns;
+    return !tspi_hop_is_violation(accused_corrected) ||
+           (!tspi_hop_is_violation(&both) && tspi_hop_slack_ns(accused_corrected) > tspi_hop_slack_ns(hop) / 2);
+}
+
 /* What correcting the accused clocks, or undoing their steps, makes of a hop. */
 static bool blame_clocks(const tspi_mend_judge *j, const tspi_hop *hop, int64_t sent_ns, int64_t received_ns,
                          enum tspi_cause *ret_cause)
@@ -91,7 +105,7 @@ static bool blame_clocks(const tspi_mend_judge *j, const tspi_hop *hop, int64_t 
         corrected.received_ns = received_ns;
         unstepped.received_ns -= stepped_by(to, hop->received_ns, received_ns);
     }
-    if (tspi_hop_is_violation(&corrected))
+    if (!is_undone(hop, &corrected, sent_ns, received_ns))
         return false;
     *ret_cause = tspi_hop_is_violation(&unstepped) ? TSPI_CAUSE_CLOCK : TSPI_CAUSE_STEP;
     return true;
@@ -117,6 +131,23 @@ static bool is_mended(const tspi_hop *hop, tsp_hop_label label, int64_t sent_ns,
     return hop->kind == TSPI_HOP_SOFT && label == TSP_HOP_USED && !tspi_hop_is_violation(&corrected);
 }
 
+/* A violation that the solver was not given, so nobody saw to it that the tracks undo it: they do within their own error.
+ * An answer that they undo may have been a truthful one. */
+static enum tspi_opinion judge_by_tracks(const tspi_mend_judge *j, const tspi_hop *hop, enum tspi_cause *ret_cause)
+{
+    const tsp_clock_result *clocks = j->mend.answer.clocks;
+    int64_t sent = tsp_track_correct(clocks[hop->from_clock].track, hop->sent_ns);
+    int64_t received = tsp_track_correct(clocks[hop->to_clock].track, hop->received_ns);
+    int64_t error = ERROR_SIGMAS * (clocks[hop->from_clock].sigma_ns + clocks[hop->to_clock].sigma_ns);
+
+    if (blame_clocks(j, hop, sent, received + error, ret_cause))
+        return TSPI_OPINION_CAUSE;
+    if (!is_mended(hop, TSP_HOP_USED, sent, received))
+        return TSPI_OPINION_NO_CLOCK;
+    *ret_cause = TSPI_CAUSE_UNKNOWN;
+    return TSPI_OPINION_CAUSE;
+}
+
 static enum tspi_opinion judge_hop(void *ctx, const tspi_hop *hop, uint64_t index, enum tspi_cause *ret_cause)
 {
     const tspi_mend_judge *j = ctx;
@@ -128,6 +159,8 @@ static enum tspi_opinion judge_hop(void *ctx, const tspi_hop *hop, uint64_t inde
         return TSPI_OPINION_NO_CLOCK;
     if (hop->kind == TSPI_HOP_CHECK)
         return judge_token(j, hop, ret_cause);
+    if (j->windows && (index = tspi_mend_judge_index(j, hop)) == TSP_NO_HOP)
+        return judge_by_tracks(j, hop, ret_cause);
     tsp_hop_label label = tsp_solver_hop_label(j->mend.answer.solver, index);
     tsp_solver_correct_hop(j->mend.answer.solver, index, &sent, &received);
     if (blame_clocks(j, hop, sent, received, ret_cause))
@@ -153,21 +186,24 @@ static tsp_status accuse(tspi_mend_judge *j, tsp_error *err)
     for (uint32_t c = 0; c < n; c++)
         j->accused[c] =
             answer->clocks[c].verdict == TSP_CLOCK_PROVEN || answer->clocks[c].verdict == TSP_CLOCK_SUSPECTED;
-    j->few_lies = (double)answer->summary.conflicts <= FEW_LIES * (double)j->mend.causal.edges.hops;
+    uint64_t hops = j->windows ? j->solved_hops : j->mend.causal.edges.hops;
+    j->few_lies = (double)answer->summary.conflicts <= FEW_LIES * (double)hops;
     return TSP_OK;
 }
 
-tsp_status tspi_mend_judge_init(tspi_mend_judge *judge, const tspi_span_set *set, const tspi_causal *causal,
-                                uint32_t reference, double max_drift_ppm, unsigned threads, tsp_error *err)
+static void begin(tspi_mend_judge *judge, const tspi_span_set *set, const tspi_causal *causal, uint32_t reference,
+                  double max_drift_ppm, unsigned threads)
 {
-    tspi_mend *m = &judge->mend;
-
     *judge = (tspi_mend_judge){.judge = {.judge = judge_hop, .ctx = judge}};
-    m->options = (tspi_mend_options){.max_drift_ppm = max_drift_ppm, .threads = threads};
-    m->set = *set;
-    m->causal = *causal;
-    m->reference = reference;
-    tsp_status rc = tspi_mend_solve(m, &m->answer, err);
+    judge->mend.options = (tspi_mend_options){.max_drift_ppm = max_drift_ppm, .threads = threads};
+    judge->mend.set = *set;
+    judge->mend.causal = *causal;
+    judge->mend.reference = reference;
+}
+
+/* rc: how the solver fared. */
+static tsp_status finish(tspi_mend_judge *judge, tsp_status rc, tsp_error *err)
+{
     if (rc == TSP_OK)
         rc = accuse(judge, err);
     if (rc != TSP_OK)
@@ -175,14 +211,26 @@ tsp_status tspi_mend_judge_init(tspi_mend_judge *judge, const tspi_span_set *set
     return rc;
 }
 
+tsp_status tspi_mend_judge_init(tspi_mend_judge *judge, const tspi_span_set *set, const tspi_causal *causal,
+                                uint32_t reference, double max_drift_ppm, unsigned threads, tsp_error *err)
+{
+    begin(judge, set, causal, reference, max_drift_ppm, threads);
+    return finish(judge, tspi_mend_solve(&judge->mend, &judge->mend.answer, err), err);
+}
+
+tsp_status tspi_mend_judge_init_windows(tspi_mend_judge *judge, const tspi_span_set *set, const tspi_causal *causal,
+                                        uint32_t reference, double max_drift_ppm, unsigned threads, uint64_t most_hops,
+                                        tsp_error *err)
+{
+    begin(judge, set, causal, reference, max_drift_ppm, threads);
+    judge->windows = true;
+    return finish(judge, tspi_mend_judge_solve_windows(judge, most_hops, err), err);
+}
+
 tsp_status tspi_mend_judge_borrow(tspi_mend_judge *judge, const tspi_mend *mend, tsp_error *err)
 {
     *judge = (tspi_mend_judge){.mend = *mend, .judge = {.judge = judge_hop, .ctx = judge}, .borrowed = true};
-    tsp_status rc = accuse(judge, err);
-
-    if (rc != TSP_OK)
-        tspi_mend_judge_release(judge);
-    return rc;
+    return finish(judge, TSP_OK, err);
 }
 
 void tspi_mend_judge_release(tspi_mend_judge *judge)
@@ -195,5 +243,6 @@ void tspi_mend_judge_release(tspi_mend_judge *judge)
     memset(&judge->mend.causal, 0, sizeof judge->mend.causal);
     tspi_mend_release(&judge->mend);
     free(judge->accused);
+    free(judge->given);
     memset(judge, 0, sizeof *judge);
 }

@@ -115,12 +115,14 @@ static double fence_of(sieve *s, const tspi_stream_edge *edge)
     return low - FENCE_REACH * (high - low);
 }
 
-/* On one clock hops only show how often such stamps lie, and of that the sample alone is a fair picture. */
+/* Of soft hops the sample alone: a quorum asks how many of all agree, and on one clock they only show how often such
+ * stamps lie. Of either the fastest are no fair picture. */
 static bool is_wanted(const tspi_stream_edge *edge, const tspi_stream_bucket *bucket, unsigned k, double fence)
 {
     if (k < TSPI_STREAM_SAMPLE)
         return true;
-    return edge->from != edge->to && (double)(tspi_stream_slack(&bucket->rows[k]) - sample_median(bucket)) >= fence;
+    return edge->from != edge->to && edge->kind == TSP_HOP_HARD &&
+           (double)(tspi_stream_slack(&bucket->rows[k]) - sample_median(bucket)) >= fence;
 }
 
 static tsp_status feed_edge(tsp_solver *solver, sieve *s, const tspi_stream_edge *edge, const uint32_t *rank,

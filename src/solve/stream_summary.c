@@ -282,8 +282,7 @@ tsp_status tsp_stream_add_hops(tsp_stream *stream, const tsp_hop *hops, size_t n
     return TSP_OK;
 }
 
-/* Give back room that forgetting left. */
-static void shrink(tsp_stream *stream, tspi_stream_edge *edge)
+void tspi_stream_edge_shrink(tsp_stream *stream, tspi_stream_edge *edge)
 {
     tspi_stream_bucket *smaller;
 
@@ -312,7 +311,7 @@ static tsp_status forget(tsp_stream *stream, int64_t from, int64_t to, tsp_error
         }
         edge->n = n;
         if (n) {
-            shrink(stream, edge);
+            tspi_stream_edge_shrink(stream, edge);
             stream->edges[edges++] = *edge;
         } else
             release_edge(stream, edge);

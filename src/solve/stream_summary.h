@@ -34,6 +34,16 @@ tspi_stream_bucket *tspi_stream_bucket_of(tsp_stream *stream, uint32_t from, uin
 /* Forget the oldest buckets while there are too many bytes. */
 tsp_status tspi_stream_trim(tsp_stream *stream, tsp_error *err);
 
+/* Make buckets twice as long, as if they had been so from the beginning: two of an edge become one.
+ * TSP_ERANGE: a bucket would be longer than an hour. TSP_ENOMEM: the stream is good for nothing but being freed. */
+tsp_status tspi_stream_coarsen(tsp_stream *stream, tsp_error *err);
+
+/* Buckets of the edge that has most of them. */
+size_t tspi_stream_longest(const tsp_stream *stream);
+
+/* Give back room that an edge does not need any more. */
+void tspi_stream_edge_shrink(tsp_stream *stream, tspi_stream_edge *edge);
+
 /* ret_order: clocks, by name; ret_edges: edges, by the ranks of their clocks and by kind. Both malloc'ed.
  * ret_rank: of each clock, its place in ret_order. False: out of memory. */
 bool tspi_stream_order(const tsp_stream *stream, uint32_t **ret_order, uint32_t **ret_rank, uint32_t **ret_edges);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`truespan check` on streams larger than its memory: the counts must be those the generator knows, with a window that
 moves over the spans, under a limit of address space far below the input; where nothing comes late the whole answer
-must be the one of a run that holds everything. Arguments: truespan, megabytes a stream [48]."""
+must be the one of a run that holds everything, causes and clocks included. Arguments: truespan, megabytes a stream [48]."""
 
 import gzip
 import heapq
@@ -29,8 +29,10 @@ FILLER = "0123456789abcdef" * 45
 def traces(seed, wanted_bytes):
     """Traces as (node, trace, span, parent, kind, start, end), and what is true of them."""
     rand = random.Random(seed)
-    skew = [0] + [rand.randrange(-6 * MS, 6 * MS) for _ in range(NODES - 1)]
-    truth = {"spans": 0, "traces": 0, "hops": 0, "hard": 0, "soft": 0, "same_clock": 0, "worst": 0}
+    skew = [0] * NODES  # two of five are off, so that nobody doubts which
+    for node in rand.sample(range(NODES), 2):
+        skew[node] = rand.choice((-1, 1)) * rand.randrange(MS, 6 * MS)
+    truth = {"wrong": {f"node-{n}" for n in range(NODES) if skew[n]}, "spans": 0, "traces": 0, "hops": 0, "hard": 0, "soft": 0, "same_clock": 0, "worst": 0}
     at, made = 1_700_000_000_123_456_789, 0
     while made < wanted_bytes:
         trace, spans, node = rand.getrandbits(128) | 1, [], rand.randrange(NODES)
@@ -144,6 +146,15 @@ def agrees(tap, answer, truth, what):
     tap.equal(max([edge["worst_ns"] for edge in answer["edges"]], default=0), truth["worst"], f"{what}: worst")
 
 
+def accuses(tap, answer, truth, what):
+    """The clocks that are off and no other; every violation has them for its cause, whichever hops the solver saw."""
+    tap.check(answer["solved"], f"{what}: not solved")
+    got = {clock["clock"] for clock in answer["clocks"] if clock["verdict"] in ("proven", "suspected")}
+    tap.equal(got, truth["wrong"], f"{what}: accused")
+    violations = answer["violations"]
+    tap.equal(answer["causes"]["clock"], violations["hard"] + violations["soft"], f"{what}: caused by clocks")
+
+
 def test_pipe(tap, encode):
     """From a generator through a pipe, four times larger than what the process may map."""
     limit = max(96, MEGABYTES // 4)
@@ -154,27 +165,31 @@ def test_pipe(tap, encode):
     if "failed" not in answer:
         tap.check(answer["input"]["put_aside_spans"] > truth["spans"] // 3, "nothing was put aside", answer["input"])
         tap.equal(answer["input"]["late_spans"], 0, "late")
+        accuses(tap, answer, truth, "pipe")
 
 
 def test_same(tap, folder):
-    """The whole answer, byte for byte, of a window and of none; from a file, packed, and on several threads. What was
-    put aside is not there to be solved, so neither answer asks the solver."""
+    """The whole answer, byte for byte, of a window and of none; from a file, packed, and on several threads; with the
+    solver asked and without."""
     path = os.path.join(folder, "all.jsonl")
     with open(path, "wb") as out:
         truth = write(out, SEED + 5, 24, text, 300)
     with open(path, "rb") as plain, gzip.open(path + ".gz", "wb", compresslevel=1) as packed:
         shutil.copyfileobj(plain, packed)
-    want, _, _ = check(path, "--solve", "never")
-    agrees(tap, want, truth, "in memory")
-    for options in ["--window", "2000", "--jobs", "1"], ["--window", "3000", "--jobs", "3"]:
-        for source in path, path + ".gz":
-            got, _, _ = check(source, *options)
-            if not tap.check("failed" not in got, got.get("failed")):
-                continue
-            tap.check(got["input"].pop("put_aside_spans") > truth["spans"] // 2, "nothing was put aside", options)
-            tap.equal([got["input"].pop("late_spans"), got["input"].pop("late_links")], [0, 0], "late")
-            got["input"]["bytes"] = want["input"]["bytes"]
-            tap.equal(json.dumps(got), json.dumps(want), f"{options} {os.path.basename(source)}")
+    for solve in "auto", "never":
+        want, _, _ = check(path, "--solve", solve)
+        agrees(tap, want, truth, "in memory")
+        if solve == "auto":
+            accuses(tap, want, truth, "in memory")
+        for options in ["--window", "2000", "--jobs", "1"], ["--window", "3000", "--jobs", "3"]:
+            for source in path, path + ".gz":
+                got, _, _ = check(source, *options, "--solve", solve)
+                if not tap.check("failed" not in got, got.get("failed")):
+                    continue
+                tap.check(got["input"].pop("put_aside_spans") > truth["spans"] // 2, "nothing was put aside", options)
+                tap.equal([got["input"].pop("late_spans"), got["input"].pop("late_links")], [0, 0], "late")
+                got["input"]["bytes"] = want["input"]["bytes"]
+                tap.equal(json.dumps(got), json.dumps(want), f"{options} {solve} {os.path.basename(source)}")
 
 
 def test_late(tap):

@@ -449,3 +449,47 @@ TEST(stream_summary, rows_go_by_name)
     tsp_solver_free(solver);
     tsp_stream_free(stream);
 }
+
+/* Buckets that grow while hops come hold what long ones would have held, also about 1970, where numbers change sign. */
+TEST(stream_summary, growing_buckets_forget_nothing_of_long_ones)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed + 7);
+    for (int round = 0; round < 20; round++) {
+        const tsp_stream_config fine = {.bucket_ns = S / 4}, coarse = {.bucket_ns = S};
+        size_t n = 1 + tspi_random_below(&random, 3000), first = tspi_random_below(&random, n), then = n - first / 2;
+        event *events = random_events(n, &random);
+        tsp_stream *grown = new_stream(&fine), *whole = new_stream(&coarse);
+        tsp_stream_totals totals;
+        for (size_t k = 0; k < n; k++) {
+            if (round % 2) {
+                events[k].hop.sent_ns -= EPOCH_NS;
+                events[k].hop.received_ns -= EPOCH_NS;
+            }
+            if (k == first || k == then)
+                CHECK(tspi_stream_coarsen(grown, NULL) == TSP_OK);
+            add(grown, &events[k]);
+            add(whole, &events[k]);
+        }
+        while (grown->config.bucket_ns < S)
+            CHECK(tspi_stream_coarsen(grown, NULL) == TSP_OK);
+        CHECK(same(pack(grown), pack(whole)));
+        tsp_stream_totals_of(grown, &totals);
+        CHECK(totals.buckets <= 2 * NAMES * NAMES * 5);
+        CHECK(tspi_stream_longest(grown) <= 5);
+        tsp_stream_free(grown);
+        tsp_stream_free(whole);
+        free(events);
+    }
+}
+
+TEST(stream_summary, buckets_grow_to_an_hour_at_most)
+{
+    const tsp_stream_config config = {.bucket_ns = 2000 * S, .horizon_ns = 4000 * S};
+    tsp_stream *stream = new_stream(&config);
+
+    CHECK(tspi_stream_coarsen(stream, NULL) == TSP_ERANGE);
+    CHECK_INT(stream->config.bucket_ns, 2000 * S);
+    tsp_stream_free(stream);
+}
