@@ -141,6 +141,8 @@ static void print_verdicts(const tspi_mend *m, FILE *out)
         if (clock->verdict == TSP_CLOCK_PROVEN)
             fprintf(out, "proven to %s off by at least %s if the stamps of the hops left are truthful.\n",
                     known && llabs(clock->at_least_ns) > llabs(clock->offset_ns) ? "have been" : "be", least);
+        else if (m->answer.summary.contradictory)
+            fputs("suspected; the stamps contradict each other, so it is not proven.\n", out);
         else if (clock->lo_ns > 0 || clock->hi_ns < 0)
             fputs("suspected: its bounds rest on answers, which convict nobody, since servers may go on after them.\n",
                   out);
@@ -153,8 +155,14 @@ static void print_verdicts(const tspi_mend *m, FILE *out)
 static void print_notes(const tspi_mend *m, FILE *out)
 {
     const tsp_solver_summary_row *s = &m->answer.summary;
+    uint64_t unstamped = 0;
     char n[32];
 
+    if (m->causal.clocks.clocks_n == 1)
+        fputs(
+            "All spans were stamped by one clock: there is nothing to hold it against. If there were several machines, "
+            "name them with --clock-key.\n",
+            out);
     if (m->causal.clocks.clocks_n > 1 && s->groups > 1)
         fprintf(out, "%u groups of clocks exchange no hops with each other: each has a reference of its own.\n",
                 s->groups);
@@ -167,6 +175,13 @@ static void print_notes(const tspi_mend *m, FILE *out)
     }
     if (s->soft_excluded)
         fputs("Answers contradict requests: they were left out of the bounds.\n", out);
+    for (uint32_t c = 0; c < m->causal.edges.clocks_n; c++)
+        unstamped += m->causal.edges.stats[c].unstamped;
+    if (unstamped) {
+        format_count(unstamped, n, sizeof n);
+        fprintf(out, "%s span%s no start, no end or neither: what was not stamped cannot be compared.\n", n,
+                unstamped == 1 ? " has" : "s have");
+    }
     if (m->answer.hops_out_of_range) {
         format_count(m->answer.hops_out_of_range, n, sizeof n);
         fprintf(out, "%s hop%s left out: a stamp that no clock shows.\n", n,
@@ -211,7 +226,8 @@ void clocks_print_table(const tspi_mend *m, unsigned columns, bool utf8, FILE *o
         fprintf(said, ", told apart by %s", terminal_shown(m->causal.clocks.clocks[0].key, text, sizeof text));
     if (reference)
         fprintf(said, "; against %s%s", terminal_shown(reference, text, sizeof text),
-                m->options.reference || m->bounds_used ? "" : ", in whose time most clocks need no correction");
+                m->options.reference || m->bounds_used || n < 2 ? ""
+                                                                : ", in whose time most clocks need no correction");
     fputs("\n\n", said);
     wrap_end(&w);
     sparkline_axis_init(&axis);

@@ -256,11 +256,11 @@ static void say_edges(tspi_audit *a)
         if (a->edge_causes[k][TSP_CAUSE_STEP] && !a->solved) {
             say_step(a, k);
             said++;
-        } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && edge->hops < TSPI_FEW_HOPS) {
-            say_too_few(a, k);
-            said++;
         } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && !edge->hard_violations) {
             say_late_answers(a, k);
+            said++;
+        } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && edge->hops < TSPI_FEW_HOPS) {
+            say_too_few(a, k);
             said++;
         }
     }
@@ -334,6 +334,14 @@ static void say_adjusted(tspi_audit *a)
                        NUMBER(adjustment->marked_unadjusted));
 }
 
+/* It and its reference are surely apart, and a line of its own says by how much. */
+static bool is_apart(const tspi_audit *a, uint32_t clock)
+{
+    const tsp_clock_result *row = tspi_audit_clock(a, clock);
+
+    return row && row->verdict == TSP_CLOCK_UNKNOWN && row->at_least_ns;
+}
+
 /* Hops that look wrong as a body, and yet accuse nobody. */
 static void say_waiting(tspi_audit *a)
 {
@@ -341,7 +349,7 @@ static void say_waiting(tspi_audit *a)
 
     for (size_t k = 0; k < a->causal.edges.edges_n; k++) {
         const tspi_edge *edge = &a->causal.edges.edges[k];
-        if (edge->hops < TSPI_FEW_HOPS || !edge->hard_violations)
+        if (edge->hops < TSPI_FEW_HOPS || !edge->hard_violations || is_apart(a, edge->from) || is_apart(a, edge->to))
             continue;
         unknown += a->edge_causes[k][TSP_CAUSE_UNKNOWN];
         hops += a->edge_causes[k][TSP_CAUSE_UNKNOWN] ? edge->hops : 0;
@@ -379,6 +387,14 @@ static void say_unstamped(tspi_audit *a)
                        NUMBER(unstamped), unstamped == 1 ? " has" : "s have");
 }
 
+/* The solver got no hop with a stamp that it cannot count with. */
+static void say_out_of_range(tspi_audit *a)
+{
+    if (a->solved && a->judge.mend.answer.hops_out_of_range)
+        tspi_audit_say(a,
+                       "Some stamps lie beyond the year 2096, which no clock shows: clocks were solved without them.");
+}
+
 static void say_input(tspi_audit *a)
 {
     const tsp_check_totals *t = &a->check->totals;
@@ -387,6 +403,7 @@ static void say_input(tspi_audit *a)
         tspi_audit_say(a, "All spans were stamped by one clock: no skew can show here. If there were several machines, "
                           "name them with --clock-key.");
     say_unstamped(a);
+    say_out_of_range(a);
     if (t->missing_parents)
         tspi_audit_say(a, "%s span%s a parent that is not in the input.", NUMBER(t->missing_parents),
                        t->missing_parents == 1 ? " names" : "s name");
