@@ -148,7 +148,7 @@ static int by_pair(const void *key_, const void *edge_)
 static bool take_samples(line_fit *f, const tspi_fit *fit)
 {
     const tspi_hop_store *hops = fit->hops;
-    size_t wanted = (size_t)f->clocks * LINE_HOPS_A_CLOCK;
+    size_t wanted = (f->clocks ? (size_t)f->clocks : 1) * LINE_HOPS_A_CLOCK;
     size_t stride = hops->n / (wanted < LINE_HOPS ? wanted : LINE_HOPS) + 1;
     double mid = (fit->t_first + fit->t_last) / 2, half = fmax((fit->t_last - fit->t_first) / 2, 1);
     uint32_t *pair_of = calloc(hops->edges_n + 1, sizeof *pair_of);
