@@ -236,6 +236,17 @@ static void say_too_few(tspi_audit *a, size_t k)
                    one ? "" : "up to ", AMOUNT(edge->worst_ns), one ? "it is" : "they are", NAME(edge->to));
 }
 
+static void say_too_few_answers(tspi_audit *a, size_t k)
+{
+    const tspi_edge *edge = &a->causal.edges.edges[k];
+    bool one = edge->soft_violations == 1;
+
+    tspi_audit_say(a, "%s from %s come%s %s%s after %s says that the call ended: too few to tell a clock from %s.",
+                   SHARE(edge->soft_violations, edge->slacks[TSPI_HOP_SOFT].n, "answer"), NAME(edge->from),
+                   one ? "s" : "", one ? "" : "up to ", AMOUNT(edge->worst_ns), NAME(edge->to),
+                   one ? "a server that goes on after answering" : "servers that go on after answering");
+}
+
 static void say_late_answers(tspi_audit *a, size_t k)
 {
     const tspi_edge *edge = &a->causal.edges.edges[k];
@@ -256,11 +267,11 @@ static void say_edges(tspi_audit *a)
         if (a->edge_causes[k][TSP_CAUSE_STEP] && !a->solved) {
             say_step(a, k);
             said++;
+        } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && edge->hops < TSPI_FEW_HOPS) {
+            (edge->hard_violations ? say_too_few : say_too_few_answers)(a, k);
+            said++;
         } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && !edge->hard_violations) {
             say_late_answers(a, k);
-            said++;
-        } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && edge->hops < TSPI_FEW_HOPS) {
-            say_too_few(a, k);
             said++;
         }
     }
