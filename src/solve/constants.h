@@ -165,8 +165,9 @@
 #define FRAME_COMPARED 256
 #define FRAME_SAME_NS 1e6
 /* Of clocks near the middle, the one that is inverted most by clocks three times as far off: 3 : 1 as in SUSPECT_PART.
- */
+ * A clock that is off those near the middle is inverted more often than they are by this many sigma of either count. */
 #define FRAME_FAR 3.0
+#define FRAME_SIGMA 4.0
 /* A clock is accused in a frame that was not named when more than half of the others are nearer to the frame than to
  * it: by FRAME_FAR and beyond noise, or twice as near and no other says otherwise. Of convictions on starved machines
  * (solve_table starved-skew) one in a hundred then hits a right clock; by a plain majority one in 40, with nobody asked

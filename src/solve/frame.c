@@ -154,6 +154,14 @@ static double distance(const double *x, uint32_t a, uint32_t b)
     return worst / (worst + FRAME_SAME_NS);
 }
 
+/* One that is off the middle itself must be inverted more often than the middle is, by more than chance. */
+static bool is_more_wronged(const int64_t *score, uint32_t c, uint32_t than, double apart_ns)
+{
+    double chance = apart_ns > FRAME_SAME_NS ? FRAME_SIGMA * sqrt((double)(llabs(score[c]) + llabs(score[than]))) : 0;
+
+    return (double)(score[c] - score[than]) > chance;
+}
+
 /* Which of several equally central clocks is the frame decides what can be proven: the hops between a wrong clock and
  * a right one bound the two against each other, and against a third only by as much as the third's own hops leave. So
  * among those near the middle it is the one whose hops are most inverted by clocks far from it. Far: FRAME_FAR times
@@ -182,7 +190,7 @@ static bool most_wronged(const tspi_fit *fit, const double *x, const uint8_t *ma
     }
     for (uint32_t c = 0; c < fit->clocks; c++) {
         uint32_t *best = &middle[fit->group[c]];
-        if (*best != TSP_NO_CLOCK && may_root[c] && score[c] > score[*best]) {
+        if (*best != TSP_NO_CLOCK && may_root[c] && is_more_wronged(score, c, *best, apart(x, c, *best))) {
             ret_root[*best] = 0;
             ret_root[c] = 1;
             *best = c;

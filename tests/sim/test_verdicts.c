@@ -393,6 +393,34 @@ TEST(verdicts, the_frame_is_the_one_most_wronged)
     free(hops);
 }
 
+/* Three right clocks, one 6 ms ahead and one 23 behind, to which all call: the fourth is no better a frame for calling
+ * there a little more often, although the fifth is far from it, too. */
+TEST(verdicts, no_frame_is_chosen_by_chance)
+{
+    static const int64_t off[5] = {0, 0, 0, 6 * MS, -23 * MS};
+    static tsp_hop hops[20000];
+    tspi_random random;
+    size_t n = 0;
+
+    tspi_random_seed(&random, seed);
+    for (uint32_t i = 0; i < 5; i++)
+        for (uint32_t j = i + 1; j < 5; j++)
+            for (int k = 0, calls = i == 3 ? 650 : 600; k < calls; k++) {
+                int64_t t = T0 + (int64_t)tspi_random_below(&random, 60 * (uint64_t)S), start = t + delay_of(&random);
+                int64_t end = start + 2 * MS, back = end + delay_of(&random);
+                hops[n++] = (tsp_hop){.from = i, .to = j, .sent_ns = t + off[i], .received_ns = start + off[j]};
+                hops[n++] = (tsp_hop){
+                    .from = j, .to = i, .sent_ns = end + off[j], .received_ns = back + off[i], .kind = TSP_HOP_SOFT};
+            }
+    tsp_solver *solver = solve(5, TSP_NO_CLOCK, hops, n);
+    REQUIRE(solver);
+    for (uint32_t c = 0; c < 5; c++) {
+        CHECK(c < 3 || !clock_of(solver, c).is_reference);
+        CHECK(!clock_of(solver, c).untouched == (c > 2));
+    }
+    tsp_solver_free(solver);
+}
+
 /* Calls between four clocks, each with one nested in it and its answers; hops of 1 ms and a tail. Of drift and offset
  * as ms; hops has room for 4 a trace. */
 static size_t nested_calls(tspi_random *random, const double *off, const double *ppm, uint32_t traces, tsp_hop *hops)
