@@ -252,13 +252,22 @@ static bool hunt_node(void *hunt_, size_t node, unsigned worker)
 }
 
 /* What happened at a place, and when. */
-static tspi_find find_at(const hunt *h, double ratio, uint32_t clock, uint32_t node, uint32_t place, double length,
-                         double size)
+static tspi_find find_at(const hunt *h, double ratio, double spared, uint32_t clock, uint32_t node, uint32_t place,
+                         double length, double size)
 {
     uint32_t parts = parts_of(h), window = place / parts;
     double before = h->change == TSPI_BEND ? (2 * (place % parts) + 1) / (2.0 * parts) : 0;
 
-    return (tspi_find){ratio, clock, node, place, window, h->fit->t_first + length * (window + 0.5 - before), size};
+    return (tspi_find){
+        .ratio = ratio,
+        .spared = spared,
+        .clock = clock,
+        .node = node,
+        .place = place,
+        .window = window,
+        .t = h->fit->t_first + length * (window + 0.5 - before),
+        .size = size,
+    };
 }
 
 /* best_rank: of *best. */
@@ -269,8 +278,8 @@ static void best_own(const hunt *h, tspi_find *best, double *best_rank)
         if (!c || rank_of(c) <= *best_rank)
             continue;
         *best_rank = rank_of(c);
-        *best =
-            find_at(h, c->ratio, h->fit->node_clock[node], node, c->place, h->fit->series[node].window, c->s / c->i);
+        *best = find_at(h, c->ratio, c->spared, h->fit->node_clock[node], node, c->place, h->fit->series[node].window,
+                        c->s / c->i);
     }
 }
 
@@ -354,7 +363,8 @@ static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint3
         if (ratio / inflated <= least_of(h) || ratio + sums[p].spared <= *best_rank || is_refused(h, root, p))
             continue;
         *best_rank = ratio + sums[p].spared;
-        *best = find_at(h, ratio, root, UINT32_MAX, p, h->fit->series[nodes[0]].window, -sums[p].s / sums[p].i);
+        *best = find_at(h, ratio, sums[p].spared, root, UINT32_MAX, p, h->fit->series[nodes[0]].window,
+                        -sums[p].s / sums[p].i);
     }
     free(sums);
     return ok;

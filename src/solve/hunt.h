@@ -11,7 +11,8 @@
 typedef enum { TSPI_STEP, TSPI_BEND } tspi_change;
 
 typedef struct {
-    double ratio; /* by how much it betters -2 log likelihood, all series taken together; 0: nothing was found */
+    double ratio;  /* by how much it betters -2 log likelihood, all series taken together; 0: nothing was found */
+    double spared; /* step: by how much the window left out does, besides */
     uint32_t clock;
     uint32_t node;   /* whose series tells; UINT32_MAX: all of them, the clock is their root */
     uint32_t place;  /* the hunt's own */

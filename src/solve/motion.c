@@ -201,6 +201,19 @@ bool tspi_motion_add(tspi_fit *fit, const tspi_find *find)
     return true;
 }
 
+void tspi_motion_drop(tspi_fit *fit, const tspi_find *find)
+{
+    uint32_t at = 0;
+
+    while (at < fit->bends_n && (fit->bends[at].clock != find->clock || fit->bends[at].t != find->t))
+        at++;
+    if (at == fit->bends_n)
+        return;
+    fit->bends_n--;
+    for (; at < fit->bends_n; at++)
+        fit->bends[at] = fit->bends[at + 1];
+}
+
 /* Of the bends found in this hunt (gain > 0), those of a clock all of whose bends together are not beyond doubt. */
 static bool drop_doubtful(tspi_fit *fit)
 {

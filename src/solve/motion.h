@@ -23,6 +23,9 @@ bool tspi_motion_set_roots(tspi_fit *fit);
 /* A bend that was found; of no size before it is settled. */
 bool tspi_motion_add(tspi_fit *fit, const tspi_find *find);
 
+/* Takes one back that was added and not settled. */
+void tspi_motion_drop(tspi_fit *fit, const tspi_find *find);
+
 /* Of the bends added since the last time, those beyond doubt stay (ret_any), and the tracks that had them smeared are
  * measured anew. */
 bool tspi_motion_settle(tspi_fit *fit, bool *ret_any);

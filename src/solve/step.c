@@ -172,6 +172,24 @@ static bool take(tspi_fit *fit, const tspi_find *find)
     return find->node == UINT32_MAX ? take_root_step(fit, find) : take_step(fit, find);
 }
 
+/* A slew that lasts some windows is two bends. Either of them alone may explain less than a step amid it; both together
+ * explain all of it, as a step does not. One bend more must pay for itself. ret_taken: both were added. */
+static bool take_slew(tspi_fit *fit, const tspi_find *step, const tspi_find *bend, bool *ret_taken)
+{
+    tspi_find second;
+
+    *ret_taken = false;
+    if (!tspi_motion_add(fit, bend) || !tspi_hunt(fit, TSPI_BEND, &second))
+        return false;
+    if (second.clock == bend->clock && second.ratio >= BEND_RATIO &&
+        bend->ratio + second.ratio >= step->ratio + step->spared + BEND_RATIO) {
+        *ret_taken = true;
+        return tspi_motion_add(fit, &second);
+    }
+    tspi_motion_drop(fit, bend);
+    return true;
+}
+
 bool tspi_changes_find(tspi_fit *fit)
 {
     uint32_t pending = 0;
@@ -180,13 +198,20 @@ bool tspi_changes_find(tspi_fit *fit)
     for (int round = 0; ok && round < STEPS_MOST + BENDS_MOST; round++) {
         tspi_find step, bend;
         uint32_t nodes = fit->nodes;
-        bool any = false, located = true;
+        bool any = false, located = true, slew = false;
         if (!tspi_hunt(fit, TSPI_STEP, &step) || !tspi_hunt(fit, TSPI_BEND, &bend))
             return false;
         if (bend.ratio >= BEND_RATIO && bend.ratio > step.ratio && pending < BENDS_MOST) {
             ok = tspi_motion_add(fit, &bend);
             pending++;
             continue;
+        }
+        if (bend.ratio >= BEND_RATIO && bend.clock == step.clock && pending + 1 < BENDS_MOST) {
+            ok = take_slew(fit, &step, &bend, &slew);
+            if (!ok || slew) {
+                pending += 2;
+                continue;
+            }
         }
         if (pending)
             ok = tspi_motion_settle(fit, &any);
