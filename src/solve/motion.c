@@ -132,8 +132,19 @@ uint32_t tspi_motion_known(const tspi_fit *fit, const tspi_seen *seen, bool step
     return n;
 }
 
+/* The variance of a shock given the series; score: at its place. */
+static double variance_of(const tspi_shock *shock, const tspi_score *score)
+{
+    double s, i;
+
+    tspi_score_of(score, shock->lead, &s, &i);
+    return shock->var * fmax(1 - shock->var * i, 1e-9);
+}
+
 /* What one series adds to the weighted sums: the mean of each shock given the series and the others, weighted by its
- * precision. A root's motion shows in others the other way round. */
+ * precision. All bends of a series have one weight, that of their mean variance: where windows are long, bends near
+ * each other are hardly told apart, but what they add up to is known, and must be the same in a mean over series. A
+ * root's motion shows in others the other way round. */
 static bool measure_series(const tspi_fit *fit, const tspi_seen *seen, tspi_known *known, double *sum, double *weight)
 {
     uint32_t n = tspi_motion_known(fit, seen, true, known), clock = fit->node_clock[seen->node];
@@ -151,13 +162,19 @@ static bool measure_series(const tspi_fit *fit, const tspi_seen *seen, tspi_know
     for (uint32_t k = 0; k < n; k++)
         shocks[k] = known[k].shock;
     tspi_trend_scores(&seen->trend, shocks, n, scratch, score);
+    double bends_var = 0, bends = 0;
+    for (uint32_t k = 0; k < n; k++)
+        if (known[k].which < fit->bends_n) {
+            bends_var += variance_of(&shocks[k], &score[shocks[k].before]);
+            bends++;
+        }
     for (uint32_t k = 0; k < n; k++) {
         const tspi_shock *shock = &shocks[k];
         uint32_t which = known[k].which;
         uint32_t owner = which < fit->bends_n ? fit->bends[which].clock : fit->jumps[which - fit->bends_n].clock;
         double s, i;
         tspi_score_of(&score[shock->before], shock->lead, &s, &i);
-        double precision = 1 / (shock->var * fmax(1 - shock->var * i, 1e-9));
+        double precision = which < fit->bends_n ? bends / bends_var : 1 / variance_of(shock, &score[shock->before]);
         sum[which] += (owner == clock ? 1 : -1) * precision * shock->var * s;
         weight[which] += precision;
     }
