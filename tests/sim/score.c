@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#define HOPS_APART_NS 1e8 /* and more: of shapes with steps, 50 traces a second */
+
 static int by_value(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -60,35 +62,68 @@ static void score_steps(const hop_sim *sim, uint32_t clock, const tsp_clock_resu
     }
 }
 
-/* What the frame's clock is ahead by at a true time, its steps taken out: time is what it shows over the longest
- * stretch between them. */
-static double frame_offset(const hop_sim *sim, uint32_t frame, double t)
+typedef struct {
+    double begin, until;
+} stretch;
+
+/* The clock's stretch between steps that begins at `begin`. */
+static stretch stretch_at(const hop_sim *sim, uint32_t clock, double begin)
+{
+    const hop_sim_clock *c = &sim->truth[clock];
+
+    for (size_t k = 0; k + 1 < c->n; k++)
+        if (c->t[k] == c->t[k + 1] && c->t[k] > begin)
+            return (stretch){begin, c->t[k]};
+    return (stretch){begin, sim->span_ns};
+}
+
+/* Time is what the frame's clock shows over its longest stretch between steps. Of stretches that are equally long but
+ * for what lies between two hops, traffic chooses: the one over which the solver says that the clock is right. */
+static stretch frame_stretch(const hop_sim *sim, uint32_t frame, const tsp_clock_result *result)
+{
+    stretch best = stretch_at(sim, frame, 0);
+    int64_t least = INT64_MAX;
+
+    for (stretch s = best; s.until < sim->span_ns;) {
+        s = stretch_at(sim, frame, s.until);
+        if (s.until - s.begin > best.until - best.begin)
+            best = s;
+    }
+    double longest = best.until - best.begin;
+    for (stretch s = {0, 0}; s.until < sim->span_ns;) {
+        s = stretch_at(sim, frame, s.until);
+        for (size_t k = 0; k < result->knots_n && s.until - s.begin > longest - HOPS_APART_NS; k++) {
+            double t = hop_sim_true_time(sim, frame, result->knots[k].at_ns);
+            int64_t off = result->knots[k].offset_ns;
+            if (t <= s.begin || t >= s.until || off == TSP_NO_VALUE || (off < 0 ? -off : off) >= least)
+                continue;
+            least = off < 0 ? -off : off;
+            best = s;
+        }
+    }
+    return best;
+}
+
+/* What the frame's clock is ahead by at a true time, its steps taken out: time is what it shows over that stretch. */
+static double frame_offset(const hop_sim *sim, uint32_t frame, const stretch *of, double t)
 {
     const hop_sim_clock *c = &sim->truth[frame];
-    double since = 0, longest = -1, begin = 0, x = hop_sim_offset_at(sim, frame, t);
+    double x = hop_sim_offset_at(sim, frame, t);
 
-    for (size_t k = 0; k + 1 < c->n; k++) {
-        bool step = c->t[k] == c->t[k + 1], last = k + 2 == c->n;
-        double until = step ? c->t[k] : sim->span_ns;
-        if ((step || last) && until - since > longest) {
-            longest = until - since;
-            begin = since;
-        }
-        since = step ? until : since;
-    }
     for (size_t k = 0; k + 1 < c->n; k++)
-        if (c->t[k] == c->t[k + 1] && (c->t[k] <= t) != (c->t[k] <= begin))
+        if (c->t[k] == c->t[k + 1] && (c->t[k] <= t) != (c->t[k] <= of->begin))
             x -= (c->x[k + 1] - c->x[k]) * (c->t[k] <= t ? 1 : -1);
     return x;
 }
 
-static void score_clock(const hop_sim *sim, uint32_t frame, uint32_t clock, const tsp_clock_result *result,
-                        sim_score *score, double *errors, double *widths, size_t *widths_n)
+static void score_clock(const hop_sim *sim, uint32_t frame, const stretch *of, uint32_t clock,
+                        const tsp_clock_result *result, sim_score *score, double *errors, double *widths,
+                        size_t *widths_n)
 {
     for (size_t k = 0; k < result->knots_n; k++) {
         const tsp_knot *knot = &result->knots[k];
         double truth = hop_sim_offset(sim, clock, knot->at_ns) -
-                       frame_offset(sim, frame, hop_sim_true_time(sim, clock, knot->at_ns));
+                       frame_offset(sim, frame, of, hop_sim_true_time(sim, clock, knot->at_ns));
         bool open = knot->lo_ns == TSP_UNBOUNDED_LO || knot->hi_ns == TSP_UNBOUNDED_HI;
         if (near_step(sim, clock, knot->at_ns))
             continue;
@@ -128,6 +163,9 @@ bool sim_score_solver(const hop_sim *sim, const tsp_solver *solver, sim_score *r
     }
     double *errors = malloc((knots + 1) * sizeof *errors), *widths = malloc((knots + 1) * sizeof *widths);
     uint32_t frame = summary.reference < sim->clocks ? summary.reference : 0;
+    tsp_clock_result time = {0};
+    tsp_solver_clock(solver, frame, &time, NULL);
+    const stretch of = frame_stretch(sim, frame, &time);
     for (uint32_t c = 0; errors && widths && c < sim->clocks; c++) {
         tsp_clock_result result;
         if (tsp_solver_clock(solver, c, &result, NULL) != TSP_OK)
@@ -135,7 +173,7 @@ bool sim_score_solver(const hop_sim *sim, const tsp_solver *solver, sim_score *r
         if (c == frame && !result.steps_n)
             score_steps(sim, c, &result, ret_score);
         else
-            score_clock(sim, frame, c, &result, ret_score, errors, widths, &widths_n);
+            score_clock(sim, frame, &of, c, &result, ret_score, errors, widths, &widths_n);
     }
     bool ok = errors && widths;
     if (ok) {
