@@ -4,29 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/number_text.h"
 #include "causal/twins.h"
 #include "health/audit_advice.h"
+#include "health/audit_words.h"
 #include "wire/wire_runs.h"
-
-enum { CLOCK_LINES_MAX = 20, EDGE_LINES_MAX = 10 };
-
-/* How much, whichever the sign. */
-static const char *amount(int64_t ns, char *ret, size_t size)
-{
-    tspi_format_ns(ns < 0 ? (ns == INT64_MIN ? INT64_MAX : -ns) : ns, ret, size);
-    return ret;
-}
-
-static const char *number(uint64_t n, char *ret, size_t size)
-{
-    tspi_format_count(n, ret, size);
-    return ret;
-}
-
-#define AMOUNT(ns) amount(ns, (char[32]){0}, 32)
-#define NUMBER(n) number(n, (char[32]){0}, 32)
-#define NAME(clock) a->clock_names[clock]
 
 /* Hops that touch the clock, and those of them that a clock explains. */
 static void count_clock_hops(const tspi_audit *a, uint32_t clock, uint64_t *ret_violations, uint64_t *ret_hops)
@@ -173,17 +154,6 @@ static void say_steps(tspi_audit *a)
     }
 }
 
-/* Without the solver: what the edge alone shows. */
-static void say_step(tspi_audit *a, size_t k)
-{
-    const tspi_edge *edge = &a->causal.edges.edges[k];
-    const tspi_edge_evidence *row = &a->evidence.rows[k];
-
-    tspi_audit_say(a, "Hops from %s to %s change by %s %.1f s into the trace, at once: a clock stepped.",
-                   NAME(edge->from), NAME(edge->to), AMOUNT(row->step_ns),
-                   (double)(row->step_at_ns - edge->first_ns) / 1e9);
-}
-
 static void say_unsolved(tspi_audit *a)
 {
     if (a->solved || !a->causal.edges.edges_n)
@@ -210,71 +180,6 @@ static void say_sampled(tspi_audit *a)
             "There are more spans than memory holds: the clocks were solved from %s of %s hops, of each edge "
             "and time the fastest and a sample. A larger --window takes more.",
             NUMBER(a->judge.solved_hops), NUMBER(a->causal.edges.hops));
-}
-
-/* "3 of 12 hops", "1 of 12 hops", "The only hop". */
-static const char *share(uint64_t n, uint64_t of, const char *what, char *ret, size_t size)
-{
-    if (of == 1)
-        snprintf(ret, size, "The only %s", what);
-    else
-        snprintf(ret, size, "%s of %s %ss", NUMBER(n), NUMBER(of), what);
-    return ret;
-}
-
-#define SHARE(n, of, what) share(n, of, what, (char[80]){0}, 80)
-
-static void say_too_few(tspi_audit *a, size_t k)
-{
-    const tspi_edge *edge = &a->causal.edges.edges[k];
-    bool one = edge->violations == 1;
-
-    tspi_audit_say(a,
-                   "%s from %s to %s %s received %s%s before %s sent: too few to tell a clock from a late stamp. If it "
-                   "is the clock, %s runs at least that much behind.",
-                   SHARE(edge->violations, edge->hops, "hop"), NAME(edge->from), NAME(edge->to), one ? "is" : "are",
-                   one ? "" : "up to ", AMOUNT(edge->worst_ns), one ? "it is" : "they are", NAME(edge->to));
-}
-
-static void say_too_few_answers(tspi_audit *a, size_t k)
-{
-    const tspi_edge *edge = &a->causal.edges.edges[k];
-    bool one = edge->soft_violations == 1;
-
-    tspi_audit_say(a, "%s from %s come%s %s%s after %s says that the call ended: too few to tell a clock from %s.",
-                   SHARE(edge->soft_violations, edge->slacks[TSPI_HOP_SOFT].n, "answer"), NAME(edge->from),
-                   one ? "s" : "", one ? "" : "up to ", AMOUNT(edge->worst_ns), NAME(edge->to),
-                   one ? "a server that goes on after answering" : "servers that go on after answering");
-}
-
-static void say_late_answers(tspi_audit *a, size_t k)
-{
-    const tspi_edge *edge = &a->causal.edges.edges[k];
-    bool one = edge->soft_violations == 1;
-
-    tspi_audit_say(a, "%s from %s come%s after %s says that the call ended%s: %s, or skew; this input cannot tell.",
-                   SHARE(edge->soft_violations, edge->slacks[TSPI_HOP_SOFT].n, "answer"), NAME(edge->from),
-                   one ? "s" : "", NAME(edge->to), one ? "" : ", by unlike amounts",
-                   one ? "a server that goes on after answering" : "servers that go on after answering");
-}
-
-static void say_edges(tspi_audit *a)
-{
-    unsigned said = 0;
-
-    for (size_t k = 0; k < a->causal.edges.edges_n && said < EDGE_LINES_MAX; k++) {
-        const tspi_edge *edge = &a->causal.edges.edges[k];
-        if (a->edge_causes[k][TSP_CAUSE_STEP] && !a->solved) {
-            say_step(a, k);
-            said++;
-        } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && edge->hops < TSPI_FEW_HOPS) {
-            (edge->hard_violations ? say_too_few : say_too_few_answers)(a, k);
-            said++;
-        } else if (a->edge_causes[k][TSP_CAUSE_UNKNOWN] && !edge->hard_violations) {
-            say_late_answers(a, k);
-            said++;
-        }
-    }
 }
 
 static void say_not_skew(tspi_audit *a)
@@ -343,33 +248,6 @@ static void say_adjusted(tspi_audit *a)
     if (adjustment->marked_unadjusted)
         tspi_audit_say(a, "Jaeger noted skew on %s spans and did not correct it: these are raw stamps.",
                        NUMBER(adjustment->marked_unadjusted));
-}
-
-/* It and its reference are surely apart, and a line of its own says by how much. */
-static bool is_apart(const tspi_audit *a, uint32_t clock)
-{
-    const tsp_clock_result *row = tspi_audit_clock(a, clock);
-
-    return row && row->verdict == TSP_CLOCK_UNKNOWN && row->at_least_ns;
-}
-
-/* Hops that look wrong as a body, and yet accuse nobody. */
-static void say_waiting(tspi_audit *a)
-{
-    uint64_t unknown = 0, hops = 0;
-
-    for (size_t k = 0; k < a->causal.edges.edges_n; k++) {
-        const tspi_edge *edge = &a->causal.edges.edges[k];
-        if (edge->hops < TSPI_FEW_HOPS || !edge->hard_violations || is_apart(a, edge->from) || is_apart(a, edge->to))
-            continue;
-        unknown += a->edge_causes[k][TSP_CAUSE_UNKNOWN];
-        hops += a->edge_causes[k][TSP_CAUSE_UNKNOWN] ? edge->hops : 0;
-    }
-    if (a->solved && unknown)
-        tspi_audit_say(a,
-                       "%s of %s hops %s inverted in a way that stamps which wait for a busy CPU explain as well as a "
-                       "clock does: nobody is accused.",
-                       NUMBER(unknown), NUMBER(hops), unknown == 1 ? "is" : "are");
 }
 
 static tsp_status say_twins(tspi_audit *a, tsp_error *err)
@@ -467,8 +345,7 @@ tsp_status tspi_audit_advise(tspi_audit *a, tsp_error *err)
     say_contradiction(a);
     say_unsolved(a);
     say_sampled(a);
-    say_edges(a);
-    say_waiting(a);
+    tspi_audit_advise_edges(a);
     say_not_skew(a);
     say_quanta(a);
     say_adjusted(a);

@@ -7,4 +7,7 @@
 /* Sentences for people. */
 tsp_status tspi_audit_advise(tspi_audit *audit, tsp_error *err);
 
+/* Those of edges, audit_advice_edges.c. */
+void tspi_audit_advise_edges(tspi_audit *audit);
+
 #endif
