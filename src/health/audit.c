@@ -79,6 +79,8 @@ static tsp_status solve_windows(tspi_audit *a, uint32_t reference, tsp_error *er
     uint64_t most = tspi_windows_holds(a->windows), wanted = solved_hops(a);
 
     most = most < WINDOW_HOPS_LEAST ? WINDOW_HOPS_LEAST : most < wanted ? most : wanted;
+    if (a->causal.clocks.clocks_n > most) /* less than a hop each: nothing could be said of them */
+        return TSP_OK;
     tsp_status rc = tspi_mend_judge_init_windows(&a->judge, &a->set, &a->causal, reference, a->max_drift_ppm,
                                                  a->options->threads, most, err);
     a->solved = rc == TSP_OK;
