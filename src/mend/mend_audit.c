@@ -4,6 +4,9 @@
 #include "causal/quantum.h"
 #include "mend/correct.h"
 
+/* Parents lie anywhere in the input: ask for them some spans ahead. */
+#define AHEAD 24
+
 /* How coarsely each process stamps that may have moved, by the stamps that stand in the set now. */
 static tsp_status find_quanta(tspi_mend *m, bool clamped, tsp_error *err)
 {
@@ -19,6 +22,8 @@ static tsp_status find_quanta(tspi_mend *m, bool clamped, tsp_error *err)
     for (size_t k = tspi_bits_next(m->kept, 0, n); k < n; k = tspi_bits_next(m->kept, k + 1, n)) {
         const tspi_span *span = &m->set.spans[k];
         uint32_t parent = join->parent[k];
+        if (k + AHEAD < n && join->parent[k + AHEAD] != TSPI_NONE)
+            __builtin_prefetch(&m->set.spans[join->parent[k + AHEAD]].process);
         tspi_quantum_add(&finder, span, parent == TSPI_NONE || m->set.spans[parent].process != span->process);
     }
     tspi_quantum_finish(&finder, now);

@@ -297,6 +297,9 @@ static tsp_status emit_details(tspi_scan *scan, uint32_t row)
     return rc;
 }
 
+/* Where rows are going to be written is asked for so many bytes ahead. */
+#define ROW_AHEAD 512
+
 static tsp_status emit_row(tspi_scan *scan)
 {
     const tspi_raw_span *span = &scan->span;
@@ -321,6 +324,7 @@ static tsp_status emit_row(tspi_scan *scan)
         rc = tspi_span_set_reserve(scan->set, 1, scan->err);
     if (rc != TSP_OK)
         return rc;
+    __builtin_prefetch((char *)&scan->set->spans[scan->set->spans_n] + ROW_AHEAD, 1);
     scan->set->spans[scan->set->spans_n++] = row;
     scan->report->spans++;
     if (span->has_sequence || span->events_n || span->links_n)

@@ -1,8 +1,9 @@
-/* fix from file to file: bench_fix [MEGABYTES [FOLDER [SECONDS [ROUNDS]]]]. An OTLP protobuf file as a Collector
- * batches it (calls between eight hosts, two of them skewed and drifting; 250 spans a resource, some 530 bytes a span)
- * is written, read, joined, solved, corrected and written back on one thread, with the CPU time of each part (the
- * median of ROUNDS), beside a memcpy of as many bytes, and cp of the file. FOLDER: where the files go, best one in
- * memory. SECONDS: of traffic that the file holds. ROUNDS 0: the file is written, and left. */
+/* fix from file to file: bench_fix [MEGABYTES [FOLDER [SECONDS [ROUNDS [ATTRIBUTES]]]]]. An OTLP protobuf file as a
+ * Collector batches it (calls between eight hosts, two of them skewed and drifting; 250 spans a resource, some 530
+ * bytes a span) is written, read, joined, solved, corrected and written back on one thread, with the CPU time of each
+ * part (the median of ROUNDS), beside a memcpy of as many bytes, and cp of the file. FOLDER: where the files go, best
+ * one in memory. SECONDS: of traffic that the file holds. ROUNDS 0: the file is written, and left. ATTRIBUTES: of a
+ * span; less or more than usual make spans smaller or larger. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +57,7 @@ static int64_t stamp(unsigned host, int64_t ns)
 typedef struct {
     FILE *file;
     tspi_buf spans[HOSTS];
-    unsigned n[HOSTS];
+    unsigned n[HOSTS], attributes;
     uint64_t total, bytes;
 } writer;
 
@@ -93,8 +94,8 @@ static void put_span(writer *w, unsigned host, uint64_t trace, uint64_t id, uint
     put_varint(&span, kind);
     put_fixed64(&span, 7, stamp(host, start));
     put_fixed64(&span, 8, stamp(host, end));
-    for (unsigned k = 0; k < SHAPE_ATTRIBUTES; k++)
-        put_attribute(&span, 9, shape_attributes[k][0], shape_attributes[k][1]);
+    for (unsigned k = 0; k < w->attributes; k++)
+        put_attribute(&span, 9, shape_attributes[k % SHAPE_ATTRIBUTES][0], shape_attributes[k % SHAPE_ATTRIBUTES][1]);
     put_bytes(&w->spans[host], 2, span.data, span.len);
     w->total++;
     if (++w->n[host] == BATCH)
@@ -103,10 +104,10 @@ static void put_span(writer *w, unsigned host, uint64_t trace, uint64_t id, uint
 }
 
 /* Traces of eight calls, each from a client on one host to a server on another, with one span of work. */
-static uint64_t write_input(const char *path, uint64_t bytes, double seconds)
+static uint64_t write_input(const char *path, uint64_t bytes, double seconds, unsigned attributes)
 {
-    writer w = {.file = fopen(path, "w")};
-    uint64_t traces = bytes / (24 * 540) + 1, id = 1;
+    writer w = {.file = fopen(path, "w"), .attributes = attributes};
+    uint64_t a_span = 96 + UINT64_C(444) * attributes / SHAPE_ATTRIBUTES, traces = bytes / (24 * a_span) + 1, id = 1;
     tspi_random random;
 
     tspi_random_seed(&random, 1);
@@ -280,7 +281,7 @@ int main(int argc, char **argv)
 
     snprintf(in, sizeof in, "%s/bench-fix-in.otlp.pb", folder);
     snprintf(out, sizeof out, "%s/bench-fix-out.otlp.pb", folder);
-    spans = write_input(in, bytes, seconds);
+    spans = write_input(in, bytes, seconds, argc > 5 ? (unsigned)atoi(argv[5]) : SHAPE_ATTRIBUTES);
     bytes = stat(in, &st) == 0 ? (uint64_t)st.st_size : 0;
     if (rounds <= 0)
         return 0;
