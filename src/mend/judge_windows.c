@@ -17,7 +17,7 @@
 #define QUANTUM_MOST_NS (4 * TSP_NS_PER_S) /* what the solver takes */
 #define BUCKET_NS (TSP_NS_PER_S / 16)      /* to begin with */
 #define MOST_BUCKETS 4096                  /* an edge: hops out of order move those behind them */
-#define LOOK_EVERY 65536                   /* hops between two looks at the number of buckets */
+#define LOOK_EVERY 4096                    /* hops, and as many as there are edges, between two looks at that */
 #define SAME_CLOCK_SHARE 8                 /* of a pair on one clock the solver keeps an eighth of what a hop takes */
 
 /* What a hop is, not where it stands: rows of windows are numbered anew. */
@@ -52,7 +52,7 @@ typedef struct {
     tsp_solver *solver;
     tsp_stream *stream;
     uint64_t most_bytes; /* of the stream */
-    uint64_t fed, looked;
+    uint64_t fed, look_at;
     bool coarsest;
 } feeder;
 
@@ -86,10 +86,12 @@ static bool is_too_large(feeder *f)
 {
     if (f->stream->bytes > f->most_bytes)
         return true;
-    if (f->fed - f->looked < LOOK_EVERY)
+    if (f->fed < f->look_at)
         return false;
-    f->looked = f->fed;
-    return tspi_stream_longest(f->stream) > MOST_BUCKETS;
+    bool too_long = tspi_stream_longest(f->stream) > MOST_BUCKETS;
+    if (!too_long)
+        f->look_at = f->fed + LOOK_EVERY + f->stream->edges_n;
+    return too_long;
 }
 
 static tsp_status fit_stream(feeder *f, tsp_error *err)
@@ -97,9 +99,8 @@ static tsp_status fit_stream(feeder *f, tsp_error *err)
     tsp_status rc = TSP_OK;
 
     while (!f->coarsest && rc == TSP_OK && is_too_large(f)) {
-        f->looked = 0; /* once more may be needed */
         rc = tspi_stream_coarsen(f->stream, NULL);
-        f->coarsest = rc == TSP_ERANGE; /* as many edges as that are held in any case */
+        f->coarsest = rc == TSP_ERANGE; /* a bucket an edge: so many edges are held in any case */
         rc = f->coarsest ? TSP_OK : rc;
     }
     return rc == TSP_OK ? rc : tsp_error_set(err, rc, "out of memory");

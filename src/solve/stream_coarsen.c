@@ -7,8 +7,6 @@
 
 #include "solve/stream_summary.h"
 
-#define BUCKET_MOST_NS (3600 * TSP_NS_PER_S)
-
 /* The pair's number. Division rounds towards zero, time does not. */
 static int64_t half(int64_t number)
 {
@@ -48,8 +46,8 @@ static bool coarsen_edge(tsp_stream *stream, tspi_stream_edge *edge)
 
 tsp_status tspi_stream_coarsen(tsp_stream *stream, tsp_error *err)
 {
-    if (stream->config.bucket_ns > BUCKET_MOST_NS / 2)
-        return tsp_error_set(err, TSP_ERANGE, "a bucket of more than an hour");
+    if (stream->config.bucket_ns > TSP_STAMP_MAX / 2)
+        return tsp_error_set(err, TSP_ERANGE, "no time is left to make buckets longer");
     for (uint32_t e = 0; e < stream->edges_n; e++)
         if (!coarsen_edge(stream, &stream->edges[e]))
             return tsp_error_set(err, TSP_ENOMEM, "out of memory");

@@ -35,7 +35,7 @@ tspi_stream_bucket *tspi_stream_bucket_of(tsp_stream *stream, uint32_t from, uin
 tsp_status tspi_stream_trim(tsp_stream *stream, tsp_error *err);
 
 /* Make buckets twice as long, as if they had been so from the beginning: two of an edge become one.
- * TSP_ERANGE: a bucket would be longer than an hour. TSP_ENOMEM: the stream is good for nothing but being freed. */
+ * TSP_ERANGE: they hold all time there is. TSP_ENOMEM: the stream is good for nothing but being freed. */
 tsp_status tspi_stream_coarsen(tsp_stream *stream, tsp_error *err);
 
 /* Buckets of the edge that has most of them. */

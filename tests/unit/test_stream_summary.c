@@ -484,12 +484,33 @@ TEST(stream_summary, growing_buckets_forget_nothing_of_long_ones)
     }
 }
 
-TEST(stream_summary, buckets_grow_to_an_hour_at_most)
+/* As long as you like; at last each edge has one for the years before 1970 and one for those since. */
+TEST(stream_summary, buckets_grow_until_they_hold_all_time)
 {
-    const tsp_stream_config config = {.bucket_ns = 2000 * S, .horizon_ns = 4000 * S};
-    tsp_stream *stream = new_stream(&config);
+    const tsp_stream_config config = {.bucket_ns = S / 16};
+    tspi_random random;
+    tsp_stream *stream = new_stream(&config), *one;
+    uint64_t distinct = 0;
+    tsp_stream_totals totals;
 
-    CHECK(tspi_stream_coarsen(stream, NULL) == TSP_ERANGE);
-    CHECK_INT(stream->config.bucket_ns, 2000 * S);
+    tspi_random_seed(&random, seed + 8);
+    for (int k = 0; k < 3000; k++) {
+        int64_t sent = (int64_t)tspi_random_below(&random, 2 * (uint64_t)TSP_STAMP_MAX) - TSP_STAMP_MAX;
+        event e = {"a", "b", {.sent_ns = sent, .received_ns = sent}};
+        add(stream, &e);
+    }
+    tsp_stream_totals_of(stream, &totals);
+    distinct = totals.buckets;
+    CHECK(distinct > 2900);
+    while (tspi_stream_coarsen(stream, NULL) == TSP_OK) {
+        tsp_stream_totals_of(stream, &totals);
+        CHECK(totals.buckets <= distinct);
+        CHECK_INT(totals.hops_now, 3000);
+        distinct = totals.buckets;
+    }
+    CHECK(distinct >= 2 && distinct <= 4);
+    one = new_stream(NULL);
+    CHECK(tsp_stream_merge(one, stream, NULL) == TSP_EINVAL);
+    tsp_stream_free(one);
     tsp_stream_free(stream);
 }
