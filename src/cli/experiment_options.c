@@ -87,8 +87,10 @@ static tsp_status check_ranges(tsp_error *err)
         return tsp_error_set(err, TSP_EINVAL, "--kafka: '%s' is no HOST:PORT", chosen.kafka);
     if (chosen.jitter_seen && chosen.jitter_ns < 0)
         return tsp_error_set(err, TSP_EINVAL, "--jitter: cannot be negative");
-    if (fabs(chosen.drift_ppm) > 100000 || chosen.wander_ppm < 0 || chosen.wander_ppm > 10000)
-        return tsp_error_set(err, TSP_EINVAL, "--drift or --wander: no clock is that bad");
+    if (!(fabs(chosen.drift_ppm) <= 100000))
+        return tsp_error_set(err, TSP_EINVAL, "--drift: %g is not between -100000 and 100000 ppm", chosen.drift_ppm);
+    if (!(chosen.wander_ppm >= 0 && chosen.wander_ppm <= 10000))
+        return tsp_error_set(err, TSP_EINVAL, "--wander: %g is not between 0 and 10000 ppm", chosen.wander_ppm);
     if (chosen.requests > 100000000)
         return tsp_error_set(err, TSP_EINVAL, "--requests: at most 100000000");
     return TSP_OK;
