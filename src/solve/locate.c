@@ -25,35 +25,49 @@ typedef struct {
     size_t n, cap;
 } near_hops;
 
-/* u if the clock's end of the hop were after the jump. */
-static double after_jump(double u, bool out, double size)
+/* Where a jump is looked for. */
+typedef struct {
+    const tspi_fit *fit;
+    uint32_t node, nodes; /* of its clock: under one curve, the level before the jump */
+    double t, window, size;
+} search;
+
+static bool is_of(const search *s, size_t row, bool out)
 {
-    return u + (out ? size : -size);
+    uint32_t node = (out ? tspi_sides_sent_node : tspi_sides_received_node)(&s->fit->sides, s->fit->hops, row);
+
+    return node >= s->node && node < s->node + s->nodes;
+}
+
+/* u if the clock's end of the hop were after the jump. */
+static double after_jump(const search *s, size_t row, bool out)
+{
+    return s->fit->u[row] + (out ? s->size : -s->size);
 }
 
 /* The floor of an edge from its hops at some distance from the jump; the caller has room for all of them. */
-static double floor_of(const tspi_fit *fit, const tspi_stored_edge *edge, bool out, double t, double window,
-                       double size, double *values, size_t *ret_n)
+static double floor_of(const search *s, const tspi_stored_edge *edge, bool out, double *values, size_t *ret_n)
 {
+    const tspi_fit *fit = s->fit;
     size_t n = 0;
 
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
-        double away = fit->t[row] - t;
-        if (!(fit->hops->hops[row].flags & fit->without) && fabs(away) > window && fabs(away) < LOCATE_FAR * window)
-            values[n++] = away > 0 ? after_jump(fit->u[row], out, size) : fit->u[row];
+        double away = fit->t[row] - s->t;
+        if (!(fit->hops->hops[row].flags & fit->without) && fabs(away) > s->window &&
+            fabs(away) < LOCATE_FAR * s->window && is_of(s, row, out))
+            values[n++] = away > 0 ? after_jump(s, row, out) : fit->u[row];
     }
     *ret_n = n;
     return n ? tspi_quantile(values, n, LOCATE_FLOOR_PART) : NAN;
 }
 
-static bool take_near(near_hops *near, const tspi_fit *fit, const tspi_stored_edge *edge, uint32_t node, bool out,
-                      double t, double window, double size, double floor)
+static bool take_near(near_hops *near, const search *s, const tspi_stored_edge *edge, bool out, double floor)
 {
+    const tspi_fit *fit = s->fit;
+
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
         const tspi_stored_hop *hop = &fit->hops->hops[row];
-        if ((hop->flags & fit->without) || !(fabs(fit->t[row] - t) < LOCATE_NEAR * window))
-            continue;
-        if ((out ? tspi_sides_sent_node : tspi_sides_received_node)(&fit->sides, fit->hops, row) != node)
+        if ((hop->flags & fit->without) || !(fabs(fit->t[row] - s->t) < LOCATE_NEAR * s->window) || !is_of(s, row, out))
             continue;
         near_hop *grown = tspi_grown(near->hops, near->n, &near->cap, sizeof *grown);
         if (!grown)
@@ -64,40 +78,40 @@ static bool take_near(near_hops *near, const tspi_fit *fit, const tspi_stored_ed
                        .out = out,
                        .local = tspi_fit_local(fit, out ? edge->from : edge->to, out ? hop->sent : hop->received),
                        .before = fit->u[row] - floor,
-                       .after = after_jump(fit->u[row], out, size) - floor};
+                       .after = after_jump(s, row, out) - floor};
     }
     return true;
 }
 
-/* All hops of the node near the jump, each against its own edge's floor. An edge without a floor of its own takes the
+/* All hops of the nodes near the jump, each against its own edge's floor. An edge without a floor of its own takes the
  * median of the others'. */
-static bool collect(near_hops *near, const tspi_fit *fit, uint32_t node, double t, double window, double size)
+static bool collect(near_hops *near, const search *s)
 {
-    uint32_t clock = fit->node_clock[node];
+    const tspi_hop_store *hops = s->fit->hops;
+    uint32_t clock = s->fit->node_clock[s->node];
     size_t most = 0, n, known_n = 0;
     double *values, *floors, *known;
     bool ok;
 
-    for (size_t e = 0; e < fit->hops->edges_n; e++)
-        most = fit->hops->edges[e].n > most ? fit->hops->edges[e].n : most;
+    for (size_t e = 0; e < hops->edges_n; e++)
+        most = hops->edges[e].n > most ? hops->edges[e].n : most;
     values = malloc((most + 1) * sizeof *values);
-    floors = malloc(2 * (fit->hops->edges_n + 1) * sizeof *floors);
-    known = floors + fit->hops->edges_n + 1;
+    floors = malloc(2 * (hops->edges_n + 1) * sizeof *floors);
+    known = floors + hops->edges_n + 1;
     ok = values && floors;
-    for (size_t e = 0; ok && e < fit->hops->edges_n; e++) {
-        const tspi_stored_edge *edge = &fit->hops->edges[e];
+    for (size_t e = 0; ok && e < hops->edges_n; e++) {
+        const tspi_stored_edge *edge = &hops->edges[e];
         if (edge->from != clock && edge->to != clock)
             continue;
-        floors[e] = floor_of(fit, edge, edge->from == clock, t, window, size, values, &n);
+        floors[e] = floor_of(s, edge, edge->from == clock, values, &n);
         if (n)
             known[known_n++] = floors[e];
     }
     double usual = known_n ? tspi_median(known, known_n) : 0;
-    for (size_t e = 0; ok && e < fit->hops->edges_n; e++) {
-        const tspi_stored_edge *edge = &fit->hops->edges[e];
+    for (size_t e = 0; ok && e < hops->edges_n; e++) {
+        const tspi_stored_edge *edge = &hops->edges[e];
         if (edge->from == clock || edge->to == clock)
-            ok = take_near(near, fit, edge, node, edge->from == clock, t, window, size,
-                           isnan(floors[e]) ? usual : floors[e]);
+            ok = take_near(near, s, edge, edge->from == clock, isnan(floors[e]) ? usual : floors[e]);
     }
     free(values);
     free(floors);
@@ -183,11 +197,13 @@ static bool choose_sides(tspi_fit *fit, const near_hops *near, size_t split, con
     return ok;
 }
 
-bool tspi_locate(tspi_fit *fit, uint32_t node, double t, double window, tspi_jump *jump, bool *ret_found)
+bool tspi_locate(tspi_fit *fit, uint32_t node, uint32_t nodes, double t, double window, tspi_jump *jump,
+                 bool *ret_found)
 {
     near_hops near = {0};
     int64_t origin = fit->origin[jump->clock];
-    bool ok = collect(&near, fit, node, t, window, jump->size);
+    const search s = {fit, node, nodes, t, window, jump->size};
+    bool ok = collect(&near, &s);
 
     *ret_found = ok && near.n >= 2;
     if (*ret_found) {

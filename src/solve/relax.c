@@ -37,7 +37,8 @@ typedef struct {
     tspi_fit *fit;
     series *all; /* owned, nodes */
     double sum[PIECES][RATE_PRIORS_N][RATE_NOISE_GRID];
-    uint32_t prior, rate_noise; /* chosen */
+    uint32_t prior, rate_noise; /* chosen for all */
+    uint8_t *prior_of;          /* owned, clocks: each one's own, or the same */
 } pass;
 
 static double noise_of(int k)
@@ -266,20 +267,43 @@ static void limit_rate(const double *t, double *x, uint32_t n, double rho, doubl
         x[k] = (up[k] + low[k]) / 2;
 }
 
-static void choose_noise(const pass *p, const series *s, double *ret_q, double *ret_rate_prior, int *ret_noise)
+/* A clock that drifts unlike the others has a prior of its own, in all its pieces if one shows it: a clock that steps
+ * is the same oscillator before and after, and a short piece by itself would put its drift down to noise. */
+static bool choose_prior(void *pass_, size_t clock, unsigned worker)
 {
-    *ret_q = rate_noise_of((int)p->rate_noise);
-    *ret_rate_prior = rate_priors[p->prior];
-    double misfit = best_noise(s, *ret_q, *ret_rate_prior, ret_noise);
-    for (uint32_t prior = 0; prior < RATE_PRIORS_N; prior++) { /* a clock that drifts unlike the others */
-        int noise;
-        double own = prior == p->prior ? INFINITY : best_noise(s, *ret_q, rate_priors[prior], &noise);
-        if (misfit <= own + OWN_PRIOR_RATIO)
-            continue;
-        misfit = own;
-        *ret_noise = noise;
-        *ret_rate_prior = rate_priors[prior];
+    const pass *p = pass_;
+    const tspi_sides *sides = &p->fit->sides;
+    uint32_t first = tspi_sides_first(sides, (uint32_t)clock), end = tspi_sides_first(sides, (uint32_t)clock + 1);
+    double rate_noise = rate_noise_of((int)p->rate_noise), most = OWN_PRIOR_RATIO;
+    int noise;
+
+    (void)worker;
+    p->prior_of[clock] = (uint8_t)p->prior;
+    for (uint32_t node = first; node < end; node++) {
+        const series *s = &p->all[node];
+        if (p->fit->series[node].rate_prior) {
+            p->prior_of[clock] = p->fit->series[node].rate_prior - 1;
+            return true;
+        }
+        double shared = s->n > 1 ? best_noise(s, rate_noise, rate_priors[p->prior], &noise) : 0;
+        for (uint8_t prior = 0; prior < RATE_PRIORS_N && s->n > 1; prior++) {
+            double gain = shared - best_noise(s, rate_noise, rate_priors[prior], &noise);
+            if (gain > most) {
+                most = gain;
+                p->prior_of[clock] = prior;
+            }
+        }
     }
+    return true;
+}
+
+static void choose_noise(const pass *p, uint32_t node, double *ret_q, double *ret_rate_prior, int *ret_noise)
+{
+    const series *s = &p->all[node];
+
+    *ret_q = rate_noise_of((int)p->rate_noise);
+    *ret_rate_prior = rate_priors[p->prior_of[p->fit->node_clock[node]]];
+    double misfit = best_noise(s, *ret_q, *ret_rate_prior, ret_noise);
     if (misfit > s->best + OWN_RATIO) { /* a clock unlike the others */
         *ret_q = rate_noise_of((int)s->best_rate_noise);
         *ret_rate_prior = rate_priors[s->best_prior];
@@ -322,7 +346,7 @@ static bool smooth_node(void *pass_, size_t node, unsigned worker)
     if (!s->n)
         return true;
     double q, rate_prior;
-    choose_noise(p, s, &q, &rate_prior, &best);
+    choose_noise(p, (uint32_t)node, &q, &rate_prior, &best);
     double sigma = noise_of(best), step_sigma = fmin(sigma, STEP_NOISE_MOST * s->prior);
     double noise_hops = isnan(s->scatter) && out->noise_hops > 0 ? out->noise_hops : sigma * s->count;
     double *noise = malloc((size_t)s->n * 12 * sizeof(double)), *x = noise + s->n, *scratch = x + s->n;
@@ -344,6 +368,9 @@ static bool smooth_node(void *pass_, size_t node, unsigned worker)
                          .stiff = fmin(1e8, sigma * sigma / (q * pow(s->window * 1e-9, 3))),
                          .window = s->window,
                          .noise_hops = noise_hops,
+                         .rate_prior = fit->limit_rates && p->prior_of[fit->node_clock[node]] != p->prior
+                                           ? 1 + p->prior_of[fit->node_clock[node]]
+                                           : out->rate_prior,
                          .windows = (uint32_t)round((s->local[s->n - 1] - s->local[0]) / s->window) + 1,
                          .n = s->n,
                          .local = malloc(s->n * sizeof(double)),
@@ -410,7 +437,7 @@ static bool measure(pass *p)
             continue;
         double *noise = malloc(s->n * sizeof *noise), q, rate_prior;
         int best;
-        choose_noise(p, s, &q, &rate_prior, &best);
+        choose_noise(p, node, &q, &rate_prior, &best);
         for (uint32_t k = 0; noise && k < s->n; k++)
             noise[k] = s->relative[k] * noise_of(best) * noise_of(best) + s->excess2[k];
         seen[n++] = (tspi_seen){node, s->window, s->at, {s->n, s->t, s->y, noise, q, rate_prior * rate_prior}};
@@ -449,13 +476,16 @@ bool tspi_relax(tspi_fit *fit, double quantile)
         return false;
     p->fit = fit;
     p->all = calloc((size_t)fit->nodes + 1, sizeof *p->all);
+    p->prior_of = calloc((size_t)fit->clocks + 1, 1);
     for (uint32_t node = 0; node < fit->nodes; node++) {
         fit->series[node].sigma = NOT_FOUND;
         fit->series[node].n = 0;
     }
-    ok = p->all && build_all(p, quantile) && set_priors(p) && tspi_parallel(fit->threads, PIECES, judge_piece, p);
+    ok = p->all && p->prior_of && build_all(p, quantile) && set_priors(p) &&
+         tspi_parallel(fit->threads, PIECES, judge_piece, p);
     if (ok) {
         choose(p);
+        tspi_parallel(fit->threads, fit->clocks, choose_prior, p);
         if (fit->bends_n || any_root_jump(fit))
             ok = measure(p);
         ok = ok && tspi_parallel(fit->threads, fit->nodes, smooth_node, p) && tspi_fit_evaluate(fit);
@@ -465,6 +495,7 @@ bool tspi_relax(tspi_fit *fit, double quantile)
         free(p->all[node].at);
     }
     free(p->all);
+    free(p->prior_of);
     free(p);
     return ok;
 }

@@ -5,6 +5,7 @@
 
 #include "base/grow.h"
 #include "solve/constants.h"
+#include "solve/locate.h"
 #include "solve/order.h"
 #include "solve/relax.h"
 #include "solve/step.h"
@@ -36,6 +37,58 @@ static bool join_again(tspi_fit *fit, bool *ret_joined)
     }
     fit->jumps_n = kept;
     return true;
+}
+
+/* The curves of the nodes beside a jump as one, the jump taken out: it begins as the first and goes on as the second.
+ */
+static bool bridge(const tspi_curve *before, const tspi_curve *after, double at, double size, tspi_curve *ret)
+{
+    double *t = malloc(2 * ((size_t)before->n + after->n + 2) * sizeof *t), *x = t + before->n + after->n + 2;
+    uint32_t n = 0;
+
+    if (!t)
+        return false;
+    for (uint32_t k = 0; k < before->n && before->t[k] < at; k++, n++) {
+        t[n] = before->t[k];
+        x[n] = before->x[k];
+    }
+    t[n] = at;
+    x[n++] = tspi_curve_at(before, at);
+    for (uint32_t k = 0; k < after->n; k++)
+        if (after->t[k] > at) {
+            t[n] = after->t[k];
+            x[n++] = after->x[k] - size;
+        }
+    bool ok = tspi_curve_set(ret, t, x, n);
+    free(t);
+    return ok;
+}
+
+/* A jump was located while others were still smeared over the hops beside it. Now that all are known, where was it? The
+ * tracks beside it stay as they are. */
+static bool locate_again(tspi_fit *fit, tspi_jump *jump)
+{
+    uint32_t node = tspi_sides_node(&fit->sides, jump->clock, jump->cut) - 1;
+    tspi_curve *curves = &fit->curves[node], kept[2] = {curves[0], curves[1]};
+    double at = tspi_fit_local(fit, jump->clock, jump->cut);
+    tspi_jump moved = *jump;
+    bool located = false;
+
+    curves[0] = curves[1] = (tspi_curve){0};
+    tspi_sides_forget(&fit->sides, fit->hops, jump->clock, jump->cut);
+    bool ok = bridge(&kept[0], &kept[1], at, jump->size, &curves[0]) &&
+              bridge(&kept[0], &kept[1], at, jump->size, &curves[1]) && tspi_fit_evaluate(fit) &&
+              tspi_locate(fit, node, 2, (jump->from_t + jump->to_t) / 2, fit->base_window, &moved, &located);
+    if (located && tspi_sides_move(&fit->sides, jump->clock, jump->cut, moved.cut))
+        *jump = moved;
+    else if (located)
+        tspi_sides_forget(&fit->sides, fit->hops, jump->clock, moved.cut);
+    for (int k = 0; k < 2; k++) {
+        free(curves[k].t);
+        free(curves[k].x);
+        curves[k] = kept[k];
+    }
+    return ok && tspi_fit_evaluate(fit);
 }
 
 /* How wide around its cut a jump leaves the side of a stamp open. */
@@ -133,6 +186,8 @@ bool tspi_steps_settle(tspi_fit *fit)
         if (!tspi_fit_evaluate(fit) || !tspi_relax(fit, fit->quantile))
             return false;
     }
+    for (uint32_t k = 0; ok && k < fit->jumps_n; k++)
+        ok = locate_again(fit, &fit->jumps[k]);
     for (uint32_t k = 0; ok && k < fit->jumps_n; k++) {
         siding s = {0};
         ok = visit(fit, &fit->jumps[k], LOCATE_MARGIN_NS, choose_side, &s) &&

@@ -78,6 +78,35 @@ void tspi_sides_uncut(tspi_sides *sides, uint32_t clock, int64_t cut)
         }
 }
 
+void tspi_sides_forget(tspi_sides *sides, tspi_hop_store *hops, uint32_t clock, int64_t cut)
+{
+    size_t kept = 0;
+
+    for (size_t k = 0; k < sides->sides_n; k++) {
+        const tspi_side *side = &sides->sides[k];
+        bool received = side->end & 1;
+        tspi_stored_hop *hop = &hops->hops[side->end / 2];
+        if ((received ? hop->to : hop->from) == clock && (side->stamp == cut || side->stamp == cut - 1))
+            hop->flags &= (uint16_t) ~(received ? TSPI_STORED_RECV_SIDE : TSPI_STORED_SENT_SIDE);
+        else
+            sides->sides[kept++] = *side;
+    }
+    sides->sides_n = kept;
+}
+
+bool tspi_sides_move(tspi_sides *sides, uint32_t clock, int64_t from, int64_t to)
+{
+    uint32_t at = sides->first[clock], end = sides->first[clock + 1];
+
+    while (at < end && sides->cuts[at] != from)
+        at++;
+    bool fits = at < end && (at == sides->first[clock] || sides->cuts[at - 1] < to) &&
+                (at + 1 == end || to < sides->cuts[at + 1]);
+    if (fits)
+        sides->cuts[at] = to;
+    return fits;
+}
+
 static int by_end(const void *a, const void *b)
 {
     uint64_t x = ((const tspi_side *)a)->end, y = ((const tspi_side *)b)->end;

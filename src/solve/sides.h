@@ -53,9 +53,14 @@ uint32_t tspi_sides_received_node(const tspi_sides *sides, const tspi_hop_store 
 /* Cut a clock at a local stamp; false: out of memory. The new node is the one after it. */
 bool tspi_sides_cut(tspi_sides *sides, uint32_t clock, int64_t cut);
 void tspi_sides_uncut(tspi_sides *sides, uint32_t clock, int64_t cut);
+/* Move a cut; false: it would pass its neighbours, and stays. */
+bool tspi_sides_move(tspi_sides *sides, uint32_t clock, int64_t from, int64_t to);
 
 /* Choices, in any order, replace older ones of the same stamps. Flags in hops are kept. False: out of memory. */
 bool tspi_sides_choose(tspi_sides *sides, tspi_hop_store *hops, const tspi_side *choices, size_t n);
+
+/* What stamps chose beside a cut. */
+void tspi_sides_forget(tspi_sides *sides, tspi_hop_store *hops, uint32_t clock, int64_t cut);
 
 /* The clock of each node: nodes_n numbers. */
 void tspi_sides_clocks(const tspi_sides *sides, uint32_t *ret_clock);

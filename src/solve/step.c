@@ -98,7 +98,7 @@ static bool take_step(tspi_fit *fit, const tspi_find *find)
     if (!carry_on(fit, node, g, &before, &after) || !tspi_fit_evaluate(fit))
         return false;
     tspi_jump jump = {.clock = find->clock, .size = after.level - before.level, .found = after.level - before.level};
-    if (!tspi_locate(fit, node, s.local[g] - before.level, s.window, &jump, &located))
+    if (!tspi_locate(fit, node, 1, s.local[g] - before.level, s.window, &jump, &located))
         return false;
     if (!located || !tspi_fit_cut(fit, jump.clock, jump.cut))
         return !located;
@@ -159,7 +159,7 @@ static bool take_root_step(tspi_fit *fit, const tspi_find *find)
     uint32_t node = tspi_sides_node(&fit->sides, find->clock, fit->origin[find->clock] + (int64_t)find->t);
     x = tspi_curve_at(&fit->curves[node], find->t);
     node = tspi_sides_node(&fit->sides, find->clock, fit->origin[find->clock] + (int64_t)(find->t + x));
-    if (!tspi_locate(fit, node, find->t, window, &jump, &located))
+    if (!tspi_locate(fit, node, 1, find->t, window, &jump, &located))
         return false;
     if (!located || !tspi_fit_cut(fit, jump.clock, jump.cut))
         return !located;

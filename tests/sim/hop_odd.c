@@ -6,7 +6,8 @@
  *   soft              one clock calls all others: answers alone bound them from the other side, and some operations lie
  *   frame             no reference: four clocks agree, three are wrong
  *   steps             two clocks step three times each, by 1 to 8 ms
- *   stray             calls, and a few stamps of 1970 and of 2090 */
+ *   ring-step         five clocks round a ring, four requests a second; one drifts by 5 to 8 ppm and steps late in the
+ * run stray             calls, and a few stamps of 1970 and of 2090 */
 #include <math.h>
 #include <string.h>
 
@@ -38,6 +39,22 @@ static void busy_trace(hop_sim *sim, double t)
 static void busy_skewed_trace(hop_sim *sim, double t)
 {
     ring_trace(sim, t, 4 * MS);
+}
+
+/* A request round the ring, answered token by token from the middle on. */
+static void tokens_trace(hop_sim *sim, double t)
+{
+    enum { TOKENS = 16 };
+
+    for (uint32_t c = 0; c < 5; c++) {
+        double last = t;
+        for (int k = 0; k < (c == 2 || c == 3 ? TOKENS : 1); k++) {
+            double sent = t + 0.1 * MS * k;
+            last = fmax(last, sent + 4 * MS + spread(sim, 1.5 * MS));
+            hop_sim_add(sim, c, sent, (c + 1) % 5, last, TSP_HOP_HARD);
+        }
+        t = last;
+    }
 }
 
 /* A request round the ring, its middle a stream of tokens in groups that wait together. Each clock's waits are sums of
@@ -149,6 +166,17 @@ bool hop_odd_make(hop_sim *sim, const char *shape)
                          tspi_random_uniform(&sim->random, 1 * MS, 8 * MS) *
                              (tspi_random_below(&sim->random, 2) ? 1 : -1));
         hop_sim_run(sim, 50, hop_sim_rpc_trace);
+    } else if (!strcmp(shape, "ring-step")) {
+        double way = tspi_random_below(&sim->random, 2) ? 1 : -1;
+        sim->span_ns = 300 * S;
+        hop_sim_set_clocks(sim, 5, false, 0);
+        sim->truth[2].x[0] = tspi_random_uniform(&sim->random, 5 * MS, 9 * MS);
+        sim->truth[2].x[1] = sim->truth[2].x[0] + way * tspi_random_uniform(&sim->random, 5e-6, 8e-6) *
+                                                      (sim->truth[2].t[1] - sim->truth[2].t[0]);
+        hop_sim_step(sim, 2, tspi_random_uniform(&sim->random, 190, 220) * S,
+                     tspi_random_uniform(&sim->random, 5 * MS, 12 * MS) *
+                         (tspi_random_below(&sim->random, 2) ? 1 : -1));
+        hop_sim_run(sim, 4, tokens_trace);
     } else if (!strcmp(shape, "stray")) {
         hop_sim_set_clocks(sim, 5, true, 0);
         hop_sim_run(sim, 50, hop_sim_rpc_trace);
