@@ -62,7 +62,7 @@ bool tspi_solver_agrees(const tsp_solver *solver, uint32_t clock, int64_t at, in
         double x = usual_offset(solver, c, root), noise = noise_of(fit, c), far = fabs(x - offset);
         bool nearer = far > FRAME_NEARER * fabs(x);
         agree += nearer;
-        differ += !nearer && noise < fabs(offset);
+        differ += !nearer && noise < fabs(offset) && fmin(far, fabs(x)) < fabs(offset);
         surely += far > FRAME_FAR * fabs(x) + SUSPECT_SIGMA * fmax(noise, own_noise);
     }
     return !others || surely > others / 2 || (agree > others / 2 && !differ);

@@ -10,6 +10,7 @@
  * jump        in: clock and size; out: cut, before, after, from_t, to_t. Stamps in the overlap of a backward jump have
  *             chosen their sides
  * False: out of memory. */
-bool tspi_locate(tspi_fit *fit, uint32_t node, uint32_t nodes, double t, double window, tspi_jump *jump, bool *ret_found);
+bool tspi_locate(tspi_fit *fit, uint32_t node, uint32_t nodes, double t, double window, tspi_jump *jump,
+                 bool *ret_found);
 
 #endif

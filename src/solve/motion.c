@@ -65,10 +65,13 @@ bool tspi_motion_set_roots(tspi_fit *fit)
 {
     bool ok = true;
 
-    for (uint32_t c = 0; ok && c < fit->clocks; c++)
+    for (uint32_t c = 0; ok && c < fit->clocks; c++) {
+        if (fit->root[c] && !tspi_motion_is_there(fit, c))
+            fit->curves[tspi_sides_first(&fit->sides, c)].n = 0; /* of a step that was joined again some may be left */
         for (uint32_t piece = 0; ok && fit->root[c] && tspi_motion_is_there(fit, c) && piece < pieces_of(fit, c);
              piece++)
             ok = set_root(fit, c, piece);
+    }
     return ok;
 }
 

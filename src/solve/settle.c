@@ -6,6 +6,7 @@
 #include "base/grow.h"
 #include "solve/constants.h"
 #include "solve/locate.h"
+#include "solve/motion.h"
 #include "solve/order.h"
 #include "solve/relax.h"
 #include "solve/step.h"
@@ -183,7 +184,7 @@ bool tspi_steps_settle(tspi_fit *fit)
     if (joined) {
         for (uint32_t node = 0; node < fit->nodes; node++)
             fit->window_of[node] = fit->base_window;
-        if (!tspi_fit_evaluate(fit) || !tspi_relax(fit, fit->quantile))
+        if (!tspi_motion_set_roots(fit) || !tspi_fit_evaluate(fit) || !tspi_relax(fit, fit->quantile))
             return false;
     }
     for (uint32_t k = 0; ok && k < fit->jumps_n; k++)

@@ -515,6 +515,45 @@ TEST(verdicts, where_others_do_not_tell_nobody_is_accused)
                   proven, convicted, accused_n);
 }
 
+/* Of a frontend's services one is behind. Two are called a dozen times each, a long way there and a short way back,
+ * and by that seem ahead by more than the first is behind: they agree with nobody, and are no witnesses for it. The
+ * others' ways differ, too, by less. */
+TEST(verdicts, far_clocks_are_no_witnesses)
+{
+    enum { RUNS = 40, SERVICES = 8, CALLS = 2400, BEHIND = 1, RARE = 7 };
+    static tsp_hop hops[2 * CALLS];
+    tspi_random random;
+    uint32_t told = 0, wronged = 0;
+
+    tspi_random_seed(&random, seed);
+    for (int run = 0; run < RUNS; run++) {
+        size_t n = 0;
+        double off[1 + SERVICES] = {0};
+        off[BEHIND] = -tspi_random_uniform(&random, 0.42, 0.5);
+        for (uint32_t k = 0; k < CALLS; k++) {
+            bool is_rare = k % 90 == 0;
+            uint32_t to = is_rare ? RARE + k / 90 % 2 : 1 + k % (RARE - 1);
+            double there = (is_rare        ? 2.2
+                            : to == BEHIND ? 0.15
+                                           : 0.6) +
+                           tspi_random_exponential(&random, is_rare ? 0.1 : 0.2);
+            double back = 0.15 + tspi_random_exponential(&random, is_rare ? 0.1 : 0.2), t = 25 * k;
+            hops[n++] = hop_at(off, 0, to, t, t + there);
+            hops[n] = hop_at(off, to, 0, t + 5, t + 5 + back);
+            hops[n++].kind = TSP_HOP_SOFT;
+        }
+        tsp_solver *solver = solve(1 + SERVICES, TSP_NO_CLOCK, hops, n);
+        REQUIRE(solver);
+        tsp_clock_verdict verdict = clock_of(solver, BEHIND).verdict;
+        bool is_told = verdict == TSP_CLOCK_PROVEN || verdict == TSP_CLOCK_SUSPECTED;
+        told += is_told;
+        wronged += accused(solver, 1 + SERVICES) - is_told;
+        tsp_solver_free(solver);
+    }
+    CHECK_INT(told, RUNS);
+    CHECK_INT(wronged, 0);
+}
+
 /* Queues: how long a message waits has no floor, and the fastest of a few messages is a matter of chance. */
 TEST(verdicts, waits_without_a_floor_suspect_nobody)
 {
