@@ -146,7 +146,7 @@ static tsp_status mark(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
         const tspi_hop *hop = &hops[k];
         uint64_t index = t->hop_index;
         bool reply = hop->relation == TSPI_HOP_REPLY;
-        t->hop_index += tspi_mend_judge_counts(hop);
+        t->hop_index += tspi_mend_in_range(hop);
         uint32_t place = hop->set == &t->a->set ? t->place[reply ? hop->from_span : hop->to_span] : 0;
         int64_t by_ns = hop->sent_ns - hop->received_ns;
         if (!place || !tspi_hop_is_violation(hop))

@@ -90,7 +90,7 @@ static tsp_status take_hops(void *ctx, const tspi_hop *hops, size_t n, tsp_error
     for (size_t k = 0; k < n; k++) {
         const tspi_hop *hop = &hops[k];
         uint64_t index = a->hop_index;
-        a->hop_index += tspi_mend_judge_counts(hop);
+        a->hop_index += tspi_mend_in_range(hop);
         if (!tspi_hop_is_violation(hop))
             continue;
         enum tspi_cause cause = tspi_cause_find(&a->evidence, hop, index, tspi_audit_judge(a));

@@ -15,25 +15,35 @@ typedef struct {
     size_t n;
 } feeder;
 
-/* check calls it a violation when received + allowance <= sent; the solver, when received + quantum < sent. A need
- * first takes the quantum away, then makes the message seem to have come earlier than it did. */
-static tsp_hop translate(const tspi_mend *m, const tspi_hop *hop)
+/* check calls it a violation when received + allowance <= sent; the solver, when received + quantum < sent. */
+tsp_hop tspi_mend_hop(const tspi_hop *hop, uint64_t tag)
 {
     int64_t quantum = hop->allowance_ns > 1 ? hop->allowance_ns - 1 : 0;
-    const tspi_mend_need *found = m->needs_n ? tspi_mend_need_of(m, tspi_mend_tag(hop)) : NULL;
-    int64_t need = found ? found->need_ns : 0, taken;
 
-    if (quantum > QUANTUM_MOST_NS)
-        quantum = QUANTUM_MOST_NS;
-    taken = need < quantum ? need : quantum;
     return (tsp_hop){.from = hop->from_clock,
                      .to = hop->to_clock,
                      .sent_ns = hop->sent_ns,
-                     .received_ns = hop->received_ns - (need - taken),
-                     .quantum_ns = quantum - taken,
-                     .tag = tspi_mend_tag(hop),
-                     .operation = m->set.spans[hop->relation == TSPI_HOP_REPLY ? hop->from_span : hop->to_span].name,
-                     .kind = hop->kind == TSPI_HOP_SOFT && !(found && found->hard) ? TSP_HOP_SOFT : TSP_HOP_HARD};
+                     .received_ns = hop->received_ns,
+                     .quantum_ns = quantum < QUANTUM_MOST_NS ? quantum : QUANTUM_MOST_NS,
+                     .tag = tag,
+                     .operation = hop->set->spans[hop->relation == TSPI_HOP_REPLY ? hop->from_span : hop->to_span].name,
+                     .kind = hop->kind == TSPI_HOP_SOFT ? TSP_HOP_SOFT : TSP_HOP_HARD};
+}
+
+/* A need first takes the quantum away, then makes the message seem to have come earlier than it did. */
+static tsp_hop translate(const tspi_mend *m, const tspi_hop *hop)
+{
+    tsp_hop told = tspi_mend_hop(hop, tspi_mend_tag(hop));
+    const tspi_mend_need *need = m->needs_n ? tspi_mend_need_of(m, told.tag) : NULL;
+
+    if (need) {
+        int64_t taken = need->need_ns < told.quantum_ns ? need->need_ns : told.quantum_ns;
+        told.quantum_ns -= taken;
+        told.received_ns -= need->need_ns - taken;
+        if (need->hard)
+            told.kind = TSP_HOP_HARD;
+    }
+    return told;
 }
 
 static tsp_status flush(feeder *f, tsp_error *err)
@@ -81,7 +91,7 @@ static tsp_status feed(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
     tsp_status rc = TSP_OK;
 
     for (size_t k = 0; k < n && rc == TSP_OK; k++) {
-        if (!tspi_thin_in_range(&hops[k])) {
+        if (!tspi_mend_in_range(&hops[k])) {
             f->answer->hops_out_of_range++;
             continue;
         }

@@ -131,8 +131,8 @@ static bool is_mended(const tspi_hop *hop, tsp_hop_label label, int64_t sent_ns,
     return hop->kind == TSPI_HOP_SOFT && label == TSP_HOP_USED && !tspi_hop_is_violation(&corrected);
 }
 
-/* A violation that the solver was not given, so nobody saw to it that the tracks undo it: they do within their own error.
- * An answer that they undo may have been a truthful one. */
+/* A violation that the solver was not given, so nobody saw to it that the tracks undo it: they do within their own
+ * error. An answer that they undo may have been a truthful one. */
 static enum tspi_opinion judge_by_tracks(const tspi_mend_judge *j, const tspi_hop *hop, enum tspi_cause *ret_cause)
 {
     const tsp_clock_result *clocks = j->mend.answer.clocks;
@@ -153,7 +153,7 @@ static enum tspi_opinion judge_hop(void *ctx, const tspi_hop *hop, uint64_t inde
     const tspi_mend_judge *j = ctx;
     int64_t sent, received;
 
-    if (!tspi_mend_judge_counts(hop))
+    if (!tspi_mend_in_range(hop))
         return TSPI_OPINION_NO_CLOCK;
     if (!j->accused[hop->from_clock] && !j->accused[hop->to_clock] && hop->kind == TSPI_HOP_CHECK)
         return TSPI_OPINION_NO_CLOCK;

@@ -32,7 +32,7 @@ typedef struct {
 } tspi_mend_judge;
 
 /* set and causal are borrowed and must outlive the judge. reference: a clock, or TSPI_NONE. threads: 0 = one a core.
- * The judge's index counts the hops for which tspi_mend_judge_counts holds, as tspi_hops_scan yields them.
+ * The judge's index counts the hops for which tspi_mend_in_range holds, as tspi_hops_scan yields them.
  * Errors: TSP_ENOMEM, TSP_EINVAL (the drift limit). On failure nothing needs releasing. */
 tsp_status tspi_mend_judge_init(tspi_mend_judge *judge, const tspi_span_set *set, const tspi_causal *causal,
                                 uint32_t reference, double max_drift_ppm, unsigned threads, tsp_error *err);
@@ -49,12 +49,5 @@ void tspi_mend_judge_release(tspi_mend_judge *judge);
 /* Within the room, judge_windows.c: gather, solve, read; and the solver's index of a violation, or TSP_NO_HOP. */
 tsp_status tspi_mend_judge_solve_windows(tspi_mend_judge *judge, uint64_t most_hops, tsp_error *err);
 size_t tspi_mend_judge_index(const tspi_mend_judge *judge, const tspi_hop *hop);
-
-/* The solver was given this hop: its stamps are such as clocks show. */
-static inline bool tspi_mend_judge_counts(const tspi_hop *hop)
-{
-    return hop->sent_ns >= -TSP_STAMP_MAX && hop->sent_ns <= TSP_STAMP_MAX && hop->received_ns >= -TSP_STAMP_MAX &&
-           hop->received_ns <= TSP_STAMP_MAX;
-}
 
 #endif

@@ -7,18 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "mend/judge.h"
 #include "solve/hop_store.h"
 #include "solve/stream_summary.h"
 
-#define QUANTUM_MOST_NS (4 * TSP_NS_PER_S) /* what the solver takes */
-#define BUCKET_NS (TSP_NS_PER_S / 16)      /* to begin with */
-#define MOST_BUCKETS 4096                  /* an edge: hops out of order move those behind them */
-#define LOOK_EVERY 4096                    /* hops, and as many as there are edges, between two looks at that */
-#define SAME_CLOCK_SHARE 8                 /* of a pair on one clock the solver keeps an eighth of what a hop takes */
+#define BUCKET_NS (TSP_NS_PER_S / 16) /* to begin with */
+#define MOST_BUCKETS 4096             /* an edge: hops out of order move those behind them */
+#define LOOK_EVERY 4096               /* hops, and as many as there are edges, between two looks at that */
+#define SAME_CLOCK_SHARE 8            /* of a pair on one clock the solver keeps an eighth of what a hop takes */
 
 /* What a hop is, not where it stands: rows of windows are numbered anew. */
 static uint64_t key_of(const tspi_hop *hop)
@@ -30,20 +28,6 @@ static uint64_t key_of(const tspi_hop *hop)
     key = tspi_hash_mix(key ^ to->span_id);
     key = tspi_hash_mix(key ^ (uint64_t)hop->sent_ns);
     return tspi_hash_mix(key ^ (uint64_t)hop->received_ns);
-}
-
-static tsp_hop translate(const tspi_hop *hop)
-{
-    int64_t quantum = hop->allowance_ns > 1 ? hop->allowance_ns - 1 : 0;
-
-    return (tsp_hop){.from = hop->from_clock,
-                     .to = hop->to_clock,
-                     .sent_ns = hop->sent_ns,
-                     .received_ns = hop->received_ns,
-                     .quantum_ns = quantum < QUANTUM_MOST_NS ? quantum : QUANTUM_MOST_NS,
-                     .tag = key_of(hop),
-                     .operation = hop->set->spans[hop->relation == TSPI_HOP_REPLY ? hop->from_span : hop->to_span].name,
-                     .kind = hop->kind == TSPI_HOP_SOFT ? TSP_HOP_SOFT : TSP_HOP_HARD};
 }
 
 /* Either has a solver, or a stream. */
@@ -127,8 +111,8 @@ static tsp_status feed(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
     size_t k, to = 0;
 
     for (k = 0; k < n; k++) {
-        if (tspi_mend_judge_counts(&hops[k]))
-            run[to++] = translate(&hops[k]);
+        if (tspi_mend_in_range(&hops[k]))
+            run[to++] = tspi_mend_hop(&hops[k], key_of(&hops[k]));
         else
             f->judge->mend.answer.hops_out_of_range++;
     }
@@ -146,13 +130,6 @@ static bool fits(const tspi_causal *causal, uint64_t most_hops)
     for (uint32_t c = 0; c < causal->edges.clocks_n; c++)
         same_clock += causal->edges.stats[c].soft;
     return causal->edges.hops + same_clock / SAME_CLOCK_SHARE <= most_hops;
-}
-
-static unsigned threads_of(const tspi_mend *m)
-{
-    long cores = m->options.threads ? (long)m->options.threads : sysconf(_SC_NPROCESSORS_ONLN);
-
-    return cores < 1 ? 1 : cores > 64 ? 64 : (unsigned)cores;
 }
 
 /* The solver with its hops, not run. */
@@ -237,7 +214,7 @@ tsp_status tspi_mend_judge_solve_windows(tspi_mend_judge *j, uint64_t most_hops,
 {
     feeder f = {.judge = j, .most_bytes = most_hops * sizeof(tspi_stream_row)};
 
-    j->mend.options.threads = threads_of(&j->mend);
+    j->mend.options.threads = tspi_mend_threads(&j->mend);
     tsp_status rc = gather(&f, &j->mend, most_hops, err);
     j->mend.answer.solver = f.solver;
     if (rc == TSP_OK)

@@ -32,7 +32,7 @@ static tsp_status visit_run(void *ctx, const tspi_hop *hops, size_t n, tsp_error
     tsp_status rc = TSP_OK;
 
     for (size_t k = 0; k < n && rc == TSP_OK; k++) {
-        if (!tspi_thin_in_range(&hops[k]))
+        if (!tspi_mend_in_range(&hops[k]))
             continue;
         const uint64_t *bits = v->mend->answer.fed;
         bool fed = !bits || tspi_bits_has(bits, v->seen);
@@ -96,7 +96,7 @@ static tsp_status feed_bounds(const tspi_mend *m, tsp_solver *solver, tsp_error 
     return rc;
 }
 
-static unsigned threads_of(const tspi_mend *m)
+unsigned tspi_mend_threads(const tspi_mend *m)
 {
     long cores = m->options.threads ? (long)m->options.threads : sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -119,7 +119,7 @@ tsp_status tspi_mend_solve(const tspi_mend *m, tspi_mend_answer *ret_answer, tsp
                                 .reference = m->reference,
                                 .max_drift_ppm = m->options.max_drift_ppm,
                                 .quorum = m->believe_all ? 1 : m->options.quorum,
-                                .threads = threads_of(m)};
+                                .threads = tspi_mend_threads(m)};
     tspi_mend_answer a = {.clocks = calloc((size_t)n + 1, sizeof *a.clocks)};
     tsp_status rc =
         a.clocks ? tsp_solver_new(&config, &a.solver, err) : tsp_error_set(err, TSP_ENOMEM, "out of memory");

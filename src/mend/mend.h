@@ -158,6 +158,10 @@ tsp_status tspi_mend_write(const tspi_mend *mend, const char *out, tsp_error *er
 /* Within the room. Solve, with mend->needs. TSP_EINFEASIBLE: there are needs, and no clocks that meet them. */
 tsp_status tspi_mend_solve(const tspi_mend *mend, tspi_mend_answer *ret_answer, tsp_error *err);
 void tspi_mend_answer_release(tspi_mend_answer *answer);
+/* How many the solver may have. */
+unsigned tspi_mend_threads(const tspi_mend *mend);
+/* A hop as the solver takes it. */
+tsp_hop tspi_mend_hop(const tspi_hop *hop, uint64_t tag);
 /* Give the answer's solver its hops. */
 tsp_status tspi_mend_feed(const tspi_mend *mend, tspi_mend_answer *answer, tsp_error *err);
 /* Hops broken in the corrected set that the solver believes: added to mend->needs. ret_more: there are any. */

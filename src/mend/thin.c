@@ -194,7 +194,7 @@ static tsp_status look(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
     bool ok = true;
 
     for (size_t k = 0; k < n && ok; k++) {
-        if (!tspi_thin_in_range(&hops[k]))
+        if (!tspi_mend_in_range(&hops[k]))
             s->thin->out_of_range++;
         else
             ok = look_at(s, &hops[k], s->place++);

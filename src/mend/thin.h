@@ -56,7 +56,7 @@ typedef struct {
 } tspi_thin;
 
 /* Its stamps are ones that a clock shows, and that a solver takes. */
-static inline bool tspi_thin_in_range(const tspi_hop *hop)
+static inline bool tspi_mend_in_range(const tspi_hop *hop)
 {
     return hop->sent_ns >= -TSP_STAMP_MAX && hop->sent_ns <= TSP_STAMP_MAX && hop->received_ns >= -TSP_STAMP_MAX &&
            hop->received_ns <= TSP_STAMP_MAX;

@@ -48,15 +48,8 @@ static void add_span(tspi_buf *out, const tspi_buf *attributes, const uint64_t *
 {
     static tspi_buf span;
     tspi_buf_clear(&span);
-    put_big_endian(&span, 1, (uint64_t[]){ids[0] * UINT64_C(0x9e3779b97f4a7c15), ids[0] + 1}, 2);
-    put_big_endian(&span, 2, &ids[1], 1);
-    if (ids[2])
-        put_big_endian(&span, 4, &ids[2], 1);
-    put_text(&span, 5, kind == 2 ? "shop.Cart/Add" : "shop.Stock/Get");
-    put_varint(&span, 6 << 3);
-    put_varint(&span, (uint64_t)kind);
-    put_fixed64(&span, 7, start);
-    put_fixed64(&span, 8, end);
+    put_span_fields(&span, (uint64_t[]){ids[0] * UINT64_C(0x9e3779b97f4a7c15), ids[0] + 1, ids[1], ids[2]},
+                    kind == 2 ? "shop.Cart/Add" : "shop.Stock/Get", (unsigned)kind, start, end);
     tspi_buf_append(&span, attributes->data, attributes->len);
     put_bytes(out, 2, span.data, span.len);
 }

@@ -82,18 +82,10 @@ static void put_span(writer *w, unsigned host, uint64_t trace, uint64_t id, uint
                      int64_t start, int64_t end)
 {
     static const char *const names[] = {"", "work", "POST /api/v2/carts/{cart}/items", "checkout.Checkout/Place"};
-    uint64_t ids[2] = {trace * UINT64_C(0xd6e8feb86659fd93), trace};
+    uint64_t ids[4] = {trace * UINT64_C(0xd6e8feb86659fd93), trace, id, parent};
     tspi_buf span = {0};
 
-    put_bytes(&span, 1, ids, 16);
-    put_bytes(&span, 2, &id, 8);
-    if (parent)
-        put_bytes(&span, 4, &parent, 8);
-    put_text(&span, 5, names[kind]);
-    put_varint(&span, 6 << 3);
-    put_varint(&span, kind);
-    put_fixed64(&span, 7, stamp(host, start));
-    put_fixed64(&span, 8, stamp(host, end));
+    put_span_fields(&span, ids, names[kind], kind, stamp(host, start), stamp(host, end));
     for (unsigned k = 0; k < w->attributes; k++)
         put_attribute(&span, 9, shape_attributes[k % SHAPE_ATTRIBUTES][0], shape_attributes[k % SHAPE_ATTRIBUTES][1]);
     put_bytes(&w->spans[host], 2, span.data, span.len);

@@ -43,14 +43,7 @@ static void proto_span(tspi_buf *out, const struct spec *s)
     char name[40];
     snprintf(name, sizeof name, "shop.CartService/Operation%u", s->name);
 
-    put_big_endian(out, 1, (uint64_t[]){s->hi, s->lo}, 2);
-    put_big_endian(out, 2, &s->id, 1);
-    put_big_endian(out, 4, &s->parent, 1);
-    put_text(out, 5, name);
-    put_varint(out, 6 << 3);
-    put_varint(out, s->kind);
-    put_fixed64(out, 7, s->start);
-    put_fixed64(out, 8, s->end);
+    put_span_fields(out, (uint64_t[]){s->hi, s->lo, s->id, s->parent}, name, s->kind, s->start, s->end);
     for (unsigned k = 0; k < SHAPE_ATTRIBUTES; k++)
         put_attribute(out, 9, shape_attributes[k][0], shape_attributes[k][1]);
     put_bytes(out, 15, "", 0);

@@ -63,6 +63,20 @@ void put_attribute(tspi_buf *out, unsigned field, const char *key, const char *v
     tspi_buf_release(&pair);
 }
 
+void put_span_fields(tspi_buf *span, const uint64_t ids[4], const char *name, unsigned kind, int64_t start_ns,
+                     int64_t end_ns)
+{
+    put_big_endian(span, 1, ids, 2);
+    put_big_endian(span, 2, &ids[2], 1);
+    if (ids[3])
+        put_big_endian(span, 4, &ids[3], 1);
+    put_text(span, 5, name);
+    put_varint(span, 6 << 3);
+    put_varint(span, kind);
+    put_fixed64(span, 7, start_ns);
+    put_fixed64(span, 8, end_ns);
+}
+
 void put_batch(tspi_buf *out, const shape_attribute *attributes, unsigned n, const tspi_buf *spans)
 {
     tspi_buf resource = {0}, all = {0};

@@ -20,6 +20,10 @@ void put_big_endian(tspi_buf *out, unsigned field, const uint64_t *words, unsign
 /* A KeyValue with a string. */
 void put_attribute(tspi_buf *out, unsigned field, const char *key, const char *value);
 
+/* The fields of a Span: ids are its trace's two words, its own and its parent's, 0 for none. Attributes may follow. */
+void put_span_fields(tspi_buf *span, const uint64_t ids[4], const char *name, unsigned kind, int64_t start_ns,
+                     int64_t end_ns);
+
 /* A ResourceSpans of TracesData: a resource with these attributes, and one ScopeSpans. */
 void put_batch(tspi_buf *out, const shape_attribute *attributes, unsigned n, const tspi_buf *spans);
 

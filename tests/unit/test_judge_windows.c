@@ -42,15 +42,7 @@ static void put_span(tspi_buf *spans, const uint64_t ids[4], unsigned kind, int6
 {
     tspi_buf span = {0};
 
-    put_bytes(&span, 1, ids, 16);
-    put_bytes(&span, 2, &ids[2], 8);
-    if (ids[3])
-        put_bytes(&span, 4, &ids[3], 8);
-    put_text(&span, 5, "op");
-    put_varint(&span, 6 << 3);
-    put_varint(&span, kind);
-    put_fixed64(&span, 7, start);
-    put_fixed64(&span, 8, end > start ? end : start);
+    put_span_fields(&span, ids, "op", kind, start, end > start ? end : start);
     put_bytes(spans, 2, span.data, span.len);
     tspi_buf_release(&span);
 }
@@ -131,7 +123,7 @@ static tsp_status take(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err
     (void)err;
     for (size_t k = 0; k < n; k++) {
         uint64_t index = r->index;
-        r->index += tspi_mend_judge_counts(&hops[k]);
+        r->index += tspi_mend_in_range(&hops[k]);
         if (!tspi_hop_is_violation(&hops[k]) || hops[k].same_clock)
             continue;
         r->verdicts = tspi_grown(r->verdicts, r->n, &r->cap, sizeof *r->verdicts);

@@ -31,15 +31,7 @@ static void put_span(tspi_buf *spans, const world *w, int host, const uint64_t i
 {
     tspi_buf span = {0};
 
-    put_bytes(&span, 1, ids, 16);
-    put_bytes(&span, 2, &ids[2], 8);
-    if (ids[3])
-        put_bytes(&span, 4, &ids[3], 8);
-    put_text(&span, 5, "op");
-    put_varint(&span, 6 << 3);
-    put_varint(&span, kind);
-    put_fixed64(&span, 7, start + offset(w, host, start));
-    put_fixed64(&span, 8, end + offset(w, host, end));
+    put_span_fields(&span, ids, "op", kind, start + offset(w, host, start), end + offset(w, host, end));
     put_bytes(spans, 2, span.data, span.len);
     tspi_buf_release(&span);
 }
