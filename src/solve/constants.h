@@ -40,7 +40,8 @@
 
 /* The smoother's grids. Window noise: half decades from 10 ns to 10 ms. Rate noise: decades of ns^2/s^3; 1e-8 is a
  * quartz clock that never changes its rate, 1e8 one whose rate wanders by 10 ppm in a second. Prior of the rate: an
- * undisturbed clock (0.001 ppm) or an ordinary one (10 ppm); without it two windows give thousands of ppm. */
+ * undisturbed clock (0.001 ppm) or an ordinary one (10 ppm); it stands at both ends of a series, so at each for half of
+ * what it says (variance times two). Without it two windows give thousands of ppm. */
 #define NOISE_GRID 13
 #define NOISE_GRID_LEAST 1.0 /* log10 ns */
 #define NOISE_GRID_STEP 0.5
@@ -48,7 +49,7 @@
 #define RATE_NOISE_LEAST (-8.0) /* log10 ns^2/s^3 */
 #define RATE_PRIORS                                                                                                    \
     {                                                                                                                  \
-        1.0, 1e4                                                                                                       \
+        1.41, 1.41e4                                                                                                   \
     } /* ns/s */
 #define RATE_PRIORS_N 2
 
