@@ -23,7 +23,7 @@ SWITCHES = [
     ("changes that last", {"LASTING_LEAST": "0.0"}),
     ("merging back false steps", {"STEP_KEEP_SIGMA": "0", "STEP_KEEP_PART": "0"}),
     ("a clock's own rate noise", {"OWN_RATIO": "1e30"}),
-    ("one prior of the rate", {"RATE_PRIORS_N": "1", "RATE_PRIORS": "{ 1e4 }"}),
+    ("one prior of the rate", {"RATE_PRIORS_N": "1", "RATE_PRIORS": "{ 1.41e4 }"}),
     ("prior of the noise", {"NOISE_PRIOR": "0"}),
     ("grid of the noise twice as fine", {"NOISE_GRID": "25", "NOISE_GRID_STEP": "0.25"}),
     ("weights by count", {"WEIGHT_LEAST": "1.0", "WEIGHT_MOST": "1.0"}),
