@@ -80,6 +80,9 @@ static tsp_status prepare(tspi_evidence *e)
         if (!row->stretches)
             return TSP_ENOMEM;
         row->stretches_n = (uint32_t)n;
+        for (int kind = 0; kind < 2; kind++)
+            if (edge->slacks[kind].n)
+                row->median_ns[kind] = tspi_slacks_quantile(&edge->slacks[kind], 0.5);
     }
     for (uint32_t c = 0; c < e->edges->clocks_n; c++)
         if (e->edges->stats[c].last_ns > e->end_ns)

@@ -29,6 +29,7 @@ typedef struct {
 typedef struct {
     int64_t fence_ns[2]; /* of the whole edge, by kind; INT64_MIN = none */
     uint64_t fenced[2];
+    int64_t median_ns[2]; /* slack, of edges with violations; 0 = no hop */
     int64_t least_ns[2]; /* smallest slack, allowance added, above the fence; TSPI_UNBOUNDED = no hop */
     /* What the hops prove at the end of the trace: offset[to] - offset[from] is at most this. Each hop is widened by
      * what the clocks can have moved since: [1] one within the drift limit (the other is the reference, which is time),

@@ -133,11 +133,12 @@ static void say_contradiction(tspi_audit *a)
     for (size_t k = 0; k < n; k++)
         sum += links[k].limit_ns;
     describe_ring(a, links, n, ring, sizeof ring);
-    tspi_audit_say(a,
-                   "No clocks within %g ppm explain the stamps, so nothing is proven: along %s messages would have to "
-                   "arrive %s before they left. Stamps are late, or a clock drifts faster (--max-drift). 'truespan "
-                   "clocks' names the hops.",
-                   a->max_drift_ppm, ring, AMOUNT(sum));
+    tspi_audit_say(
+        a,
+        "No clocks within %g ppm explain the stamps, so nothing is proven: along %s messages would have to "
+        "arrive %s before they left. Stamps are late, two machines share a name (--clock-key), or a clock drifts "
+        "faster (--max-drift). 'truespan clocks' names the hops.",
+        a->max_drift_ppm, ring, AMOUNT(sum));
 }
 
 /* "c stepped by +12.0 ms, 31.4 s into its traffic." */

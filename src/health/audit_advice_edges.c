@@ -109,20 +109,43 @@ static bool is_shifted(const tspi_audit *a, size_t k)
            !a->evidence.rows[k].left_tailed[TSPI_HOP_HARD];
 }
 
+/* The edge the other way, where that is shifted too; else NULL. */
+static const tspi_edge *shifted_back(const tspi_audit *a, const tspi_edge *edge)
+{
+    const tspi_edge *back = tspi_edges_find(&a->causal.edges, edge->to, edge->from);
+
+    return back && is_shifted(a, (size_t)(back - a->causal.edges.edges)) ? back : NULL;
+}
+
+static void say_pair(tspi_audit *a, const tspi_edge *edge, const tspi_edge *back)
+{
+    if (back)
+        tspi_audit_say(a,
+                       "Hops from %s to %s are inverted, by up to %s, and so are those from %s to %s, by up to %s: no "
+                       "clocks do that. Two machines of one name do (--clock-key tells them apart).",
+                       NAME(edge->from), NAME(edge->to), AMOUNT(edge->worst_ns), NAME(edge->to), NAME(edge->from),
+                       AMOUNT(back->worst_ns));
+    else
+        tspi_audit_say(a,
+                       "%s of %s hops from %s to %s are inverted, by up to %s: the two are apart; which of them is "
+                       "wrong, the other clocks do not tell.",
+                       NUMBER(edge->hard_violations), NUMBER(edge->slacks[TSPI_HOP_HARD].n), NAME(edge->from),
+                       NAME(edge->to), AMOUNT(edge->worst_ns));
+}
+
 static void say_shifted(tspi_audit *a)
 {
     uint64_t said = 0, more = 0;
 
     for (size_t k = 0; a->solved && k < a->causal.edges.edges_n; k++) {
-        const tspi_edge *edge = &a->causal.edges.edges[k];
+        const tspi_edge *edge = &a->causal.edges.edges[k], *back;
         if (!is_undecided(a, k) || !is_shifted(a, k))
             continue;
+        back = shifted_back(a, edge);
+        if (back && edge->from > edge->to)
+            continue;
         if (said++ < EDGE_LINES_MAX)
-            tspi_audit_say(a,
-                           "%s of %s hops from %s to %s are inverted, by up to %s: the two are apart; which of them is "
-                           "wrong, the other clocks do not tell.",
-                           NUMBER(edge->hard_violations), NUMBER(edge->slacks[TSPI_HOP_HARD].n), NAME(edge->from),
-                           NAME(edge->to), AMOUNT(edge->worst_ns));
+            say_pair(a, edge, back);
         else
             more++;
     }

@@ -350,6 +350,37 @@ TEST(cause, late_stamps_are_called_late_and_accuse_nobody)
     release(&a);
 }
 
+/* Hops of 1 ms and a tail, of which those that begin at one host are inverted by `from` ms, the others by `to`. */
+static void exchange(audit *a, uint32_t p, uint32_t q, int n, double from, double to, tspi_random *random)
+{
+    for (int k = 0; k < n; k++) {
+        uint32_t t = new_trace(a);
+        double received = 10 * k + 1 + tspi_random_exponential(random, 0.2) - (k % 2 ? from : to);
+        uint64_t id = span(a, t, 0, k % 2 ? p : q, TSPI_KIND_PRODUCER, 10 * k, 10 * k + 0.1);
+        span(a, t, id, k % 2 ? q : p, TSPI_KIND_CONSUMER, received, received + 1);
+    }
+}
+
+/* Every message, either way, is received before it was sent: that no clocks do, and few late stamps would be nearly all
+ * of the stamps. */
+TEST(cause, what_is_inverted_both_ways_is_not_late)
+{
+    tspi_random random;
+
+    tspi_random_seed(&random, seed);
+    for (int n = 100; n <= 4000; n *= 6) {
+        audit a = {0};
+        uint32_t p = host(&a, "a"), q = host(&a, "b");
+        exchange(&a, p, q, n, tspi_random_uniform(&random, 4, 20), tspi_random_uniform(&random, 4, 20), &random);
+        analyse(&a, TSPI_NONE);
+        CHECK(violations(&a) > (uint64_t)n * 9 / 10);
+        CHECK(a.causes[TSPI_CAUSE_UNKNOWN] > violations(&a) * 98 / 100);
+        CHECK(a.judge.mend.answer.summary.contradictory);
+        CHECK(!accused(&a, p) && !accused(&a, q));
+        release(&a);
+    }
+}
+
 /* A busy machine: 23 % of the sends are stamped after the receive, by any amount, one way or both. */
 TEST(cause, a_busy_machine_is_not_a_wrong_clock)
 {
