@@ -12,6 +12,7 @@
 #include "solve/sweep.h"
 
 #define UNREACHED INT64_MAX
+#define TURNS_MOST 64
 
 typedef struct {
     const tspi_graph *graph;
@@ -28,7 +29,8 @@ static void relax(run *r, uint32_t from, uint32_t to, int64_t limit, uint32_t vi
         r->forward ? (__int128)limit + r->pi[from] - r->pi[to] : (__int128)limit + r->pi[to] - r->pi[from];
     __int128 label = r->heap.key[from] + reduced;
 
-    if (label >= r->heap.key[to])
+    /* Of clocks that lie centuries apart sums may leave 64 bits: what cannot be said is not. */
+    if (label >= r->heap.key[to] || label < INT64_MIN)
         return;
     r->heap.key[to] = (int64_t)label;
     if (r->via)
@@ -57,9 +59,12 @@ static void shift_labels(const run *r, bool reduce)
 {
     for (uint32_t v = 0; v < r->graph->vertices_n; v++) {
         int64_t *label = &r->heap.key[v];
-        if (*label != UNREACHED && (reduce == r->forward ? __builtin_sub_overflow(*label, r->pi[v], label)
-                                                         : __builtin_add_overflow(*label, r->pi[v], label)))
-            *label = UNREACHED;
+        if (*label == UNREACHED || !(reduce == r->forward ? __builtin_sub_overflow(*label, r->pi[v], label)
+                                                          : __builtin_add_overflow(*label, r->pi[v], label)))
+            continue;
+        *label = UNREACHED;
+        if (r->via)
+            r->via[v] = TSPI_VIA_NONE;
     }
 }
 
@@ -81,7 +86,8 @@ bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_
         for (uint32_t v = 0; v < n; v++)
             if (label[v] != UNREACHED)
                 relax_from(&r, v);
-        while (r.heap.n > 0)
+        /* With a potential each vertex comes once; one that was cut off at 64 bits is none. */
+        for (uint64_t turns = TURNS_MOST * (uint64_t)n; r.heap.n > 0 && turns; turns--)
             relax_from(&r, tspi_heap_pop(&r.heap));
         shift_labels(&r, false);
     }
@@ -245,7 +251,8 @@ bool tspi_bounds_chain(const tspi_graph *graph, const tspi_bounds *bounds, uint3
     size_t n = 0, cap = 16;
     tspi_link *links = malloc(cap * sizeof *links);
 
-    while (links && via[v] != TSPI_VIA_NONE) {
+    /* Where sums left 64 bits, a way may come back to itself. */
+    while (links && via[v] != TSPI_VIA_NONE && n < graph->vertices_n) {
         uint32_t back = via[v] == TSPI_VIA_BEFORE  ? v - 1
                         : via[v] == TSPI_VIA_AFTER ? v + 1
                         : upper                    ? graph->arcs[via[v]].from
