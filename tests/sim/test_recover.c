@@ -117,13 +117,13 @@ TEST(recover, the_reference_slews)
 /* Of this slew neither bend explains as much alone as a step amid it does. It was taken for three. */
 TEST(recover, a_slew_is_two_bends_not_a_step)
 {
-    recover_seeds("slew-5", 380698181, 1);
+    recover_seeds("slew-5", 380698181, 1, 0);
 }
 
 /* Four bends for two, in pairs half a window apart: known by their sum, and so they must stay. */
 TEST(recover, bends_near_each_other_keep_their_sum)
 {
-    recover_seeds("slew-5", 51010, 1);
+    recover_seeds("slew-5", 51010, 1, 0);
 }
 
 TEST(recover, any_clock_slews)
