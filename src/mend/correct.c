@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/big.h"
 #include "causal/evidence.h"
 #include "mend/correct.h"
 
@@ -10,7 +9,7 @@ static tsp_status make_room(tspi_mend *m, int64_t **ret_events, tsp_error *err)
 {
     size_t n = m->set.spans_n, processes = m->set.processes_n;
 
-    m->raw = tspi_big_calloc(n + 1, sizeof *m->raw);
+    m->raw = calloc(n + 1, sizeof *m->raw); /* small pages: most are never touched */
     m->kept = calloc(tspi_bits_words(n), sizeof *m->kept);
     m->quanta = malloc((processes + 1) * sizeof *m->quanta);
     m->moves = calloc((size_t)m->causal.clocks.clocks_n + 1, 1);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/big.h"
 #include "clock/track.h"
 
 #define THIN_LEAST_HOPS 200000 /* fewer are solved in a fraction of a second */
@@ -217,7 +216,7 @@ void tspi_mend_release(tspi_mend *m)
     tspi_thin_release(&m->thin);
     tspi_edges_release(&m->corrected);
     tspi_utc_bounds_release(&m->bounds);
-    tspi_big_free(m->raw, (m->set.spans_n + 1) * sizeof *m->raw);
+    free(m->raw);
     free(m->kept);
     free(m->quanta);
     free(m->needs);
