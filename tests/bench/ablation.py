@@ -74,7 +74,7 @@ class Bench:
         rooms = [os.path.join(self.source, "src", room) for room in ("base", "clock", "solve")]
         sims = os.path.join(self.source, "tests/sim")
         self.texts = {os.path.join(room, f): read(os.path.join(room, f)) for room in [*rooms, sims]
-                      for f in sorted(os.listdir(room)) if f.endswith((".c", ".h")) and not f.startswith("test_")}
+                      for f in sorted(os.listdir(room)) if f.endswith((".c", ".h")) and not f.startswith(("test_", "soak_"))}
         self.constants = self.texts[os.path.join(rooms[-1], "constants.h")]
         state = hashlib.sha256(repr((sorted(self.texts.items()), options.shapes, options.seeds, options.first)).encode())
         self.keep = os.path.join(options.keep, state.hexdigest()[:16])
