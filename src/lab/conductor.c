@@ -66,10 +66,9 @@ static tsp_status introduce(tspi_conductor *conductor, tsp_error *err)
             const tspi_member *to = &conductor->members[other];
             if (other == k || !tspi_spec_sends(conductor->spec, member->stage, to->stage))
                 continue;
-            tsp_status rc = tspi_control_send(&member->control, err, "peer %" PRIu32 " %" PRIu32 " %s", to->stage,
-                                              to->worker, to->address);
-            if (rc != TSP_OK)
-                return rc;
+            if (tspi_control_send(&member->control, err, "peer %" PRIu32 " %" PRIu32 " %s", to->stage, to->worker,
+                                  to->address) != TSP_OK)
+                return tspi_member_is_gone(conductor, member, err);
         }
     }
     return tspi_ask_all(conductor, "connect", "connected", err);
@@ -175,9 +174,8 @@ static tsp_status begin_all(tspi_conductor *conductor, const tspi_block *block, 
 {
     for (uint32_t k = 0; k < conductor->members_n; k++) {
         conductor->members[k].awaited = "began";
-        tsp_status rc = tspi_control_send_block(&conductor->members[k].control, block, err);
-        if (rc != TSP_OK)
-            return rc;
+        if (tspi_control_send_block(&conductor->members[k].control, block, err) != TSP_OK)
+            return tspi_member_is_gone(conductor, &conductor->members[k], err);
     }
     return tspi_await_all(conductor, "began", begin_timeout_ns, err);
 }
@@ -199,7 +197,8 @@ tsp_status tspi_conductor_block(tspi_conductor *conductor, const tspi_block *blo
     conductor->gateways_done = 0;
     tsp_status rc = begin_all(conductor, block, err);
     for (uint32_t k = 0; k < conductor->members_n && rc == TSP_OK; k++)
-        rc = tspi_control_send(&conductor->members[k].control, err, "go");
+        if (tspi_control_send(&conductor->members[k].control, err, "go") != TSP_OK)
+            rc = tspi_member_is_gone(conductor, &conductor->members[k], err);
     while (rc == TSP_OK && conductor->gateways_done < gateways_n(conductor) && !tspi_is_interrupted(conductor))
         rc = tspi_conductor_listen(conductor, INT64_MAX, err);
     if (rc != TSP_OK)

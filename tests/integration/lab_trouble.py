@@ -3,6 +3,7 @@
 
 usage: lab_trouble.py TRUESPAN"""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -301,12 +302,28 @@ def the_conductor_is_killed(tap, lab, nodes):
 
 # ------------------------------------------------------------------ strangers
 
+def free_ports(n):
+    """The first of n ports in a row that nobody has."""
+    while True:
+        with contextlib.ExitStack() as held:
+            try:
+                first = held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+                for k in range(1, n):
+                    held.enter_context(socket.create_server(("127.0.0.1", first + k)))
+                return first
+            except (OSError, OverflowError):
+                continue
+
+
 def send_by_zmq(library, address, bodies):
     """As a program does that has nothing to do with the lab."""
     push = 8
     library.zmq_ctx_new.restype = library.zmq_socket.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.zmq_ctx_new())
     peer = ctypes.c_void_p(library.zmq_socket(context, push))
+    patience = ctypes.c_int(5000)  # ms, for who is not there
+    for option in (17, 28):  # ZMQ_LINGER, ZMQ_SNDTIMEO
+        library.zmq_setsockopt(peer, option, ctypes.byref(patience), ctypes.sizeof(patience))
     library.zmq_connect(peer, address.encode())
     for body in bodies:
         library.zmq_send(peer, body, len(body), 0)
@@ -322,9 +339,7 @@ def strangers(tap, lab):
         return str(problem)
     head = bytes([0x7c, 1, 1, 0]) + bytes(4) + (3).to_bytes(4, "little") + bytes(16)
     bodies = [b"", b"hello", b"\xff" * 200, bytes(4) + b"hello", bytes(4), bytes(4) + head]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = min(free.getsockname()[1], 65000)
+    port = free_ports(5)
     place = Place()
     spec = place.write("spec.yaml", f"port: {port}\nexperiment: {{rounds: 4}}\n")
     process = lab.start(place, spec, *QUICK, "--sweep", "0ms", "--duration", "4s", "--json")
