@@ -95,7 +95,7 @@ pictures: all
 bench: all
 	@meson test -C $(BUILD) --benchmark --verbose
 
-# What each of the solver's constants buys (docs/ablation.md): the solver built and run some 180 times, half an hour or so.
+# What each of the solver's constants buys (docs/ablation.md): the solver built and run some 240 times, a quarter of an hour.
 # A run that was stopped goes on where it was.
 ablation: need-build
 	@mkdir -p $(BUILD)
