@@ -64,8 +64,8 @@ parts-or-skip: need-check all
 CHECK_PATIENCE ?= 1
 check: parts-or-skip
 	@ninja -C $(BUILD) --quiet
-	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --timeout-multiplier $(CHECK_PATIENCE)
-	@python3 tools/count_tests.py $(BUILD)/meson-logs/testlog.junit.xml
+	@failed=0; meson test -C $(BUILD) --no-rebuild --print-errorlogs --timeout-multiplier $(CHECK_PATIENCE) || failed=$$?; \
+	python3 tools/count_tests.py $(BUILD)/meson-logs/testlog.junit.xml && exit $$failed
 
 # The tests that want llama.cpp, SmolLM2 and a real llama-server, which are fetched and built first (a quarter of an hour).
 check-llm: need-check all

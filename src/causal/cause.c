@@ -84,13 +84,13 @@ static enum tspi_cause of_hop(const tspi_evidence *e, tspi_edge *edge, const tsp
     const tspi_edge_evidence *row = &e->rows[edge - e->edges->edges];
     int64_t slack = tspi_hop_slack_ns(hop), ahead = ahead_at_most(e, hop);
     bool stepped = row->pattern[0] == TSPI_PATTERN_STEP || row->pattern[1] == TSPI_PATTERN_STEP;
+    bool many = edge->slacks[hop->kind].n >= TSPI_FEW_HOPS;
 
-    bool impossible = ahead != TSPI_UNBOUNDED && -slack > ahead && !stepped;
-
-    if (edge->slacks[hop->kind].n >= TSPI_FEW_HOPS && slack < tspi_evidence_fence(row, edge, hop))
+    if (many && slack < tspi_evidence_fence(row, edge, hop))
         return TSPI_CAUSE_LATE_STAMP;
-    /* Where most are, either way may be wrong: two machines of one name, say. */
-    if (edge->slacks[hop->kind].n >= TSPI_FEW_HOPS && impossible)
+    /* No clock can be so far off. Where most hops say so, those the other way may lie as well: two machines of one
+     * name, say. */
+    if (many && ahead != TSPI_UNBOUNDED && -slack > ahead && !stepped)
         return -row->median_ns[hop->kind] > ahead ? TSPI_CAUSE_UNKNOWN : TSPI_CAUSE_LATE_STAMP;
     return hop->kind == TSPI_HOP_SOFT ? of_reply(edge, row, hop) : of_start(row, hop);
 }

@@ -88,9 +88,7 @@ static inline bool is_left_out(const scanner *s, uint32_t from, uint32_t to)
     return s->rows && !tspi_bits_has(s->rows, from) && !tspi_bits_has(s->rows, to);
 }
 
-/* Parents lie anywhere in the input: ask for them some spans ahead. Rows are 48 bytes, so half of them lie on two
- * lines.
- */
+/* Parents lie anywhere in the input: ask for them some spans ahead. Rows of 48 bytes may lie on two lines. */
 #define AHEAD 24
 
 static inline void fetch(const tspi_span *span)

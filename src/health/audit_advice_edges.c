@@ -100,21 +100,28 @@ static bool is_undecided(const tspi_audit *a, size_t k)
            !is_apart(a, edge->from) && !is_apart(a, edge->to);
 }
 
-/* Stamps that wait invert some hops, not nearly all of an edge: its two clocks are apart, though nobody is accused. */
+/* Stamps that wait invert some hops, not nearly all of an edge: its two clocks are apart, though nobody is accused. An
+ * edge of answers alone shows nothing of the kind. */
 static bool is_shifted(const tspi_audit *a, size_t k)
 {
     const tspi_edge *edge = &a->causal.edges.edges[k];
 
-    return (double)edge->hard_violations >= SHIFTED * (double)edge->slacks[TSPI_HOP_HARD].n &&
+    return edge->hard_violations && (double)edge->hard_violations >= SHIFTED * (double)edge->slacks[TSPI_HOP_HARD].n &&
            !a->evidence.rows[k].left_tailed[TSPI_HOP_HARD];
 }
 
-/* The edge the other way, where that is shifted too; else NULL. */
+/* Nearly all of its hops are inverted, and nobody is accused. */
+static bool is_inverted_whole(const tspi_audit *a, size_t k)
+{
+    return is_undecided(a, k) && is_shifted(a, k);
+}
+
+/* The edge the other way, where that is so, too; else NULL. */
 static const tspi_edge *shifted_back(const tspi_audit *a, const tspi_edge *edge)
 {
     const tspi_edge *back = tspi_edges_find(&a->causal.edges, edge->to, edge->from);
 
-    return back && is_shifted(a, (size_t)(back - a->causal.edges.edges)) ? back : NULL;
+    return back && is_inverted_whole(a, (size_t)(back - a->causal.edges.edges)) ? back : NULL;
 }
 
 static void say_pair(tspi_audit *a, const tspi_edge *edge, const tspi_edge *back)
@@ -139,10 +146,10 @@ static void say_shifted(tspi_audit *a)
 
     for (size_t k = 0; a->solved && k < a->causal.edges.edges_n; k++) {
         const tspi_edge *edge = &a->causal.edges.edges[k], *back;
-        if (!is_undecided(a, k) || !is_shifted(a, k))
+        if (!is_inverted_whole(a, k))
             continue;
         back = shifted_back(a, edge);
-        if (back && edge->from > edge->to)
+        if (back && edge->from > edge->to) /* one line for both */
             continue;
         if (said++ < EDGE_LINES_MAX)
             say_pair(a, edge, back);

@@ -3,11 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "solve/constants.h"
+
 /* Hops set aside as contradictions, as a share of all: beyond it there is no telling who lies. */
 #define FEW_LIES 0.02
-
-/* What an estimate may be off by, as for suspicions. */
-#define ERROR_SIGMAS 5
 
 /* ---- steps ---- */
 
@@ -138,7 +137,8 @@ static enum tspi_opinion judge_by_tracks(const tspi_mend_judge *j, const tspi_ho
     const tsp_clock_result *clocks = j->mend.answer.clocks;
     int64_t sent = tsp_track_correct(clocks[hop->from_clock].track, hop->sent_ns);
     int64_t received = tsp_track_correct(clocks[hop->to_clock].track, hop->received_ns);
-    int64_t error = ERROR_SIGMAS * (clocks[hop->from_clock].sigma_ns + clocks[hop->to_clock].sigma_ns);
+    int64_t sigma = clocks[hop->from_clock].sigma_ns + clocks[hop->to_clock].sigma_ns;
+    int64_t error = (int64_t)(SUSPECT_SIGMA * (double)sigma); /* what an estimate may be off by */
 
     if (blame_clocks(j, hop, sent, received + error, ret_cause))
         return TSPI_OPINION_CAUSE;

@@ -162,7 +162,7 @@ static int by_key(const void *a, const void *b)
 
 static tsp_status note_given(tspi_mend_judge *j, const tsp_solver *solver, tsp_error *err)
 {
-    const tspi_hop_store *store = tspi_hop_store_of(solver);
+    const tspi_hop_store *store = tspi_solver_hops(solver);
     size_t n = 0;
 
     for (size_t k = 0; k < store->n; k++)

@@ -12,7 +12,6 @@
 #include "solve/sweep.h"
 
 #define UNREACHED INT64_MAX
-#define TURNS_MOST 64
 
 typedef struct {
     const tspi_graph *graph;
@@ -87,7 +86,7 @@ bool tspi_reach(const tspi_graph *graph, const int64_t *pi, bool forward, int64_
             if (label[v] != UNREACHED)
                 relax_from(&r, v);
         /* With a potential each vertex comes once; one that was cut off at 64 bits is none. */
-        for (uint64_t turns = TURNS_MOST * (uint64_t)n; r.heap.n > 0 && turns; turns--)
+        for (uint64_t turns = REACH_TURNS * (uint64_t)n; r.heap.n > 0 && turns; turns--)
             relax_from(&r, tspi_heap_pop(&r.heap));
         shift_labels(&r, false);
     }

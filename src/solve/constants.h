@@ -20,6 +20,11 @@
  * is is left to Dijkstra. It changes the time taken and nothing else. */
 #define SWEEPS_MOST 40
 
+/* Of clocks that lie centuries apart sums leave 64 bits, and what was a potential is none: then a vertex may be lowered
+ * without end, and a way may come back to itself. With one each vertex is settled once, and ways are halved as often as
+ * a number of vertices has binary digits; so many times a vertex is ample for both. */
+#define REACH_TURNS 64
+
 /* Estimates. */
 
 /* An edge's lowest slack is dropped when it stands apart from the next by this many times their own spacing (and by a

@@ -23,9 +23,8 @@ typedef struct {
     double stiff;      /* noise against the track's own movement: sigma^2 / (q T^3) */
     double window;     /* T, ns */
     double noise_hops; /* noise of a window times its hops; 0: not known. Outlives passes without a sight */
-    uint8_t
-        rate_prior; /* 1 + the prior of its rate, once its clock was seen to drift unlike the others; outlives, too */
     uint32_t windows;
+    uint8_t rate_prior; /* 1 + its clock's own prior of the rate, 0: it has none. Outlives passes, too */
     /* The node's series without its bends, for the hunt; owned. */
     double *local, *total, *noise;
     uint32_t *at; /* owned: window of each sight, by number */

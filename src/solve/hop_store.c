@@ -7,7 +7,6 @@
 #include "base/hash.h"
 #include "solve/parallel.h"
 #include "solve/room.h"
-#include "solve/solver.h"
 
 void tspi_hop_store_release(tspi_hop_store *hops)
 {
@@ -347,9 +346,4 @@ bool tspi_hop_store_sort(tspi_hop_store *hops)
     hops->cap = hops->n + 1;
     hops->sorted = true;
     return true;
-}
-
-const tspi_hop_store *tspi_hop_store_of(const tsp_solver *solver)
-{
-    return &solver->hops;
 }

@@ -72,8 +72,8 @@ bool tspi_hop_store_sort(tspi_hop_store *hops);
 /* Row of an operation's same-clock record, or NULL; after tspi_hop_store_sort. */
 const tspi_lies *tspi_hop_store_lies(const tspi_hop_store *hops, uint32_t operation);
 
-/* The hops of a solver: in the order of adding until it runs, then sorted. */
-const tspi_hop_store *tspi_hop_store_of(const tsp_solver *solver);
+/* solver.c: a solver's hops, in the order of adding until it runs, then sorted. */
+const tspi_hop_store *tspi_solver_hops(const tsp_solver *solver);
 
 /* received + quantum - sent: what the hop says of offset[to] - offset[from] at most. Stamps are within TSP_STAMP_MAX,
  * so it fits. */

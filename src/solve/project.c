@@ -144,9 +144,6 @@ static bool unpin(projection *p, bool both)
     return changed;
 }
 
-/* Halving takes about as many as a vertex count has binary digits. */
-#define STEPS_A_VERTEX 64
-
 /* From steps to where each way began; via is overwritten. back: ways were walked against the arcs. */
 static void find_sources(const projection *p, uint32_t *via, bool back)
 {
@@ -162,7 +159,7 @@ static void find_sources(const projection *p, uint32_t *via, bool back)
     }
     /* Halving: ways become short for all who share them. Where sums left 64 bits a way may come back to itself; it then
      * began nowhere. */
-    uint64_t steps = STEPS_A_VERTEX * (uint64_t)p->graph.vertices_n;
+    uint64_t steps = REACH_TURNS * (uint64_t)p->graph.vertices_n;
     for (uint32_t v = 0; v < p->graph.vertices_n; v++) {
         for (; via[via[v]] != via[v] && steps; steps--)
             via[v] = via[via[v]];

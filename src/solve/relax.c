@@ -485,8 +485,8 @@ bool tspi_relax(tspi_fit *fit, double quantile)
          tspi_parallel(fit->threads, PIECES, judge_piece, p);
     if (ok) {
         choose(p);
-        tspi_parallel(fit->threads, fit->clocks, choose_prior, p);
-        if (fit->bends_n || any_root_jump(fit))
+        ok = tspi_parallel(fit->threads, fit->clocks, choose_prior, p);
+        if (ok && (fit->bends_n || any_root_jump(fit)))
             ok = measure(p);
         ok = ok && tspi_parallel(fit->threads, fit->nodes, smooth_node, p) && tspi_fit_evaluate(fit);
     }

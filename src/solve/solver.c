@@ -378,6 +378,11 @@ tsp_status tsp_solver_clock(const tsp_solver *solver, uint32_t clock, tsp_clock_
     return TSP_OK;
 }
 
+const tspi_hop_store *tspi_solver_hops(const tsp_solver *solver)
+{
+    return &solver->hops;
+}
+
 void tsp_solver_summary(const tsp_solver *solver, tsp_solver_summary_row *ret_summary)
 {
     *ret_summary = solver->summary;

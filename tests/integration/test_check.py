@@ -262,28 +262,35 @@ test("no escapes: fix", rc == 0, "a?[2J??e moved by" in err or "b? moved by" in 
 test("but JSON has names as they are", json.loads(run("check", "--json", "-", stdin=hostile)[1])["clocks"][0]["clock"] ==
      "a\x1b[2J\u009b\u202ee")
 
-# A ring with slow hops but one: that one's two clocks are apart, and nothing tells which is wrong.
-def ring(inverted, ring_of="abcde", n=200):
+# A ring with slow hops but one: that one's two clocks are apart, and nothing tells which is wrong; nor do its answers,
+# which come late enough.
+def ring(inverted, ring_of="abcde", n=200, answers=False, slow=True):
     hosts = {h: [] for h in ring_of}
     for k in range(n):
         for at, (here, there) in enumerate(zip(ring_of, ring_of[1:] + ring_of[0])):
             sent = 1700000000000000000 + k * 50000000 + at * 1000003 + k * 7919 % 100003
-            slack = 30000000 + k * 104729 % 500009 if at else (-1500000 if k < inverted else 3000000) + k * 104729 % 500009
+            slack = 30000000 + k * 104729 % 500009 if at and slow else (-1500000 if k < inverted else 3000000) + k * 104729 % 500009
             ids = "%032x" % (k * 8 + at + 1), "%016x" % (k * 16 + at * 2 + 1), "%016x" % (k * 16 + at * 2 + 2)
-            hosts[here].append({"traceId": ids[0], "spanId": ids[1], "name": "send", "kind": 4,
-                                "startTimeUnixNano": str(sent), "endTimeUnixNano": str(sent + 1000)})
-            hosts[there].append({"traceId": ids[0], "spanId": ids[2], "parentSpanId": ids[1], "name": "take", "kind": 5,
+            call = answers and not at
+            hosts[here].append({"traceId": ids[0], "spanId": ids[1], "name": "send", "kind": 3 if call else 4,
+                                "startTimeUnixNano": str(sent), "endTimeUnixNano": str(sent + (40000000 if call else 1000))})
+            hosts[there].append({"traceId": ids[0], "spanId": ids[2], "parentSpanId": ids[1], "name": "take", "kind": 2 if call else 5,
                                  "startTimeUnixNano": str(sent + slack), "endTimeUnixNano": str(sent + slack + 1000)})
     return json.dumps({"resourceSpans": [
         {"resource": {"attributes": [{"key": "host.name", "value": {"stringValue": h}}]}, "scopeSpans": [{"spans": spans}]}
         for h, spans in hosts.items()]}).encode()
 
 
-for inverted, apart in (200, True), (60, False):
-    rc, out, err = run("check", "-", stdin=ring(inverted))
-    test("%d of 200 hops inverted" % inverted, rc == 1, "unknown" in out,
+for inverted, apart, answers in (200, True, False), (200, True, True), (60, False, False):
+    rc, out, err = run("check", "-", stdin=ring(inverted, answers=answers))
+    test("%d of 200 hops inverted%s" % (inverted, ", and answered" * answers), rc == 1, "unknown" in out, "no clocks do that" not in out,
          ("200 of 200 hops from a to b are inverted" in out and "the two are apart" in out) == apart,
          ("a busy CPU" in out) != apart, "runs about" not in out)
+
+# Both ways of two clocks inverted: no offset does that.
+rc, out, err = run("check", "-", stdin=ring(200, "ab", slow=False))
+test("both ways inverted", rc == 1, "no clocks within" in out.lower(), out.count("no clocks do that") == 1, "the two are apart" not in out)
+
 
 # Ten gigabytes that are not there, in one line: refused at once, in little memory.
 with tempfile.TemporaryDirectory() as aside:

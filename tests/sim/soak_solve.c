@@ -238,7 +238,7 @@ static bool run_all(soak *k)
     uint64_t wanted = k->seeds * k->shapes;
     double start = now_seconds(), said = start;
 
-    for (; k->done < wanted && !stopped; k->done++) {
+    while (k->done < wanted && !stopped) {
         tally *t = &k->tallies[k->done % k->shapes];
         uint64_t seed = k->first + k->done / k->shapes;
         hop_sim sim;
@@ -256,15 +256,13 @@ static bool run_all(soak *k)
         add(t, seed, &s);
         if (k->keep)
             keep_row(k->keep, seed, t->limit, &s);
-        double now = now_seconds(),
-               left = (now - start) / (double)(k->done + 1 - k->before) * (double)(wanted - k->done);
+        k->done++;
+        double now = now_seconds(), left = (now - start) / (double)(k->done - k->before) * (double)(wanted - k->done);
         if (now - said >= SAY_SECONDS) {
             char when[64];
             snprintf(when, sizeof when, "%.1f %%, %.0f min left: ", 100.0 * (double)k->done / (double)wanted,
                      left / 60);
-            k->done++;
             say_all(k, when);
-            k->done--;
             said = now;
         }
     }
