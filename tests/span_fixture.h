@@ -68,7 +68,7 @@ static inline uint32_t fixture_span(tspi_span_set *set, uint32_t trace, uint64_t
 
 static inline void fixture_link(tspi_span_set *set, uint32_t from, uint32_t trace, uint64_t span_id)
 {
-    tspi_link link = {.from = from, .trace = trace, .span_id = span_id, .type = TSPI_LINK_LINK};
+    tspi_link_row link = {.from = from, .trace = trace, .span_id = span_id, .type = TSPI_LINK_LINK};
     if (tspi_span_set_add_link(set, &link, NULL) != TSP_OK)
         abort();
 }

@@ -124,7 +124,7 @@ static tsp_status scan_parents(scanner *s, size_t first, size_t end)
 
 static bool repeats(const tspi_join *join, size_t link)
 {
-    const tspi_link *links = join->set->links;
+    const tspi_link_row *links = join->set->links;
 
     for (size_t k = link; k-- > 0 && link - k <= LINKS_BACK && links[k].from == links[link].from;)
         if (join->link_target[k] == join->link_target[link])

@@ -312,7 +312,7 @@ tsp_status tspi_kin_take(tspi_kin *kin, const uint32_t *rows, uint32_t n)
 
 void tspi_kin_link(tspi_kin *kin, uint32_t at)
 {
-    const tspi_link *link = &kin->set->links[at];
+    const tspi_link_row *link = &kin->set->links[at];
     const tspi_trace_id *id = &kin->set->traces[link->trace];
     uint32_t found = TSPI_NONE;
 

@@ -85,7 +85,7 @@ typedef struct {
     uint32_t trace; /* row in traces */
     uint64_t span_id;
     uint32_t type; /* enum tspi_link_type */
-} tspi_link;
+} tspi_link_row;
 
 /* A numbered message or token of a stream: the order of the numbers is the order of the stamps. Streams are told
  * apart by (trace, process, name). */
@@ -114,7 +114,7 @@ typedef struct {
     size_t processes_n, processes_cap;
     const char **names;
     size_t names_n, names_cap;
-    tspi_link *links;
+    tspi_link_row *links;
     size_t links_n, links_cap;
     tspi_sequence *sequences;
     size_t sequences_n, sequences_cap;

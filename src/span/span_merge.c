@@ -59,7 +59,7 @@ static tsp_status append_rows(tspi_span_set *set, const tspi_span_set *part, con
         set->spans[set->spans_n++] = row;
     }
     for (size_t k = 0; k < part->links_n && rc == TSP_OK; k++) {
-        tspi_link row = part->links[k];
+        tspi_link_row row = part->links[k];
         row.from += map->first_span;
         row.trace = map->traces[row.trace];
         rc = tspi_span_set_add_link(set, &row, err);

@@ -373,7 +373,7 @@ tsp_status tspi_span_set_reserve(tspi_span_set *set, size_t extra, tsp_error *er
     }
 
 ADD(tspi_span_set_add, tspi_span, spans)
-ADD(tspi_span_set_add_link, tspi_link, links)
+ADD(tspi_span_set_add_link, tspi_link_row, links)
 ADD(tspi_span_set_add_sequence, tspi_sequence, sequences)
 ADD(tspi_span_set_add_event, tspi_event, events)
 

@@ -45,7 +45,7 @@ const char *tspi_process_get(const tspi_process *process, const char *key);
 tsp_status tspi_span_set_reserve(tspi_span_set *set, size_t extra, tsp_error *err);
 
 tsp_status tspi_span_set_add(tspi_span_set *set, const tspi_span *span, tsp_error *err);
-tsp_status tspi_span_set_add_link(tspi_span_set *set, const tspi_link *link, tsp_error *err);
+tsp_status tspi_span_set_add_link(tspi_span_set *set, const tspi_link_row *link, tsp_error *err);
 tsp_status tspi_span_set_add_sequence(tspi_span_set *set, const tspi_sequence *sequence, tsp_error *err);
 tsp_status tspi_span_set_add_event(tspi_span_set *set, const tspi_event *event, tsp_error *err);
 

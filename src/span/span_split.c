@@ -65,7 +65,7 @@ static tsp_status move_details(struct split *s, tsp_error *err)
     tsp_status rc = TSP_OK;
 
     for (size_t k = 0; k < set->links_n && rc == TSP_OK; k++) {
-        tspi_link row = set->links[k];
+        tspi_link_row row = set->links[k];
         bool goes = span_goes(s, row.from);
         row.from = s->spans[row.from];
         rc = trace_row(s, goes, row.trace, &row.trace, err);

@@ -289,7 +289,7 @@ static tsp_status emit_details(tspi_scan *scan, uint32_t row)
         rc = tspi_span_set_add_event(scan->set, &(tspi_event){row, span->events[k].number, span->events[k].at_ns},
                                      scan->err);
     for (size_t k = 0; k < span->links_n && rc == TSP_OK; k++) {
-        tspi_link link = {.from = row, .span_id = span->links[k].span_id, .type = span->links[k].type};
+        tspi_link_row link = {.from = row, .span_id = span->links[k].span_id, .type = span->links[k].type};
         rc = tspi_span_set_trace(scan->set, span->links[k].trace, &link.trace, scan->err);
         if (rc == TSP_OK)
             rc = tspi_span_set_add_link(scan->set, &link, scan->err);

@@ -40,7 +40,7 @@ static void print_set(const tspi_span_set *set)
         putchar('\n');
     }
     for (size_t k = 0; k < set->links_n; k++) {
-        const tspi_link *link = &set->links[k];
+        const tspi_link_row *link = &set->links[k];
         printf("link %" PRIu32 " %016" PRIx64 "%016" PRIx64 " %016" PRIx64 " %u\n", link->from,
                set->traces[link->trace].hi, set->traces[link->trace].lo, link->span_id, link->type);
     }

@@ -76,7 +76,7 @@ static void add_random(tspi_span_set *set, tspi_random *random)
     tspi_span_set_add(set, &span, NULL);
     uint32_t row = (uint32_t)set->spans_n - 1;
     if (!tspi_random_below(random, 3))
-        tspi_span_set_add_link(set, &(tspi_link){row, span.trace, span.span_id, TSPI_LINK_LINK}, NULL);
+        tspi_span_set_add_link(set, &(tspi_link_row){row, span.trace, span.span_id, TSPI_LINK_LINK}, NULL);
     if (!tspi_random_below(random, 5))
         tspi_span_set_add_event(set, &(tspi_event){row, 7, 9}, NULL);
     if (!tspi_random_below(random, 5))
