@@ -207,14 +207,14 @@ tsp_status tspi_node_receive(tspi_node *node, const tspi_msg *msg, tsp_error *er
     tsp_error why = {0};
     tsp_status rc = tspi_lab_head_read(payload, len, &incoming.head, &why);
 
-    if (rc == TSP_OK && (!node->in_block || incoming.head.block != node->block.id))
-        return TSP_OK; /* a straggler of a block that is over */
     if (rc == TSP_OK && (!traceparent || !tspi_traceparent_parse(traceparent, header_len, &context)))
         rc = tsp_error_set(&why, TSP_EPARSE, "it lacks a valid traceparent");
     if (rc != TSP_OK) {
         tspi_node_drop_foreign(node, &why);
         return TSP_OK;
     }
+    if (!node->in_block || incoming.head.block != node->block.id)
+        return TSP_OK; /* a straggler of a block that is over */
     tspi_lab_span_init(&incoming.span, node->process_name,
                        incoming.head.kind == TSPI_LAB_CALL ? TSPI_KIND_SERVER : TSPI_KIND_CONSUMER);
     incoming.span.sort = &node->process_sort;
