@@ -16,7 +16,16 @@ static double sigma_of(const tspi_fit *fit, uint32_t node)
     return isnan(fit->series[node].sigma) ? STEP_SIGMA_DEFAULT_NS : fit->series[node].sigma;
 }
 
-/* Measure every jump on the fitted tracks; join those that do not hold up. */
+/* What a jump is on the fitted tracks. */
+static double size_of(const tspi_fit *fit, const tspi_jump *jump)
+{
+    uint32_t after = tspi_sides_node(&fit->sides, jump->clock, jump->cut);
+    double at = tspi_fit_local(fit, jump->clock, jump->cut);
+
+    return tspi_curve_at(&fit->curves[after], at) - tspi_curve_at(&fit->curves[after - 1], at);
+}
+
+/* Measure every jump; join those that do not hold up. */
 static bool join_again(tspi_fit *fit, bool *ret_joined)
 {
     uint32_t kept = 0;
@@ -24,10 +33,9 @@ static bool join_again(tspi_fit *fit, bool *ret_joined)
     *ret_joined = false;
     for (uint32_t k = 0; k < fit->jumps_n; k++) {
         tspi_jump jump = fit->jumps[k];
-        uint32_t after = tspi_sides_node(&fit->sides, jump.clock, jump.cut), before = after - 1;
-        double at = tspi_fit_local(fit, jump.clock, jump.cut);
-        jump.size = tspi_curve_at(&fit->curves[after], at) - tspi_curve_at(&fit->curves[before], at);
-        double least = STEP_KEEP_SIGMA * hypot(sigma_of(fit, before), sigma_of(fit, after));
+        uint32_t after = tspi_sides_node(&fit->sides, jump.clock, jump.cut);
+        jump.size = size_of(fit, &jump);
+        double least = STEP_KEEP_SIGMA * hypot(sigma_of(fit, after - 1), sigma_of(fit, after));
         if (fabs(jump.size) >= fmax(least, STEP_KEEP_PART * fabs(jump.found))) {
             fit->jumps[kept++] = jump;
             continue;
@@ -65,8 +73,8 @@ static bool bridge(const tspi_curve *before, const tspi_curve *after, double at,
     return ok;
 }
 
-/* A jump was located while others were still smeared over the hops beside it. Now that all are known, where was it? The
- * tracks beside it stay as they are. */
+/* A jump was located while others were still smeared over the hops beside it. Now that more are known, where was it?
+ * The tracks beside it stay as they are. */
 static bool locate_again(tspi_fit *fit, tspi_jump *jump)
 {
     uint32_t node = tspi_sides_node(&fit->sides, jump->clock, jump->cut) - 1;
@@ -90,6 +98,23 @@ static bool locate_again(tspi_fit *fit, tspi_jump *jump)
         curves[k] = kept[k];
     }
     return ok && tspi_fit_evaluate(fit);
+}
+
+bool tspi_steps_locate(tspi_fit *fit, double t, double reach, bool *ret_moved)
+{
+    bool ok = true;
+
+    *ret_moved = false;
+    for (uint32_t k = 0; ok && k < fit->jumps_n; k++) {
+        tspi_jump *jump = &fit->jumps[k];
+        int64_t cut = jump->cut;
+        if (fabs((jump->from_t + jump->to_t) / 2 - t) > reach)
+            continue;
+        jump->size = size_of(fit, jump);
+        ok = locate_again(fit, jump);
+        *ret_moved = *ret_moved || cut != jump->cut;
+    }
+    return ok;
 }
 
 /* How wide around its cut a jump leaves the side of a stamp open. */
@@ -177,7 +202,7 @@ static bool choose_side(tspi_fit *fit, const tspi_jump *jump, const tspi_stored_
 
 bool tspi_steps_settle(tspi_fit *fit)
 {
-    bool joined, ok = join_again(fit, &joined);
+    bool joined, moved, ok = join_again(fit, &joined);
 
     if (!ok || !(fit->jumps_n || joined))
         return ok;
@@ -187,8 +212,7 @@ bool tspi_steps_settle(tspi_fit *fit)
         if (!tspi_motion_set_roots(fit) || !tspi_fit_evaluate(fit) || !tspi_relax(fit, fit->quantile))
             return false;
     }
-    for (uint32_t k = 0; ok && k < fit->jumps_n; k++)
-        ok = locate_again(fit, &fit->jumps[k]);
+    ok = tspi_steps_locate(fit, 0, INFINITY, &moved);
     for (uint32_t k = 0; ok && k < fit->jumps_n; k++) {
         siding s = {0};
         ok = visit(fit, &fit->jumps[k], LOCATE_MARGIN_NS, choose_side, &s) &&

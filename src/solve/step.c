@@ -190,6 +190,25 @@ static bool take_slew(tspi_fit *fit, const tspi_find *step, const tspi_find *ben
     return true;
 }
 
+static bool relax_again(tspi_fit *fit)
+{
+    for (uint32_t node = 0; node < fit->nodes; node++)
+        fit->window_of[node] = fit->base_window;
+    return tspi_relax(fit, fmin(0.4, 2 * fit->quantile));
+}
+
+/* The step that was found last was smeared over the floors by which those before it were located, and a step that is
+ * elsewhere makes others look likely that are not there. */
+static bool locate_beside(tspi_fit *fit)
+{
+    const tspi_jump *last = &fit->jumps[fit->jumps_n - 1];
+    bool moved;
+
+    if (!tspi_steps_locate(fit, (last->from_t + last->to_t) / 2, LOCATE_FAR * fit->base_window, &moved))
+        return false;
+    return !moved || relax_again(fit);
+}
+
 bool tspi_changes_find(tspi_fit *fit)
 {
     uint32_t pending = 0;
@@ -222,9 +241,7 @@ bool tspi_changes_find(tspi_fit *fit)
             ok = take(fit, &step);
             located = fit->nodes > nodes;
         }
-        for (uint32_t node = 0; node < fit->nodes; node++)
-            fit->window_of[node] = fit->base_window;
-        ok = ok && tspi_relax(fit, fmin(0.4, 2 * fit->quantile));
+        ok = ok && relax_again(fit) && (any || !located || locate_beside(fit));
         if (!located)
             break;
     }
