@@ -246,7 +246,7 @@ static tsp_status find_fences(const survey *s, tsp_error *err)
         size_t first = line->first_bucket ? ends[line->first_bucket - 1] : 0;
         size_t n = ends[line->first_bucket + line->buckets - 1] - first;
         if (n >= FENCE_LEAST)
-            line->fence_ns = tspi_fence_of(values + first, n, LIE_PART, FENCE_STEP * LIE_PART);
+            line->fence_ns = tspi_fence_of(values + first, n, LIE_PART, FENCE_STEP * LIE_PART, 0);
     }
     free(ends);
     free(values);

@@ -19,8 +19,9 @@ bool tspi_sparse_start(tspi_fit *fit);
 bool tspi_fence(tspi_fit *fit);
 bool tspi_fence_sparse(tspi_fit *fit, uint16_t flag, bool only_small_edges);
 
-/* Where the fence stands among n values, which are reordered. part, next: the low quantiles that show the tail. */
-double tspi_fence_of(double *values, size_t n, double part, double next);
+/* Where the fence stands among n values, which are reordered. part, next: the low quantiles that show the tail. grain:
+ * it stands below the lower one by no less. */
+double tspi_fence_of(double *values, size_t n, double part, double next, double grain);
 
 /* soft.c: do soft hops look as clean as the hard ones? */
 bool tspi_soft_is_clean(const tspi_fit *fit, bool *ret_clean);

@@ -36,19 +36,26 @@ static void flag_below(tspi_fit *fit, const tspi_stored_edge *edge, bool soft, d
 
 /* Where the fence stands. Lies may be so many that the low quantile is one of them: what lies far below the bulk is
  * left out of the quantiles, so that the fence stands where it would without them. */
-double tspi_fence_of(double *values, size_t n, double part, double next)
+double tspi_fence_of(double *values, size_t n, double part, double next, double grain)
 {
     const double bulk[2] = {FENCE_BULK, 0.5}, parts[2] = {part, next};
     double at[2], least;
     size_t kept = 0;
 
     tspi_quantiles(values, n, bulk, 2, at);
-    least = at[0] - FENCE_REACH * (at[1] - at[0]);
+    least = at[0] - fmax(FENCE_REACH * (at[1] - at[0]), grain);
     for (size_t k = 0; k < n; k++)
         if (values[k] >= least)
             values[kept++] = values[k];
     tspi_quantiles(values, kept, parts, 2, at);
-    return at[0] - FENCE_REACH * (at[1] - at[0]);
+    return at[0] - fmax(FENCE_REACH * (at[1] - at[0]), grain);
+}
+
+/* Whoever stamps coarsely is early by anything in a grain, which lessens or adds to the slack: it may lie so much below
+ * others of its edge and be no lie. */
+static double grain_of(const tspi_fit *fit, const tspi_stored_edge *edge)
+{
+    return fit->grain[edge->from] + fit->grain[edge->to];
 }
 
 static bool fence_edge(void *fit_, size_t e, unsigned worker)
@@ -67,7 +74,7 @@ static bool fence_edge(void *fit_, size_t e, unsigned worker)
         size_t n = gather(fit, edge, soft, values);
         if (n < FENCE_LEAST)
             continue;
-        flag_below(fit, edge, soft, tspi_fence_of(values, n, part, next));
+        flag_below(fit, edge, soft, tspi_fence_of(values, n, part, next, grain_of(fit, edge)));
     }
     free(values);
     return values != NULL;
@@ -96,7 +103,7 @@ typedef struct {
     bool only_own;      /* enough hops deviate from a median of their own: the others are not judged */
     edge_level *levels; /* owned, edges */
     double *values;     /* owned, hops: deviations */
-    double middle, least;
+    double middle, low, least;
 } pool;
 
 static bool is_pooled(const pool *p, size_t row)
@@ -220,10 +227,11 @@ static bool flag_pooled(void *pool_, size_t e, unsigned worker)
 {
     const pool *p = pool_;
     const tspi_stored_edge *edge = &p->fit->hops->edges[e];
+    double least = fmin(p->least, p->low - grain_of(p->fit, edge));
 
     (void)worker;
     for (size_t row = edge->first; p->levels[e].pooled && row < edge->first + edge->n; row++)
-        if (is_pooled(p, row) && p->fit->u[row] - level_of(p, e) < p->least)
+        if (is_pooled(p, row) && p->fit->u[row] - level_of(p, e) < least)
             p->fit->hops->hops[row].flags |= p->flag;
     return true;
 }
@@ -241,8 +249,8 @@ static bool judge_pool(pool *p)
     if (!p->values)
         return false;
     tspi_parallel(threads, edges_n, deviate, p);
-    double low = tspi_quantile(p->values, n, p->fit->quantile), median = tspi_median(p->values, n);
-    p->least = low - FENCE_SPARSE_REACH * (median - low);
+    p->low = tspi_quantile(p->values, n, p->fit->quantile);
+    p->least = p->low - FENCE_SPARSE_REACH * (tspi_median(p->values, n) - p->low);
     tspi_room_give(p->values, n, sizeof *p->values);
     return tspi_parallel(threads, edges_n, flag_pooled, p);
 }

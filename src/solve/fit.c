@@ -7,6 +7,24 @@
 #include "solve/parallel.h"
 #include "solve/room.h"
 
+static bool set_grains(tspi_fit *fit)
+{
+    const tspi_hop_store *hops = fit->hops;
+    uint32_t *n = calloc((size_t)fit->clocks + 1, sizeof *n);
+
+    for (size_t row = 0; n && row < hops->n; row++) {
+        const uint32_t ends[2] = {hops->hops[row].from, hops->hops[row].to};
+        for (int end = 0; end < 2; end++) {
+            fit->grain[ends[end]] += hops->hops[row].quantum;
+            n[ends[end]]++;
+        }
+    }
+    for (uint32_t c = 0; n && c < fit->clocks; c++)
+        fit->grain[c] /= n[c] ? n[c] : 1;
+    free(n);
+    return n != NULL;
+}
+
 bool tspi_fit_init(tspi_fit *fit, tspi_hop_store *hops, uint32_t clocks)
 {
     memset(fit, 0, sizeof *fit);
@@ -15,6 +33,7 @@ bool tspi_fit_init(tspi_fit *fit, tspi_hop_store *hops, uint32_t clocks)
     fit->threads = 1;
     fit->still = TSP_NO_CLOCK;
     fit->origin = calloc((size_t)clocks + 1, sizeof *fit->origin);
+    fit->grain = calloc((size_t)clocks + 1, sizeof *fit->grain);
     fit->joined = calloc((size_t)clocks + 1, 1);
     fit->node_clock = malloc(((size_t)clocks + 1) * sizeof *fit->node_clock);
     fit->curves = calloc((size_t)clocks + 1, sizeof *fit->curves);
@@ -23,8 +42,8 @@ bool tspi_fit_init(tspi_fit *fit, tspi_hop_store *hops, uint32_t clocks)
     fit->rows = hops->n + 1;
     fit->u = tspi_room_take(fit->rows, sizeof *fit->u);
     fit->t = tspi_room_take(fit->rows, sizeof *fit->t);
-    if (!fit->origin || !fit->joined || !fit->node_clock || !fit->curves || !fit->series || !fit->window_of ||
-        !fit->u || !fit->t || !tspi_sides_init(&fit->sides, clocks)) {
+    if (!fit->origin || !fit->grain || !fit->joined || !fit->node_clock || !fit->curves || !fit->series ||
+        !fit->window_of || !fit->u || !fit->t || !set_grains(fit) || !tspi_sides_init(&fit->sides, clocks)) {
         tspi_fit_release(fit);
         return false;
     }
@@ -50,6 +69,7 @@ void tspi_fit_release(tspi_fit *fit)
     for (uint32_t node = 0; fit->series && node < fit->nodes; node++)
         series_release(&fit->series[node]);
     free(fit->origin);
+    free(fit->grain);
     free(fit->joined);
     free(fit->node_clock);
     free(fit->curves);

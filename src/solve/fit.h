@@ -59,6 +59,7 @@ typedef struct {
     const uint8_t *root;   /* borrowed, clocks: one clock of each group is its frame */
     int64_t *origin;       /* owned, clocks: the local stamp at corrected time 0, when the curve says 0. So a clock's
                               offset is origin - the root's origin + curve, and the first term is exact */
+    double *grain;         /* owned, clocks: how coarse the stamps of its hops are, at a mean, ns */
     uint8_t *joined;       /* owned, clocks: a cycle of hops ties it to its root */
     tspi_sides sides;
     uint32_t nodes;

@@ -80,12 +80,13 @@ static double usual_level(const tspi_sight *sights, uint32_t n, weighed *scratch
     return scratch[n - 1].level;
 }
 
-/* The scatter of cycle means, ns; they are free of clock error. NAN: too few to tell. */
-static double scatter_of(const tspi_sight *sights, uint32_t n, double *scratch)
+/* The scatter of cycle means, ns; they are free of clock error. Of coarse stamps they hardly scatter, and a clock is
+ * off by part of a grain all the same: by anything in it, as far as is known. NAN: too few to tell. */
+static double scatter_of(const tspi_sight *sights, uint32_t n, double grain, double *scratch)
 {
     for (uint32_t k = 0; k + 1 < n; k++)
         scratch[k] = sights[k + 1].level - sights[k].level;
-    return n >= 5 ? tspi_mad(scratch, n - 1) / sqrt(2) + NOISE_FLOOR_NS : NOT_FOUND;
+    return n >= 5 ? tspi_mad(scratch, n - 1) / sqrt(2) + NOISE_FLOOR_NS + grain / sqrt(12) : NOT_FOUND;
 }
 
 /* How far a cycle mean lies below those of the windows beside it, beyond scatter: no cycle is faster for a window or
@@ -129,7 +130,7 @@ static bool build(series *s, const tspi_fit *fit, uint32_t node, const tspi_wind
         scratch[k] = sights[k].count;
     s->count = fmax(tspi_median(scratch, n), 1);
     s->window = windows->length;
-    s->scatter = scatter_of(sights, n, scratch);
+    s->scatter = scatter_of(sights, n, fit->grain[fit->node_clock[node]], scratch);
     for (uint32_t k = 0; k < n; k++) {
         double t = windows->t0 + windows->length * (sights[k].window + 0.5), ratio = sights[k].count / s->count;
         double excess = fmax(0, sights[k].level - usual), dip = dip_of(sights, n, k, usual, s->scatter);

@@ -38,6 +38,24 @@ TEST(verdicts, a_quantum_convicts_nobody)
     }
 }
 
+/* Nor does it make hops late, or a clock step: whoever stamps in whole ms is early by anything in one, and the fastest
+ * hops of all windows may be early alike, or all but those of some. */
+TEST(verdicts, coarse_stamps_neither_lie_nor_step)
+{
+    for (uint64_t k = 0; k < 6; k++) {
+        hop_sim sim;
+        sim_score s;
+        REQUIRE(hop_sim_make(&sim, "quantum", seed + k));
+        REQUIRE(sim_score_run(&sim, 1, 0, &s));
+        hop_sim_release(&sim);
+        CHECK_INT(s.covered, s.knots);
+        CHECK_INT(s.after, 0);
+        CHECK_INT(s.accused, 0);
+        CHECK_INT(s.late_labelled, 0);
+        CHECK_INT(s.steps, 0);
+    }
+}
+
 /* A call between two clocks and its reply; the server's end is stamped late by `late`. */
 static size_t call(tsp_hop *hops, size_t n, int64_t t, int64_t out, int64_t back, int64_t x, int64_t late, uint32_t op)
 {
