@@ -121,9 +121,8 @@
 #define SOFT_LEAST 40
 
 /* Steps. A jump is taken when it betters -2 log likelihood by this much (flat from 30 to 120: clocks either step or do
- * not); tried at the most likely places only, and never within three windows of an end, where a bend would do. */
+ * not), never within three windows of an end, where a bend would do. */
 #define STEP_RATIO 60.0
-#define STEP_PLACES 12
 #define STEP_EDGE 3
 #define STEP_SIDE 6         /* windows either side that give the size */
 #define STEP_SIZE_LEAST 1e4 /* ns: prior scale of the size */
@@ -138,12 +137,8 @@
 #define BEND_RATIO 23.0
 #define BEND_PRIOR 1e4 /* ns/s */
 #define BENDS_MOST 100
-/* A change lasts: without the windows beside it (of a step so many either way, of a bend one) this part of what it
- * betters is left, or this much. Of a window that another clock's step has mixed hardly anything is. */
-#define STEP_BESIDE 2
-#define LASTING_PART 0.1
-#define LASTING_LEAST 30.0
-/* The variance of a window in that test: its noise may not be blown up by the very step that is looked for. */
+/* The noise of windows while changes are looked for, against the scatter of their own cycle means: it may not be blown
+ * up by the very step that is looked for. */
 #define STEP_NOISE_MOST 3.0
 
 /* Locating a step: hops within 3 windows take part, those from 1 to 12 windows away give each edge's floor (2 %

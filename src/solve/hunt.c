@@ -21,20 +21,12 @@ typedef struct {
 typedef struct {
     clue *clues; /* owned */
     uint32_t n;
-    const clue *best; /* of the clues: the likeliest change of its own that lasts; NULL: there is none */
 } clues;
-
-enum { REFUSED_MOST = 64 }; /* as wide as they reach, more than all windows */
-#define LEFT_OUT 1e12       /* a window of so much more noise says nothing */
 
 typedef struct {
     const tspi_fit *fit;
     tspi_change change;
     clues *all; /* owned, nodes */
-    struct {
-        uint32_t root, place;
-    } refused[REFUSED_MOST]; /* of roots: what does not last */
-    uint32_t refused_n;
 } hunt;
 
 static uint32_t parts_of(const hunt *h)
@@ -45,12 +37,6 @@ static uint32_t parts_of(const hunt *h)
 static double least_of(const hunt *h)
 {
     return h->change == TSPI_BEND ? BEND_RATIO : STEP_RATIO;
-}
-
-/* So many windows either way tell whether a change lasts. */
-static int64_t reach_of(const hunt *h)
-{
-    return h->change == TSPI_BEND ? 1 : STEP_BESIDE;
 }
 
 /* A jump's size is not known before: any, but not below STEP_SIZE_LEAST; a rate changes like a rate. */
@@ -120,8 +106,8 @@ static bool known_shocks(const tspi_fit *fit, uint32_t node, tspi_shock **ret_sh
     return known && *ret_shocks;
 }
 
-/* What a series says of each place when its windows have this noise. */
-static bool follow(const hunt *h, uint32_t node, const double *window_noise, clues *out)
+/* What a series says of each place. */
+static bool follow(const hunt *h, uint32_t node, clues *out)
 {
     const tspi_series *s = &h->fit->series[node];
     const uint32_t parts = parts_of(h), places = s->n * parts;
@@ -144,7 +130,7 @@ static bool follow(const hunt *h, uint32_t node, const double *window_noise, clu
             without[p] = with[p] = INFINITY;
         for (int q = 0; q < RATE_NOISE_GRID; q++) {
             double noise = pow(10, RATE_NOISE_LEAST + q);
-            tspi_trend trend = {s->n, t, y, window_noise, noise, STEP_RATE_PRIOR * STEP_RATE_PRIOR};
+            tspi_trend trend = {s->n, t, y, s->noise, noise, STEP_RATE_PRIOR * STEP_RATE_PRIOR};
             double misfit = tspi_trend_scores(&trend, shocks, shocks_n, scratch, score);
             plain = fmin(plain, misfit);
             (parts > 1 ? weigh_bends : weigh_steps)(&trend, misfit, score, c, without, with);
@@ -168,40 +154,6 @@ static bool follow(const hunt *h, uint32_t node, const double *window_noise, clu
     return ok;
 }
 
-/* Is a place so near to one that was refused that the same passing thing makes it likely? */
-static bool is_near(const hunt *h, uint32_t place, uint32_t refused)
-{
-    return llabs((int64_t)place - (int64_t)refused) <= (reach_of(h) + 1) * parts_of(h);
-}
-
-/* What a series says of a place without the windows beside it; nothing: s and i are 0. */
-static bool follow_without(const hunt *h, uint32_t node, uint32_t place, clue *ret)
-{
-    const tspi_series *s = &h->fit->series[node];
-    double *noise = malloc(s->n * sizeof *noise);
-    clues all = {0};
-
-    *ret = (clue){.place = place};
-    for (uint32_t k = 0; noise && k < s->n; k++) {
-        bool is_beside = llabs((int64_t)s->at[k] - place / parts_of(h)) <= reach_of(h);
-        noise[k] = is_beside ? s->noise[k] * LEFT_OUT : s->noise[k];
-    }
-    bool ok = noise && follow(h, node, noise, &all);
-    for (uint32_t k = 0; ok && k < all.n; k++)
-        if (all.clues[k].place == place)
-            *ret = all.clues[k];
-    free(all.clues);
-    free(noise);
-    return ok;
-}
-
-/* A clock that steps within a window mixes it, and by the balance of the window's cycles all others are off in it as
- * well, for so long. Is enough left of a find without the windows beside it? */
-static bool is_lasting(double left, double ratio)
-{
-    return left >= fmin(LASTING_LEAST, LASTING_PART * ratio);
-}
-
 /* Places are held against each other by what the change and the window left out better together: without its window
  * even a wild rate follows a jump, and a place beside it, which keeps that window, would look likelier. */
 static double rank_of(const clue *c)
@@ -209,34 +161,14 @@ static double rank_of(const clue *c)
     return c->ratio + c->spared;
 }
 
-static clue *likeliest(const hunt *h, const clues *of)
+static const clue *likeliest(const hunt *h, const clues *of)
 {
-    clue *best = NULL;
+    const clue *best = NULL;
 
     for (uint32_t k = 0; k < of->n; k++)
         if (of->clues[k].ratio >= least_of(h) && (!best || rank_of(&of->clues[k]) > rank_of(best)))
             best = &of->clues[k];
     return best;
-}
-
-/* From the likeliest on: no lasting change hides near one that does not last, being less likely. */
-static bool find_lasting(const hunt *h, uint32_t node, clues *of)
-{
-    clue left, *best;
-
-    while ((best = likeliest(h, of))) {
-        if (!follow_without(h, node, best->place, &left))
-            return false;
-        if (is_lasting(left.ratio, best->ratio)) {
-            of->best = best;
-            return true;
-        }
-        uint32_t place = best->place;
-        for (uint32_t k = 0; k < of->n; k++)
-            if (is_near(h, of->clues[k].place, place))
-                of->clues[k].ratio = 0;
-    }
-    return true;
 }
 
 static bool hunt_node(void *hunt_, size_t node, unsigned worker)
@@ -248,7 +180,7 @@ static bool hunt_node(void *hunt_, size_t node, unsigned worker)
     if (isnan(s->sigma) || s->n < (h->change == TSPI_BEND ? BEND_WINDOWS : 2 * STEP_EDGE + 3) ||
         h->fit->root[h->fit->node_clock[node]])
         return true;
-    return follow(h, (uint32_t)node, s->noise, &h->all[node]) && find_lasting(h, (uint32_t)node, &h->all[node]);
+    return follow(h, (uint32_t)node, &h->all[node]);
 }
 
 /* What happened at a place, and when. */
@@ -263,7 +195,6 @@ static tspi_find find_at(const hunt *h, double ratio, double spared, uint32_t cl
         .spared = spared,
         .clock = clock,
         .node = node,
-        .place = place,
         .window = window,
         .t = h->fit->t_first + length * (window + 0.5 - before),
         .size = size,
@@ -274,7 +205,7 @@ static tspi_find find_at(const hunt *h, double ratio, double spared, uint32_t cl
 static void best_own(const hunt *h, tspi_find *best, double *best_rank)
 {
     for (uint32_t node = 0; node < h->fit->nodes; node++) {
-        const clue *c = h->all[node].best;
+        const clue *c = likeliest(h, &h->all[node]);
         if (!c || rank_of(c) <= *best_rank)
             continue;
         *best_rank = rank_of(c);
@@ -323,15 +254,6 @@ static bool inflation(const tspi_fit *fit, const uint32_t *nodes, uint32_t nodes
     return ok;
 }
 
-static bool is_refused(const hunt *h, uint32_t root, uint32_t place)
-{
-    bool is = h->refused_n == REFUSED_MOST;
-
-    for (uint32_t k = 0; k < h->refused_n && !is; k++)
-        is = h->refused[k].root == root && is_near(h, place, h->refused[k].place);
-    return is;
-}
-
 static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint32_t nodes_n, tspi_find *best,
                       double *best_rank)
 {
@@ -360,7 +282,7 @@ static bool hunt_root(const hunt *h, uint32_t root, const uint32_t *nodes, uint3
         if (sums[p].series < 2)
             continue;
         double ratio = gain_of(h->change, sums[p].s, sums[p].i) - sums[p].loss;
-        if (ratio / inflated <= least_of(h) || ratio + sums[p].spared <= *best_rank || is_refused(h, root, p))
+        if (ratio / inflated <= least_of(h) || ratio + sums[p].spared <= *best_rank)
             continue;
         *best_rank = ratio + sums[p].spared;
         *best = find_at(h, ratio, sums[p].spared, root, UINT32_MAX, p, h->fit->series[nodes[0]].window,
@@ -395,47 +317,16 @@ static bool hunt_roots(const hunt *h, tspi_find *best, double *best_rank)
     return ok;
 }
 
-/* A root's find, by all series of its group together. */
-static bool root_lasts(const hunt *h, const tspi_find *find, bool *ret_lasts)
-{
-    const tspi_fit *fit = h->fit;
-    sum all = {0};
-    bool ok = true;
-
-    for (uint32_t node = 0; ok && node < fit->nodes; node++) {
-        clue left;
-        if (fit->group[fit->node_clock[node]] != fit->group[find->clock] || !h->all[node].n)
-            continue;
-        ok = follow_without(h, node, find->place, &left);
-        if (left.alone)
-            continue;
-        all.s += left.s;
-        all.i += left.i;
-        all.loss += left.loss;
-    }
-    *ret_lasts = is_lasting(gain_of(h->change, all.s, all.i) - all.loss, find->ratio);
-    return ok;
-}
-
 bool tspi_hunt(const tspi_fit *fit, tspi_change change, tspi_find *ret_find)
 {
     hunt h = {.fit = fit, .change = change, .all = calloc((size_t)fit->nodes + 1, sizeof *h.all)};
-    tspi_find own = {.ratio = 0};
-    double own_rank = 0;
-    bool ok = h.all && tspi_parallel(fit->threads, fit->nodes, hunt_node, &h), lasting = false;
+    double rank = 0;
+    bool ok = h.all && tspi_parallel(fit->threads, fit->nodes, hunt_node, &h);
 
-    if (ok)
-        best_own(&h, &own, &own_rank);
-    *ret_find = own;
-    while (ok && !lasting) {
-        double rank = own_rank;
-        *ret_find = own;
+    *ret_find = (tspi_find){.ratio = 0};
+    if (ok) {
+        best_own(&h, ret_find, &rank);
         ok = hunt_roots(&h, ret_find, &rank);
-        if (!ok || rank == own_rank) /* no root's is likelier */
-            break;
-        ok = root_lasts(&h, ret_find, &lasting);
-        h.refused[h.refused_n].root = ret_find->clock; /* if it does not last, else it is not looked at again */
-        h.refused[h.refused_n++].place = ret_find->place;
     }
     for (uint32_t node = 0; h.all && node < fit->nodes; node++)
         free(h.all[node].clues);

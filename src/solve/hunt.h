@@ -15,7 +15,6 @@ typedef struct {
     double spared; /* step: by how much the window left out does, besides */
     uint32_t clock;
     uint32_t node;   /* whose series tells; UINT32_MAX: all of them, the clock is their root */
-    uint32_t place;  /* the hunt's own */
     uint32_t window; /* step: the one that may be mixed; bend: the first whose middle lies after it */
     double t;        /* corrected time, ns; of a step: the middle of that window */
     double size;     /* of a root's, ns or ns/s */

@@ -20,7 +20,6 @@ SWITCHES = [
     ("windows in which many lie", {"BULK_LEAST": "1000000000", "DIP_SIGMA": "1e30"}),
     ("steps", {"STEP_RATIO": "1e30"}),
     ("bends of one clock, or of the reference", {"BEND_RATIO": "1e30"}),
-    ("changes that last", {"LASTING_LEAST": "0.0"}),
     ("merging back false steps", {"STEP_KEEP_SIGMA": "0", "STEP_KEEP_PART": "0"}),
     ("a clock's own rate noise", {"OWN_RATIO": "1e30"}),
     ("one prior of the rate", {"RATE_PRIORS_N": "1", "RATE_PRIORS": "{ 1.41e4 }"}),
