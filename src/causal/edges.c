@@ -111,21 +111,17 @@ static inline bool add_to_edge(tspi_edge *edge, const tspi_hop *hop, bool counts
         tspi_slacks_count(&edge->slacks[hop->kind], 1, slack, slack);
     else if (!tspi_slacks_add(&edge->slacks[hop->kind], slack))
         return false;
+    bool violation = tspi_hop_is_violation(hop);
+    /* Without a branch: which hops are the earliest so far, the latest, or violations is hard to foretell. */
     edge->hops++;
-    if (hop->received_ns < edge->first_ns)
-        edge->first_ns = hop->received_ns;
-    if (hop->received_ns > edge->last_ns)
-        edge->last_ns = hop->received_ns;
-    if (slack >= 0)
-        return true;
-    if (tspi_hop_is_violation(hop)) {
-        edge->violations++;
-        edge->hard_violations += hop->kind == TSPI_HOP_HARD;
-        edge->soft_violations += hop->kind == TSPI_HOP_SOFT;
-        if (-slack > edge->worst_ns)
-            edge->worst_ns = -slack;
-    } else
-        edge->within_quantum++;
+    edge->first_ns = hop->received_ns < edge->first_ns ? hop->received_ns : edge->first_ns;
+    edge->last_ns = hop->received_ns > edge->last_ns ? hop->received_ns : edge->last_ns;
+    edge->violations += violation;
+    edge->hard_violations += violation & (hop->kind == TSPI_HOP_HARD);
+    edge->soft_violations += violation & (hop->kind == TSPI_HOP_SOFT);
+    edge->within_quantum += (slack < 0) & !violation;
+    int64_t beyond_ns = violation ? -slack : 0;
+    edge->worst_ns = beyond_ns > edge->worst_ns ? beyond_ns : edge->worst_ns;
     return true;
 }
 
@@ -156,15 +152,10 @@ static inline void take_span(measurer *m, size_t row)
     stats->unstamped += span->start_ns == TSPI_NO_STAMP || span->end_ns == TSPI_NO_STAMP;
     if (span->start_ns == TSPI_NO_STAMP)
         return;
-    if (span->start_ns < stats->first_ns)
-        stats->first_ns = span->start_ns;
-    if (span->start_ns > stats->last_ns)
-        stats->last_ns = span->start_ns;
-    if (span->end_ns == TSPI_NO_STAMP)
-        return;
-    if (span->end_ns > stats->last_ns)
-        stats->last_ns = span->end_ns;
-    if (span->start_ns - span->end_ns >= m->join->quanta[span->process].unit_ns)
+    int64_t last_ns = span->end_ns > span->start_ns ? span->end_ns : span->start_ns; /* an end that is none is small */
+    stats->first_ns = span->start_ns < stats->first_ns ? span->start_ns : stats->first_ns;
+    stats->last_ns = last_ns > stats->last_ns ? last_ns : stats->last_ns;
+    if (span->end_ns != TSPI_NO_STAMP && span->start_ns - span->end_ns >= m->join->quanta[span->process].unit_ns)
         stats->negative_durations++;
 }
 

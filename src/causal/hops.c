@@ -29,47 +29,59 @@ static tsp_status flush(scanner *s)
     return n ? s->sink(s->ctx, s->run, n, s->err) : TSP_OK;
 }
 
-static inline void add(scanner *s, uint32_t from, uint32_t to, int64_t sent_ns, int64_t received_ns, bool is_end,
-                       uint8_t kind, uint8_t relation)
-{
-    uint32_t from_process = s->spans[from].process, to_process = s->spans[to].process;
-    tspi_hop *hop = &s->run[s->n];
+/* One end of a pair. */
+typedef struct {
+    const tspi_span *span;
+    uint32_t row, process, clock;
+} pair_end;
 
+static inline pair_end end_of(const scanner *s, uint32_t row)
+{
+    const tspi_span *span = &s->spans[row];
+
+    return (pair_end){span, row, span->process, s->processes[span->process].clock};
+}
+
+static inline __attribute__((always_inline)) void add(scanner *s, const pair_end *from, const pair_end *to,
+                                                      int64_t sent_ns, int64_t received_ns, bool is_end, uint8_t kind,
+                                                      uint8_t relation)
+{
     if (sent_ns == TSPI_NO_STAMP || received_ns == TSPI_NO_STAMP)
         return;
-    hop->from_clock = s->processes[from_process].clock;
-    hop->to_clock = s->processes[to_process].clock;
-    if (s->lean && kind == TSPI_HOP_HARD && hop->from_clock == hop->to_clock)
-        return;
-    hop->from_span = from;
-    hop->to_span = to;
+    tspi_hop *hop = &s->run[s->n++];
+    hop->from_clock = from->clock;
+    hop->to_clock = to->clock;
+    hop->from_span = from->row;
+    hop->to_span = to->row;
     hop->set = s->join->set;
     hop->sent_ns = sent_ns;
     hop->received_ns = received_ns;
-    hop->allowance_ns = tspi_quantum_allowance(&s->quanta[to_process], is_end);
+    hop->allowance_ns = tspi_quantum_allowance(&s->quanta[to->process], is_end);
     hop->kind = kind;
     hop->relation = relation;
-    hop->same_process = from_process == to_process;
-    hop->same_clock = hop->from_clock == hop->to_clock;
-    s->n++;
+    hop->same_process = from->process == to->process;
+    hop->same_clock = from->clock == to->clock;
 }
 
-static bool is_producer(const tspi_span *span)
+static inline bool is_producer(const tspi_span *span)
 {
     return span->kind == TSPI_KIND_PRODUCER || span->operation == TSPI_OPERATION_SEND ||
            span->operation == TSPI_OPERATION_CREATE;
 }
 
 /* cause -> effect, where effect names cause as its parent or by a link. */
-static inline void add_cause(scanner *s, uint32_t cause, uint32_t effect, uint8_t relation)
+static inline __attribute__((always_inline)) void add_cause(scanner *s, const pair_end *cause, const pair_end *effect,
+                                                            uint8_t relation)
 {
-    const tspi_span *from = &s->spans[cause], *to = &s->spans[effect];
+    const tspi_span *from = cause->span, *to = effect->span;
 
+    if (s->lean && cause->clock == effect->clock)
+        return;
     if (to->operation == TSPI_OPERATION_RECEIVE && (relation == TSPI_HOP_LINK || is_producer(from))) {
         add(s, cause, effect, from->start_ns, to->end_ns, true, TSPI_HOP_HARD, TSPI_HOP_RECEIVE);
         return;
     }
-    if (is_producer(from) && to->kind == TSPI_KIND_CONSUMER)
+    if (to->kind == TSPI_KIND_CONSUMER && is_producer(from))
         relation = TSPI_HOP_DELIVERY;
     add(s, cause, effect, from->start_ns, to->start_ns, false, TSPI_HOP_HARD, relation);
 }
@@ -108,10 +120,10 @@ static tsp_status scan_parents(scanner *s, size_t first, size_t end)
             fetch(&s->spans[parents[k + AHEAD]]);
         if (parent == TSPI_NONE || is_left_out(s, parent, child))
             continue;
-        bool shared = s->spans[parent].span_id == s->spans[child].span_id;
-        add_cause(s, parent, child, shared ? TSPI_HOP_SHARED : TSPI_HOP_PARENT);
-        if (is_answered(&s->spans[parent], &s->spans[child]))
-            add(s, child, parent, s->spans[child].end_ns, s->spans[parent].end_ns, true, TSPI_HOP_SOFT, TSPI_HOP_REPLY);
+        pair_end up = end_of(s, parent), down = end_of(s, child);
+        add_cause(s, &up, &down, up.span->span_id == down.span->span_id ? TSPI_HOP_SHARED : TSPI_HOP_PARENT);
+        if (is_answered(up.span, down.span))
+            add(s, &down, &up, down.span->end_ns, up.span->end_ns, true, TSPI_HOP_SOFT, TSPI_HOP_REPLY);
         if (s->n + 2 > TSPI_HOP_RUN && (rc = flush(s)) != TSP_OK)
             return rc;
     }
@@ -143,7 +155,8 @@ static tsp_status scan_links(scanner *s, size_t first, size_t end)
         if (target == TSPI_NONE || target == carrier || target == join->parent[carrier] ||
             tspi_join_is_copy(join, carrier) || is_left_out(s, target, carrier) || repeats(join, k))
             continue;
-        add_cause(s, target, carrier, TSPI_HOP_LINK);
+        pair_end from = end_of(s, target), to = end_of(s, carrier);
+        add_cause(s, &from, &to, TSPI_HOP_LINK);
         if (s->n + 2 > TSPI_HOP_RUN && (rc = flush(s)) != TSP_OK)
             return rc;
     }

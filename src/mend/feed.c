@@ -6,6 +6,9 @@
 
 #define QUANTUM_MOST_NS (4 * TSP_NS_PER_S) /* what the solver takes */
 
+/* Of the few hops that are given, spans lie far apart: they are asked for so many ahead. */
+#define AHEAD 16
+
 typedef struct {
     const tspi_mend *mend;
     tspi_mend_answer *answer;
@@ -14,6 +17,11 @@ typedef struct {
     tsp_hop run[TSPI_HOP_RUN];
     size_t n;
 } feeder;
+
+static const uint32_t *operation_of(const tspi_hop *hop)
+{
+    return &hop->set->spans[hop->relation == TSPI_HOP_REPLY ? hop->from_span : hop->to_span].name;
+}
 
 /* check calls it a violation when received + allowance <= sent; the solver, when received + quantum < sent. */
 tsp_hop tspi_mend_hop(const tspi_hop *hop, uint64_t tag)
@@ -26,7 +34,7 @@ tsp_hop tspi_mend_hop(const tspi_hop *hop, uint64_t tag)
                      .received_ns = hop->received_ns,
                      .quantum_ns = quantum < QUANTUM_MOST_NS ? quantum : QUANTUM_MOST_NS,
                      .tag = tag,
-                     .operation = hop->set->spans[hop->relation == TSPI_HOP_REPLY ? hop->from_span : hop->to_span].name,
+                     .operation = *operation_of(hop),
                      .kind = hop->kind == TSPI_HOP_SOFT ? TSP_HOP_SOFT : TSP_HOP_HARD};
 }
 
@@ -111,11 +119,14 @@ static tsp_status feed_noted(feeder *f, tsp_error *err)
     const tspi_thin *thin = &f->mend->thin;
     tsp_status rc = TSP_OK;
 
-    for (size_t k = 0; k < thin->noted_n && rc == TSP_OK; k++)
+    for (size_t k = 0; k < thin->noted_n && rc == TSP_OK; k++) {
+        if (k + AHEAD < thin->noted_n)
+            __builtin_prefetch(operation_of(&thin->noted[k + AHEAD].hop));
         if (tspi_thin_wants_noted(thin, &thin->noted[k])) {
             tspi_bits_add(f->answer->fed, thin->noted[k].place);
             rc = give(f, &thin->noted[k].hop, err);
         }
+    }
     f->answer->hops_out_of_range = thin->out_of_range;
     return rc;
 }

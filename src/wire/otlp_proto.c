@@ -529,17 +529,61 @@ static inline __attribute__((always_inline)) size_t usual_field(tspi_scan *scan,
     }
 }
 
+/* How far the fields reach that nearly every span begins with, in the order of their numbers, as nearly every writer
+ * has them: ids, name, kind and stamps. Few tests do for all of them. */
+static inline const uint8_t *usual_head(tspi_scan *scan, const uint8_t *at, const uint8_t *end,
+                                        struct stamp_places *places)
+{
+    tspi_raw_span *span = &scan->span;
+
+    if (end - at < 38 || at[0] != SPAN_TRACE_ID || at[1] != 16 || at[18] != SPAN_SPAN_ID || at[19] != 8)
+        return at;
+    span->trace = (tspi_trace_id){tspi_id_of_bytes(at + 2), tspi_id_of_bytes(at + 10)};
+    span->span_id = tspi_id_of_bytes(at + 20);
+    at += 28;
+    if (at[0] == SPAN_PARENT_SPAN_ID && at[1] == 8) {
+        span->parent_id = tspi_id_of_bytes(at + 2);
+        at += 10;
+    }
+    if (end - at < 22 || at[0] != SPAN_NAME || at[1] >= 128 || at[1] > end - at - 22)
+        return at;
+    span->name = (tspi_text){(const char *)at + 2, at[1]};
+    at += 2 + (size_t)at[1];
+    if (at[0] != SPAN_KIND || at[1] > TSPI_KIND_CONSUMER || at[2] != SPAN_START || at[11] != SPAN_END)
+        return at;
+    span->kind = at[1];
+    *places = (struct stamp_places){at + 3, at + 12};
+    return at + 20;
+}
+
+/* Past the attributes that stand here, up to the first that can matter, if any can. */
+static inline const uint8_t *pass_attributes(const tspi_scan *scan, const uint8_t *at, const uint8_t *end,
+                                             bool none_matters)
+{
+    enum { LOOKED_AT = 5 }; /* tag, length below 128, the key's tag and length, its first letter */
+
+    if (scan->base + scan->len - end < LOOKED_AT)
+        return at;
+    for (;;) {
+        uint32_t head = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+        if ((head & 0xff80ff) != (SPAN_ATTRIBUTES | KEY_VALUE_KEY << 16))
+            return at;
+        const uint8_t *next = at + 2 + (head >> 8 & 0x7f);
+        if (next > end || (!none_matters && tspi_attr_may_matter(at + 4, head >> 24)))
+            return at;
+        at = next;
+    }
+}
+
 /* Patch a span that has nothing but usual fields, and stamps in range. false: it has more, and nothing was done. */
 static bool patch_usual(tspi_scan *scan, struct wire wire, tsp_status *ret_rc)
 {
     struct stamp_places places = {NULL, NULL};
-    const uint8_t *at = wire.at;
-
     if (!tspi_scan_copy_ahead(scan, tspi_scan_offset(scan, wire.end)))
         return false; /* the general way meets it again */
+    const uint8_t *at = usual_head(scan, wire.at, wire.end, &places);
     while (at < wire.end) {
-        while (wire.end - at >= 2 && at[0] == SPAN_ATTRIBUTES && at[1] < 128 && at[1] + 2 <= wire.end - at)
-            at += at[1] + 2;
+        at = pass_attributes(scan, at, wire.end, true);
         if (at == wire.end)
             break;
         size_t left = (size_t)(wire.end - at), usual = usual_field(scan, at, left, &places);
@@ -577,11 +621,10 @@ static tsp_status one_span(tspi_scan *scan, struct wire wire)
     if (scan->patching && patch_usual(scan, wire, &rc))
         return rc;
     tspi_scan_begin(scan);
+    wire.at = usual_head(scan, wire.at, wire.end, &places);
     for (;;) {
         size_t usual;
-        while (!scan->patching && wire.end - wire.at >= 2 && wire.at[0] == SPAN_ATTRIBUTES && wire.at[1] < 128 &&
-               wire.at[1] + 2 <= wire.end - wire.at && !may_matter(wire.at + 2, wire.at[1]))
-            wire.at += wire.at[1] + 2;
+        wire.at = pass_attributes(scan, wire.at, wire.end, scan->patching);
         while ((usual = usual_field(scan, wire.at, wire_len(wire), &places)))
             wire.at += usual;
         if (!next_field(&wire, &field))

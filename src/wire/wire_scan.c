@@ -233,6 +233,24 @@ tspi_text tspi_scan_text(tspi_scan *scan, const tspi_json_text *text)
     return (tspi_text){copy, tspi_json_unescape(text, copy)};
 }
 
+/* memcmp for a dozen bytes or two, without the call. */
+static inline bool same_bytes(const char *a, const char *b, size_t n)
+{
+    uint64_t x, y;
+
+    if (n < sizeof x)
+        return !memcmp(a, b, n);
+    for (size_t k = 0; k < n - sizeof x; k += sizeof x) {
+        memcpy(&x, a + k, sizeof x);
+        memcpy(&y, b + k, sizeof y);
+        if (x != y)
+            return false;
+    }
+    memcpy(&x, a + n - sizeof x, sizeof x);
+    memcpy(&y, b + n - sizeof y, sizeof y);
+    return x == y;
+}
+
 static tsp_status name_row(tspi_scan *scan, uint32_t *ret_row)
 {
     tspi_text name = scan->span.name;
@@ -249,7 +267,7 @@ static tsp_status name_row(tspi_scan *scan, uint32_t *ret_row)
         uint64_t tail = 0;
         memcpy(&tail, name.text + (name.len < 8 ? 0 : name.len - 8), name.len < 8 ? name.len : 8);
         tspi_seen_name *seen = &scan->names[tspi_hash_mix(tail + name.len) % TSPI_NAMES_N];
-        if (seen->len != name.len || memcmp(seen->text, name.text, name.len) != 0) {
+        if (seen->len != name.len || !same_bytes(seen->text, name.text, name.len)) {
             tsp_status rc = tspi_span_set_name(scan->set, name.text, name.len, &seen->row, scan->err);
             seen->text = name.text;
             seen->len = rc == TSP_OK ? name.len : 0;
@@ -303,32 +321,34 @@ static tsp_status emit_details(tspi_scan *scan, uint32_t row)
 static tsp_status emit_row(tspi_scan *scan)
 {
     const tspi_raw_span *span = &scan->span;
-    tspi_span row = {.span_id = span->span_id,
-                     .parent_id = span->parent_id,
-                     .start_ns = span->start_ns,
-                     .end_ns = span->end_ns,
-                     .process = scan->process,
-                     .kind = span->kind,
-                     .operation = span->operation,
-                     .flags = span->flags};
-    bool no_trace = !span->trace.hi && !span->trace.lo;
+    tspi_span_set *set = scan->set;
+    bool no_trace = !span->trace.hi && !span->trace.lo; /* strangers must not meet in the trace 0 */
+    uint32_t trace, name;
 
-    if (no_trace)
-        row.span_id = row.parent_id = 0; /* strangers must not meet in the trace 0 */
-    if (!row.span_id)
+    if (no_trace || !span->span_id)
         scan->report->invalid_ids++;
-    tsp_status rc = trace_row(scan, span->trace, &row.trace);
+    tsp_status rc = trace_row(scan, span->trace, &trace);
     if (rc == TSP_OK)
-        rc = name_row(scan, &row.name);
-    if (rc == TSP_OK && scan->set->spans_n == scan->set->spans_cap)
-        rc = tspi_span_set_reserve(scan->set, 1, scan->err);
+        rc = name_row(scan, &name);
+    if (rc == TSP_OK && set->spans_n == set->spans_cap)
+        rc = tspi_span_set_reserve(set, 1, scan->err);
     if (rc != TSP_OK)
         return rc;
-    __builtin_prefetch((char *)&scan->set->spans[scan->set->spans_n] + ROW_AHEAD, 1);
-    scan->set->spans[scan->set->spans_n++] = row;
+    tspi_span *row = &set->spans[set->spans_n++];
+    __builtin_prefetch((char *)row + ROW_AHEAD, 1);
+    row->span_id = no_trace ? 0 : span->span_id;
+    row->parent_id = no_trace ? 0 : span->parent_id;
+    row->start_ns = span->start_ns;
+    row->end_ns = span->end_ns;
+    row->trace = trace;
+    row->process = scan->process;
+    row->name = name;
+    row->kind = span->kind;
+    row->operation = span->operation;
+    row->flags = span->flags;
     scan->report->spans++;
     if (span->has_sequence || span->events_n || span->links_n)
-        rc = emit_details(scan, (uint32_t)(scan->set->spans_n - 1));
+        rc = emit_details(scan, (uint32_t)(set->spans_n - 1));
     return rc;
 }
 

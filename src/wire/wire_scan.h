@@ -65,8 +65,9 @@ typedef struct {
 typedef struct {
     tspi_trace_id trace;
     uint64_t span_id, parent_id;
-    int64_t start_ns, end_ns;
+    int64_t start_ns;
     tspi_text name;
+    int64_t end_ns;    /* not beside start_ns: read as one piece, two fresh stores would be waited for */
     bool name_escaped; /* name is JSON text with escapes in it */
     uint8_t kind, operation;
     uint16_t flags;

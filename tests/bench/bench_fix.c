@@ -1,9 +1,10 @@
-/* fix from file to file: bench_fix [MEGABYTES [FOLDER [SECONDS [ROUNDS [ATTRIBUTES]]]]]. An OTLP protobuf file as a
- * Collector batches it (calls between eight hosts, two of them skewed and drifting; 250 spans a resource, some 530
- * bytes a span) is written, read, joined, solved, corrected and written back on one thread, with the CPU time of each
- * part (the median of ROUNDS), beside a memcpy of as many bytes, and cp of the file. FOLDER: where the files go, best
- * one in memory. SECONDS: of traffic that the file holds. ROUNDS 0: the file is written, and left. ATTRIBUTES: of a
- * span; less or more than usual make spans smaller or larger. */
+/* fix from file to file: bench_fix [MEGABYTES [FOLDER [SECONDS [ROUNDS [ATTRIBUTES [THREADS]]]]]]. An OTLP protobuf
+ * file as a Collector batches it (calls between eight hosts, two of them skewed and drifting; 250 spans a resource,
+ * some 530 bytes a span) is written, read, joined, solved, corrected and written back on one thread, with the CPU time
+ * of each part (the median of ROUNDS), beside a memcpy of as many bytes, and cp of the file. FOLDER: where the files
+ * go, best one in memory. SECONDS: of traffic that the file holds. ROUNDS 0: the file is written, and left. ATTRIBUTES:
+ * of a span; less or more than usual make spans smaller or larger. THREADS: more than one, and times are those of a
+ * clock on the wall; memcpy's and cp's are one thread's still. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +23,12 @@
 enum { HOSTS = 8, BATCH = 250 };
 #define EPOCH_NS INT64_C(1700000000000000000)
 
-/* CPU seconds, and how many of them the kernel's. */
+/* CPU seconds, and how many of them the kernel's; of several threads the wall's. */
 typedef struct {
     double all, kernel;
 } cpu;
+
+static unsigned threads = 1;
 
 static cpu now(void)
 {
@@ -33,7 +36,7 @@ static cpu now(void)
     struct timespec t;
 
     getrusage(RUSAGE_SELF, &use);
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    clock_gettime(threads > 1 ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID, &t);
     return (cpu){(double)t.tv_sec + 1e-9 * (double)t.tv_nsec,
                  (double)use.ru_stime.tv_sec + 1e-6 * (double)use.ru_stime.tv_usec};
 }
@@ -157,8 +160,8 @@ static double copy_seconds(uint64_t bytes)
 /* Reading and joining by themselves, which tspi_mend_open does again. */
 static void probe(const char *path, cpu *ret_read, cpu *ret_join)
 {
-    tspi_wire_options wire = {.threads = 1};
-    tspi_causal_options options = {.threads = 1, .counts = true};
+    tspi_wire_options wire = {.threads = threads};
+    tspi_causal_options options = {.threads = threads, .counts = true};
     tspi_span_set set = {0};
     tspi_read_report report = {0};
     tspi_causal causal = {0};
@@ -221,7 +224,7 @@ static int ascending(const void *a, const void *b)
 
 static bool run_once(const char *in, const char *out, uint64_t bytes, cpu *s, bool say)
 {
-    tspi_mend_options options = {.paths = &in, .paths_n = 1, .threads = 1, .thin = true};
+    tspi_mend_options options = {.paths = &in, .paths_n = 1, .threads = threads, .thin = true};
     tspi_mend mend;
     tspi_mend_outcome outcome;
     tsp_error err = {0};
@@ -267,13 +270,15 @@ int main(int argc, char **argv)
     double seconds = argc > 3 ? strtod(argv[3], NULL) : 600;
     cpu times[PARTS][MOST_ROUNDS], s[PARTS], median[PARTS];
     int rounds = argc > 4 ? atoi(argv[4]) : 3;
+    unsigned attributes = argc > 5 ? (unsigned)atoi(argv[5]) : SHAPE_ATTRIBUTES;
     char in[4096], out[4096];
     struct stat st;
     bool ok = true;
 
     snprintf(in, sizeof in, "%s/bench-fix-in.otlp.pb", folder);
     snprintf(out, sizeof out, "%s/bench-fix-out.otlp.pb", folder);
-    spans = write_input(in, bytes, seconds, argc > 5 ? (unsigned)atoi(argv[5]) : SHAPE_ATTRIBUTES);
+    spans = write_input(in, bytes, seconds, attributes);
+    threads = argc > 6 ? (unsigned)atoi(argv[6]) : 1;
     bytes = stat(in, &st) == 0 ? (uint64_t)st.st_size : 0;
     if (rounds <= 0)
         return 0;
@@ -284,7 +289,7 @@ int main(int argc, char **argv)
             times[k][round] = s[k];
     }
     if (ok)
-        puts("| part | CPU s | of it kernel | M spans/s | GB/s | least |\n|---|---|---|---|---|---|");
+        puts("| part | seconds | of it kernel | M spans/s | GB/s | least |\n|---|---|---|---|---|---|");
     for (int k = 0; k < PARTS && ok; k++) {
         qsort(times[k], (size_t)rounds, sizeof *times[k], ascending);
         median[k] = times[k][rounds / 2];
