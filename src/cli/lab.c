@@ -53,7 +53,7 @@ static tsp_status check_transport(const tspi_spec *spec, tsp_error *err)
 static int run_node(int argc, char **argv)
 {
     const char *spec = NULL, *stage = NULL, *host = "127.0.0.1", *media_driver = NULL, *run_name = NULL, *broker = NULL;
-    uint64_t worker = 0, port = 0, control = UINT64_MAX;
+    uint64_t worker = 0, port = 0, control = UINT64_MAX, epoch_ns = 0;
     bool delay_line = false, remote = false;
     const struct option_spec node_options[] = {
         {"spec", 0, OPTION_FILE, &spec, "FILE", "The run's spec", NULL, NULL},
@@ -69,6 +69,8 @@ static int run_node(int argc, char **argv)
          "The conductor is on another machine: it sends the spec, and what blocks leave is sent back", NULL, NULL},
         {"run", 0, OPTION_STRING, &run_name, "NAME", "What the run's topics and groups begin with", NULL, NULL},
         {"broker", 0, OPTION_STRING, &broker, "HOST:PORT", "The Kafka broker, when the spec names none", NULL, NULL},
+        {"epoch", 0, OPTION_COUNT, &epoch_ns, "NS",
+         "True time is the monotonic clock and this; when left out it is the machine's own", NULL, NULL},
         {"delay-line", 0, OPTION_FLAG, &delay_line, NULL, "Make the link's delay in the transport's wrapper", NULL,
          NULL},
         {0},
@@ -100,6 +102,7 @@ static int run_node(int argc, char **argv)
         .media_driver = media_driver,
         .run = run_name,
         .broker = broker,
+        .epoch_ns = (int64_t)epoch_ns,
         .delay_line = delay_line,
         .control_in_fd = control == UINT64_MAX ? STDIN_FILENO : (int)control,
         .control_out_fd = control == UINT64_MAX ? STDOUT_FILENO : (int)control,

@@ -13,6 +13,23 @@ int64_t tspi_monotonic_ns(void)
     return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
 }
 
+int64_t tspi_monotonic_epoch_ns(void)
+{
+    int64_t least_ns = INT64_MAX, epoch_ns = 0;
+
+    for (int reading = 0; reading < 8; reading++) {
+        struct timespec wall;
+        int64_t before_ns = tspi_monotonic_ns();
+        clock_gettime(CLOCK_REALTIME, &wall);
+        int64_t took_ns = tspi_monotonic_ns() - before_ns;
+        if (took_ns < least_ns) {
+            least_ns = took_ns;
+            epoch_ns = wall.tv_sec * TSP_NS_PER_S + wall.tv_nsec - before_ns - took_ns / 2;
+        }
+    }
+    return epoch_ns;
+}
+
 /* What is mapped from a full disk or from shared memory that is used up ends in this signal. */
 static const char *hint_of(int number)
 {

@@ -18,4 +18,8 @@ void tspi_child_reap(pid_t *pid, int64_t deadline_ns);
 /* CLOCK_MONOTONIC. */
 int64_t tspi_monotonic_ns(void);
 
+/* Unix time less CLOCK_MONOTONIC, ns, as the machine's clock has it now. Of several readings the one that took least
+ * counts: a process that waits between its two clocks would see them apart. */
+int64_t tspi_monotonic_epoch_ns(void);
+
 #endif

@@ -148,6 +148,14 @@ static tsp_status list_members(tspi_conductor *conductor, tsp_error *err)
     return TSP_OK;
 }
 
+static bool any_remote(const tspi_spec *spec)
+{
+    for (uint32_t k = 0; k < spec->hosts_n; k++)
+        if (spec->hosts[k].ssh)
+            return true;
+    return false;
+}
+
 tsp_status tspi_conductor_start(tspi_conductor *conductor, const tspi_conductor_config *config, tsp_error *err)
 {
     char log_path[4200];
@@ -156,6 +164,7 @@ tsp_status tspi_conductor_start(tspi_conductor *conductor, const tspi_conductor_
                                   .netns = config->netns,
                                   .memory = config->memory,
                                   .link_stop_fd = -1,
+                                  .epoch_ns = any_remote(config->spec) ? 0 : tspi_monotonic_epoch_ns(),
                                   .interrupted = config->interrupted};
     snprintf(log_path, sizeof log_path, "%s/nodes.log", config->folder);
     conductor->log_fd = open(log_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);

@@ -25,7 +25,8 @@ typedef struct {
 typedef struct {
     const tspi_spec *spec; /* borrowed */
     bool netns;
-    bool own_shm; /* each node has a /dev/shm of its own */
+    bool own_shm;     /* each node has a /dev/shm of its own */
+    int64_t epoch_ns; /* true time less CLOCK_MONOTONIC; 0: nodes on other machines go by their clocks, and all do */
     tspi_member *members;
     uint32_t members_n;
     tspi_media_driver media; /* shared by all nodes; not running = there is none, or each node has its own */

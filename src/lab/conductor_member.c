@@ -20,7 +20,7 @@ static const uint64_t own_shm_bytes = UINT64_C(1) << 30;
 static void exec_node(const tspi_conductor *conductor, const tspi_member *member, uint32_t index, const char *folder,
                       int control_fd)
 {
-    char spec_path[4200], worker[16], host[256], port[16], fd[16];
+    char spec_path[4200], worker[16], host[256], port[16], fd[16], epoch[32];
     uint32_t address = tspi_link_address(index);
     uint16_t base = conductor->spec->port;
     const tspi_spec *spec = conductor->spec;
@@ -50,6 +50,11 @@ static void exec_node(const tspi_conductor *conductor, const tspi_member *member
     const char *argv[32] = {"truespan", "lab",    "node", "--spec", spec_path, "--stage",   stage->name, "--worker",
                             worker,     "--host", host,   "--port", port,      "--control", fd};
     size_t n = 15;
+    if (conductor->epoch_ns > 0) {
+        snprintf(epoch, sizeof epoch, "%" PRId64, conductor->epoch_ns);
+        argv[n++] = "--epoch";
+        argv[n++] = epoch;
+    }
     if (!conductor->netns)
         argv[n++] = "--delay-line";
     if (conductor->media.pid) {

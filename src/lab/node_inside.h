@@ -15,6 +15,7 @@ struct peer {
 
 struct process {
     tspi_world world; /* first: the node's callbacks get a pointer to it */
+    int64_t epoch_ns; /* as in its configuration */
     tspi_spec spec;
     tspi_node node;
     tspi_transport *transport;

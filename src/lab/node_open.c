@@ -12,9 +12,11 @@
 
 static int64_t world_wall_ns(tspi_world *world)
 {
+    const struct process *p = (const struct process *)world;
     struct timespec now;
 
-    (void)world;
+    if (p->epoch_ns)
+        return tspi_monotonic_ns() + p->epoch_ns;
     clock_gettime(CLOCK_REALTIME, &now);
     return now.tv_sec * TSP_NS_PER_S + now.tv_nsec;
 }
@@ -148,6 +150,7 @@ tsp_status tspi_node_open(struct process *p, const tspi_node_process_config *con
     if (stage < 0)
         return tsp_error_set(err, TSP_EINVAL, "%s: there is no stage '%s'",
                              config->spec_path ? config->spec_path : "the spec that was sent", config->stage);
+    p->epoch_ns = config->epoch_ns;
     p->world = (tspi_world){
         .wall_ns = world_wall_ns,
         .monotonic_ns = world_monotonic_ns,

@@ -13,6 +13,7 @@ typedef struct {
     const char *media_driver; /* transport aeron: folder of the one to share; NULL = this node starts its own */
     const char *run;          /* unique name of the run; NULL where the transport needs none */
     const char *broker;       /* transport kafka: the run's own; NULL = as the spec says */
+    int64_t epoch_ns;         /* true time is CLOCK_MONOTONIC and this; 0 = it is CLOCK_REALTIME */
     bool delay_line;          /* process mode: the link's delay is made by the transport's fault wrapper */
     int control_in_fd, control_out_fd;
 } tspi_node_process_config;

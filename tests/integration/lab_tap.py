@@ -110,14 +110,14 @@ class Lab:
     def __init__(self, truespan):
         self.truespan = os.path.abspath(truespan)
 
-    def start(self, place, *options, prefix=()):
+    def start(self, place, *options, prefix=(), env=()):
         return subprocess.Popen([*prefix, self.truespan, "lab", *options, "-o", place.out], cwd=place.work,
-                                env=place.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                env=dict(place.environment(), **dict(env)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 start_new_session=True)
 
-    def run(self, place, *options, prefix=(), timeout=60):
+    def run(self, place, *options, prefix=(), env=(), timeout=60):
         """(exit code, standard output, standard error)"""
-        process = self.start(place, *options, prefix=prefix)
+        process = self.start(place, *options, prefix=prefix, env=env)
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the lab does when things go wrong: one clear line, exit 2, nothing left running, no half table. Prints TAP.
 
-usage: lab_trouble.py TRUESPAN"""
+usage: lab_trouble.py TRUESPAN STEPPED_CLOCK (stepped_clock.c, to be preloaded)"""
 
 import contextlib
 import ctypes
@@ -361,6 +361,24 @@ def strangers(tap, lab):
     place.remove()
 
 
+# ------------------------------------------------------------------ the machine's clock
+
+def the_clock_is_stepped(tap, lab, stepped_clock):
+    """Stamps and truth go by one clock that nobody sets, or runs without skew would show violations."""
+    place = Place()
+    begun = time.time()
+    code, _, err = lab.run(place, *QUICK, "--sweep", "0ms,5ms", "--duration", "2s", env={"LD_PRELOAD": stepped_clock})
+    tap.equal(code, 1, f"exit code ({err})")
+    spans = Spans(os.path.join(place.out, "zmq-0ms"))
+    late = [(parent["start"] - child["start"]) / 1e6 for parent, child in spans.hops() if child["start"] < parent["start"]]
+    tap.equal(late, [], "hops without skew that arrive before they left, by ms")
+    tap.check(all(abs(1e-9 * row["start"] - begun) < 3600 and row["start"] <= row["end"] for row in spans.rows),
+              "stamps are not of this hour, or spans end before they start")
+    skewed = Spans(os.path.join(place.out, "zmq-5ms"))
+    tap.check(any(child["start"] < parent["start"] for parent, child in skewed.hops()), "the skew is gone")
+    place.remove()
+
+
 # ------------------------------------------------------------------ not root
 
 def without_root(tap, lab):
@@ -401,6 +419,7 @@ def main():
     tap.run("the conductor is killed, on loopback", the_conductor_is_killed, lab, "process")
     tap.run("the conductor is killed, in network namespaces", the_conductor_is_killed, lab, "netns")
     tap.run("messages of strangers", strangers, lab)
+    tap.run("the machine's clock is stepped", the_clock_is_stepped, lab, os.path.abspath(sys.argv[2]))
     tap.run("not root", without_root, lab)
     tap.done()
 
