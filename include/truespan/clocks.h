@@ -100,6 +100,15 @@ typedef struct {
     int64_t after_ns; /* the first stamp after it, read after the jump */
 } tsp_step;
 
+/* The clock's rate changed by rate_ppb (positive: from here on it gains more than before) about its stamp at_ns, for
+ * good or until its next bend: a clock that is slewed has two. So the estimate accounts for what it saw: known to part
+ * of a window (as long as some 40 of its hops take), those nearer to each other told as one, a small part of one
+ * clock's put down to another now and then, and none of a clock whose rate wanders. A reference's own bends stand in
+ * its own row, and what they make of the others' tracks, which are counted from it, in none. */
+typedef struct {
+    int64_t at_ns, rate_ppb;
+} tsp_bend;
+
 /* offset, lo, hi: at the clock's last stamp. sigma_ns: the estimate's own standard error, 0 when unknown. Knots are at
  * most 1 s apart where there is traffic. */
 typedef struct {
@@ -117,6 +126,8 @@ typedef struct {
     size_t knots_n;
     const tsp_step *steps;
     size_t steps_n;
+    const tsp_bend *bends; /* by at_ns */
+    size_t bends_n;
     const tsp_track *track; /* never NULL after a run */
 } tsp_clock_result;
 TSP_API tsp_status tsp_solver_clock(const tsp_solver *solver, uint32_t clock, tsp_clock_result *ret_result,

@@ -51,6 +51,10 @@ static void one_clock(tspi_buf *buf, const char *name, const tsp_clock_result *c
     for (size_t k = 0; k < clock->steps_n; k++)
         tspi_buf_printf(buf, "%s{\"at\": \"%" PRId64 "\", \"size_ns\": %" PRId64 "}", k ? ", " : "",
                         clock->steps[k].at_ns, clock->steps[k].size_ns);
+    tspi_buf_puts(buf, "],\n   \"bends\": [");
+    for (size_t k = 0; k < clock->bends_n; k++)
+        tspi_buf_printf(buf, "%s{\"at\": \"%" PRId64 "\", \"rate_ppb\": %" PRId64 "}", k ? ", " : "",
+                        clock->bends[k].at_ns, clock->bends[k].rate_ppb);
     tspi_buf_puts(buf, "]}");
 }
 

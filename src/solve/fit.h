@@ -47,6 +47,7 @@ typedef struct {
     double t;    /* corrected time, ns */
     double rate; /* by how much, ns/s */
     double gain; /* in -2 log likelihood when it was found */
+    int64_t at;  /* what the clock showed then; once time is counted from the roots */
 } tspi_bend;
 
 typedef struct {

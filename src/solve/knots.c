@@ -1,5 +1,5 @@
-/* What callers read of each clock: knots at most a second apart where there is traffic, with their bounds; steps;
- * the mean rate. */
+/* What callers read of each clock: knots at most a second apart where there is traffic, with their bounds; steps and
+ * bends; the mean rate. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +178,43 @@ static bool set_steps(tsp_solver *solver, uint32_t clock)
     return true;
 }
 
+/* Bends nearer to each other than a window are known by what they add up to: one bend, where both lines meet. Unless
+ * they meet far away, as those of a short slew do. */
+static bool add_bend(tsp_bend *told, const tspi_bend *bend, double apart, double window)
+{
+    double rate = (double)told->rate_ppb + bend->rate, by = apart * bend->rate / rate;
+
+    if (apart > window || !(by >= -window && by <= apart + window))
+        return false;
+    told->at_ns += llround(by);
+    told->rate_ppb = llround(rate);
+    return true;
+}
+
+static bool set_bends(tsp_solver *solver, uint32_t clock)
+{
+    tspi_clock_row *row = &solver->rows[clock];
+    const tspi_fit *fit = &solver->fit;
+    uint32_t n = 0, most = 0;
+
+    for (uint32_t b = 0; b < fit->bends_n; b++)
+        most += fit->bends[b].clock == clock;
+    row->bends = calloc((size_t)most + 1, sizeof *row->bends);
+    if (!row->bends)
+        return false;
+    for (uint32_t b = 0; b < fit->bends_n; b++) {
+        const tspi_bend *bend = &fit->bends[b];
+        tsp_bend *told = n ? &row->bends[n - 1] : NULL;
+        if (bend->clock != clock || llround(bend->rate) == 0)
+            continue;
+        if (!told || !add_bend(told, bend, (double)(bend->at - told->at_ns), fit->base_window))
+            row->bends[n++] = (tsp_bend){bend->at, llround(bend->rate)};
+    }
+    row->result.bends = row->bends;
+    row->result.bends_n = n;
+    return true;
+}
+
 /* Mean rate over the pieces, jumps left out. */
 static int64_t drift_of(const tspi_clock_row *row)
 {
@@ -208,7 +245,7 @@ static bool set_result(void *telling_, size_t clock_, unsigned worker)
         most += 2 * (size_t)__builtin_popcount(g->bits[k]);
 
     row->knots = malloc(most * sizeof *row->knots);
-    if (!row->knots || !set_steps(solver, clock))
+    if (!row->knots || !set_steps(solver, clock) || !set_bends(solver, clock))
         return false;
     result->knots = row->knots;
     result->knots_n = fill_knots(solver, g, clock, row->knots);

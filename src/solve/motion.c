@@ -216,7 +216,7 @@ bool tspi_motion_add(tspi_fit *fit, const tspi_find *find)
     fit->bends = grown;
     for (; at > 0 && grown[at - 1].t > find->t; at--)
         grown[at] = grown[at - 1];
-    grown[at] = (tspi_bend){find->clock, find->t, 0, find->ratio};
+    grown[at] = (tspi_bend){.clock = find->clock, .t = find->t, .gain = find->ratio};
     fit->bends_n++;
     return true;
 }
@@ -454,10 +454,25 @@ static bool return_to(tspi_fit *fit, uint32_t clock, uint8_t *ret_piece)
     return ok;
 }
 
+/* What each clock showed when it bent. */
+static void stamp_bends(tspi_fit *fit)
+{
+    for (uint32_t b = 0; b < fit->bends_n; b++) {
+        tspi_bend *bend = &fit->bends[b];
+        double x = 0;
+        for (int round = 0; round < 3; round++) { /* offsets change by parts of a million of themselves */
+            int64_t stamp = tspi_add_most(fit->origin[bend->clock], (int64_t)(bend->t + x));
+            x = tspi_curve_at(&fit->curves[tspi_sides_node(&fit->sides, bend->clock, stamp)], bend->t + x);
+        }
+        bend->at = tspi_add_most(fit->origin[bend->clock], (int64_t)(bend->t + x));
+    }
+}
+
 bool tspi_motion_return(tspi_fit *fit, uint8_t *root)
 {
     bool ok = true, any = false;
 
+    stamp_bends(fit);
     for (uint32_t c = 0; ok && c < fit->clocks; c++)
         if (fit->root[c] && tspi_motion_is_there(fit, c)) {
             ok = return_to(fit, c, &root[c]);

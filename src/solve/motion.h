@@ -56,7 +56,8 @@ double tspi_motion_change(const tspi_fit *fit, const double *change, uint32_t no
 /* A smoothed curve over corrected time, with its clock's bends put in: over local time. */
 bool tspi_motion_put_in(const tspi_fit *fit, uint32_t clock, const tspi_curve *smooth, tspi_curve *ret_curve);
 
-/* Back to the time of the roots, as the longest stretch between their steps shows it: root[c] = 1 + that stretch. */
+/* Back to the time of the roots, as the longest stretch between their steps shows it: root[c] = 1 + that stretch. Bends
+ * keep what their clock showed then. */
 bool tspi_motion_return(tspi_fit *fit, uint8_t *root);
 
 #endif

@@ -42,6 +42,7 @@ static void drop_results(tsp_solver *solver)
         tspi_track_free(solver->rows[c].estimate);
         free(solver->rows[c].knots);
         free(solver->rows[c].steps);
+        free(solver->rows[c].bends);
     }
     free(solver->rows);
     tspi_room_give(solver->row_of, solver->row_of_room, sizeof *solver->row_of);

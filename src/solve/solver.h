@@ -16,6 +16,7 @@ typedef struct {
     tsp_track *estimate; /* owned: the estimate, also where the track corrects by zero */
     tsp_knot *knots;     /* owned */
     tsp_step *steps;     /* owned */
+    tsp_bend *bends;     /* owned */
     uint64_t in, out;
     int64_t first, last; /* stamps of its hops within the run; first > last: none */
 } tspi_clock_row;

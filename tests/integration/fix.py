@@ -255,6 +255,32 @@ def steps(folder, rng):
         assert errors[int(0.99 * len(errors))] < 100_000, "error of corrected stamps"
 
 
+class Slewing:
+    """Moves by size within length ns from `at` on."""
+
+    def __init__(self, size, at, length):
+        self.size, self.at, self.length = size, at, length
+
+    def read(self, t):
+        return t + round(self.size * min(max((t - self.at) / self.length, 0), 1))
+
+
+def slew(folder, rng):
+    """The reference is slewed by 3 ms in five minutes of an hour: its bends are told as its own, and add up to the slew. Always the
+    same trace; random ones are tests/sim's."""
+    rng, truth = random.Random(3), {h: Clock() for h in "ABCDE"}
+    size, length, at = -3 * MS, 300_000 * MS, EPOCH + 1_300_000 * MS
+    spans = calls(rng, list(truth), 8000, 3600)
+    truth["A"] = Slewing(size, at, length)
+    _, found = clocks(put(os.path.join(folder, "slew.json"), WRITERS["otlp.json"](spans, truth)), "--reference", "A")
+    equal([found[h]["bends"] for h in "BCDE"], [[]] * 4, "bends of the others")
+    got = [(int(b["at"]), b["rate_ppb"]) for b in found["A"]["bends"]]
+    assert len(got) >= 2, "no slew is told: %r" % got
+    for when, want in ((at + length // 2, size / 2), (at + length + 40_000 * MS, size)):
+        moved = sum(rate * (when - t) / 1e9 for t, rate in got if t < when)
+        assert abs(moved - want) < 0.1 * abs(size), "%r: moved by %d ns, not %d" % (got, moved, want)
+
+
 def late(folder, rng):
     """1 % of spans written late: no clock moves; clamp moves those stamps and no others."""
     truth = {h: Clock() for h in ("A", "B", "C", "D")}
@@ -382,7 +408,7 @@ def main():
         for k in range(3):
             with tempfile.TemporaryDirectory() as folder:
                 test("%s, round %d" % (name, k), lambda: check_format(folder, name, rng))
-    for name, fn in (("several files, one solution", check_split), ("pooled calls", pooled), ("a step", steps), ("late stamps", late),
+    for name, fn in (("several files, one solution", check_split), ("pooled calls", pooled), ("a step", steps), ("a slew", slew), ("late stamps", late),
                      ("--why adds up", add_up), ("refusals", refusals), ("standard output by any name", to_stdout), ("many clocks", many_clocks)):
         with tempfile.TemporaryDirectory() as folder:
             test(name, lambda: fn(folder, rng))

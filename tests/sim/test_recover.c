@@ -134,6 +134,43 @@ TEST(recover, the_reference_slews)
     recover_seeds("slew-5", seed, 6, 1);
 }
 
+/* What the bends of the reference say that it has moved by, at a true time: the frame is right before the first. */
+static double moved_by(const hop_sim *sim, const tsp_clock_result *result, double t)
+{
+    double x = 0;
+
+    for (size_t k = 0; k < result->bends_n; k++)
+        x += fmax(0, t - (double)(result->bends[k].at_ns - sim->origin)) * (double)result->bends[k].rate_ppb * 1e-9;
+    return x;
+}
+
+/* Bends are told as their clock's, and add up to the slew: half of it amid it, all of it thereafter. Nobody else bends,
+ * but for three runs of a hundred. */
+TEST(recover, the_bends_of_a_slew_are_told)
+{
+    enum { RUNS = 6 };
+    uint32_t right = 0;
+
+    for (uint64_t k = 0; k < RUNS; k++) {
+        hop_sim sim;
+        REQUIRE(hop_sim_make(&sim, "slew-5", seed + k));
+        tsp_solver *solver = solve(sim.clocks, sim.reference, sim.hops, sim.n);
+        REQUIRE(solver);
+        size_t others = 0;
+        for (uint32_t c = 1; c < sim.clocks; c++)
+            others += clock_of(solver, c).bends_n;
+        const hop_sim_clock *truth = &sim.truth[0]; /* knots: the start, both ends of the slew, the end */
+        tsp_clock_result result = clock_of(solver, 0);
+        double size = truth->x[2] - truth->x[1], amid = moved_by(&sim, &result, (truth->t[1] + truth->t[2]) / 2);
+        right += !others && fabs(amid - size / 2) < fabs(size) / 8 &&
+                 fabs(moved_by(&sim, &result, truth->t[2] + 60e9) - size) < fabs(size) / 8;
+        tsp_solver_free(solver);
+        hop_sim_release(&sim);
+    }
+    if (right < RUNS - 3)
+        TEST_FAIL("the bends of %u of %d slews are told", right, RUNS);
+}
+
 /* Of this slew neither bend explains as much alone as a step amid it does. It was taken for three. */
 TEST(recover, a_slew_is_two_bends_not_a_step)
 {

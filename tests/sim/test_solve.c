@@ -14,6 +14,7 @@ static void check_same(const tsp_solver *a, const tsp_solver *b, uint32_t clocks
         CHECK_INT(x.offset_ns, y.offset_ns);
         CHECK_INT(x.knots_n, y.knots_n);
         CHECK_INT(x.steps_n, y.steps_n);
+        CHECK_INT(x.bends_n, y.bends_n);
         if (x.knots_n == y.knots_n)
             CHECK(memcmp(x.knots, y.knots, x.knots_n * sizeof *x.knots) == 0);
     }
