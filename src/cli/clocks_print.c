@@ -164,8 +164,8 @@ static void print_notes(const tspi_mend *m, FILE *out)
             "name them with --clock-key.\n",
             out);
     if (m->causal.clocks.clocks_n > 1 && s->groups > 1)
-        fprintf(out, "%u groups of clocks exchange no hops with each other: each has a reference of its own.\n",
-                s->groups);
+        fprintf(out, "%u groups of clocks exchange no hops with each other%s: each has a reference of its own.\n",
+                s->groups, s->contradictory ? " but such as contradict each other" : "");
     if (!clocks_found(m) && !s->contradictory && m->answer.hops_fed)
         fputs("No clock is known to be wrong.\n", out);
     if (s->late) {
@@ -204,6 +204,15 @@ static void print_fitting(table *t, unsigned columns, bool utf8, FILE *out)
         fprintf(out, "%s%s%s", k ? ", " : "  (not shown here: ", t->cells[spare[k]], k + 1 == hidden ? ")\n" : "");
 }
 
+/* The solver chose the reference, and it is one. */
+static bool says_why(const tspi_mend *m)
+{
+    uint32_t reference = m->answer.summary.reference;
+
+    return !m->options.reference && !m->bounds_used && m->causal.clocks.clocks_n > 1 && reference != TSP_NO_CLOCK &&
+           m->answer.clocks[reference].verdict == TSP_CLOCK_OK;
+}
+
 void clocks_print_table(const tspi_mend *m, unsigned columns, bool utf8, FILE *out)
 {
     static const char *const heads[] = {"clock",   "verdict", "offset",  "+-",       "at least",
@@ -226,8 +235,7 @@ void clocks_print_table(const tspi_mend *m, unsigned columns, bool utf8, FILE *o
         fprintf(said, ", told apart by %s", terminal_shown(m->causal.clocks.clocks[0].key, text, sizeof text));
     if (reference)
         fprintf(said, "; against %s%s", terminal_shown(reference, text, sizeof text),
-                m->options.reference || m->bounds_used || n < 2 ? ""
-                                                                : ", in whose time most clocks need no correction");
+                says_why(m) ? ", in whose time most clocks need no correction" : "");
     fputs("\n\n", said);
     wrap_end(&w);
     sparkline_axis_init(&axis);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "solve/constants.h"
+#include "solve/hop_store.h"
 
 /* Hops set aside as contradictions, as a share of all: beyond it there is no telling who lies. */
 #define FEW_LIES 0.02
@@ -169,6 +170,10 @@ static enum tspi_opinion judge_hop(void *ctx, const tspi_hop *hop, uint64_t inde
         *ret_cause = TSPI_CAUSE_UNKNOWN;
         return TSPI_OPINION_CAUSE;
     }
+    if (label == TSP_HOP_CONFLICT && tspi_solver_is_aside(j->mend.answer.solver, index)) {
+        *ret_cause = TSPI_CAUSE_UNKNOWN;
+        return TSPI_OPINION_CAUSE;
+    }
     if (label != TSP_HOP_LATE && !(label == TSP_HOP_CONFLICT && j->few_lies))
         return TSPI_OPINION_NO_CLOCK;
     *ret_cause = TSPI_CAUSE_LATE_STAMP;
@@ -187,7 +192,8 @@ static tsp_status accuse(tspi_mend_judge *j, tsp_error *err)
         j->accused[c] =
             answer->clocks[c].verdict == TSP_CLOCK_PROVEN || answer->clocks[c].verdict == TSP_CLOCK_SUSPECTED;
     uint64_t hops = j->windows ? j->solved_hops : j->mend.causal.edges.hops;
-    j->few_lies = (double)answer->summary.conflicts <= FEW_LIES * (double)hops;
+    uint64_t lies = answer->summary.conflicts - tspi_solver_hops(answer->solver)->aside_n;
+    j->few_lies = (double)lies <= FEW_LIES * (double)hops;
     return TSP_OK;
 }
 

@@ -215,6 +215,19 @@
 
 /* Contradictory stamps: at most so many hops are set aside one by one before the rest is given up. */
 #define CONFLICTS_MOST 200
+/* Then clocks are set aside of whose hops more contradict each other than a few late stamps do, those that are not much
+ * better than the worst (as bad, where tracks are to tell), or if there are none edges with more than stamps are late
+ * anywhere (FENCE_BULK; of less than FENCE_LEAST hops more than half), and the rest is solved anew; what contradicts
+ * itself still, again. Pairs are looked at in windows of so many hops either way, which a drift beyond the limit shows
+ * in, and not too many; so many drifts are tried either way. */
+#define CONTRADICTED_CLOCK 0.1
+#define CONTRADICTED_DRIFTS 4
+#define CONTRADICTED_LIKE 0.6
+#define CONTRADICTED_ALIKE 0.9
+#define CONTRADICTED_SMALL 0.5
+#define CONTRADICTED_ROUNDS 6
+#define CONTRADICTED_WINDOW 16.0
+#define CONTRADICTED_WINDOWS 63.0
 
 /* Stray stamps. A run is the largest part of the traffic that no silence of a month divides; of that, stamps further
  * outside the middle 99.8 % than that is long are left out too. */

@@ -17,11 +17,21 @@ void tspi_hop_store_release(tspi_hop_store *hops)
     memset(hops, 0, sizeof *hops);
 }
 
+void tspi_hop_store_gather(tspi_hop_store *hops)
+{
+    if (!hops->aside_n)
+        return;
+    hops->n += hops->aside_n;
+    hops->aside_n = 0;
+    hops->sorted = false;
+}
+
 bool tspi_hop_store_reserve(tspi_hop_store *hops, size_t extra)
 {
     size_t cap = hops->cap ? hops->cap : 1024;
     tspi_stored_hop *grown;
 
+    tspi_hop_store_gather(hops);
     if (extra > UINT32_MAX - hops->n - 1) /* indices are 32 bits */
         return false;
     while (cap < hops->n + extra)

@@ -50,6 +50,7 @@ typedef struct {
 typedef struct {
     tspi_stored_hop *hops; /* owned */
     size_t n, cap;
+    size_t aside_n;       /* behind the n: of the last run, hops of edges set aside whole (contradicted.c) */
     size_t soft_n;        /* after tspi_hop_store_sort: of the hops, those that are soft */
     uint64_t added;       /* all that the caller added */
     uint32_t *same_clock; /* owned, sorted: indices of hops with from == to */
@@ -63,6 +64,9 @@ typedef struct {
 } tspi_hop_store;
 
 void tspi_hop_store_release(tspi_hop_store *hops);
+/* What was set aside whole is as the others again. */
+void tspi_hop_store_gather(tspi_hop_store *hops);
+/* Room for as many more, and what was set aside gathered. */
 bool tspi_hop_store_reserve(tspi_hop_store *hops, size_t extra);
 bool tspi_hop_store_add_same_clock(tspi_hop_store *hops, uint32_t index, uint32_t operation, bool soft, bool lied);
 
@@ -74,6 +78,8 @@ const tspi_lies *tspi_hop_store_lies(const tspi_hop_store *hops, uint32_t operat
 
 /* solver.c: a solver's hops, in the order of adding until it runs, then sorted. */
 const tspi_hop_store *tspi_solver_hops(const tsp_solver *solver);
+/* After a run: the hop was set aside with most others of its pair or clock (contradicted.c), which are not lies. */
+bool tspi_solver_is_aside(const tsp_solver *solver, size_t index);
 
 /* received + quantum - sent: what the hop says of offset[to] - offset[from] at most. Stamps are within TSP_STAMP_MAX,
  * so it fits. */

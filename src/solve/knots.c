@@ -94,6 +94,10 @@ static void add_knot(const tsp_solver *solver, uint32_t clock, uint32_t piece, i
         uint32_t node = tspi_sides_first(&solver->fit.sides, clock) + piece;
         if (solver->bounded)
             tspi_bounds_near(&solver->graph, &solver->bounds, node, at, &list->vertex, &knot.lo_ns, &knot.hi_ns);
+        if (knot.lo_ns > knot.hi_ns) { /* of clocks centuries apart, sums that leave 64 bits */
+            knot.lo_ns = TSP_UNBOUNDED_LO;
+            knot.hi_ns = TSP_UNBOUNDED_HI;
+        }
         if (known) {
             const tsp_track *track = row->result.untouched ? row->estimate : row->track;
             knot.offset_ns = tspi_track_near(track, piece, at, &list->track_knot);

@@ -335,24 +335,70 @@ static bool sum_up(tsp_solver *solver)
         summary->violations_lies += tests[e].lies;
     }
     free(tests);
+    if (ok)
+        tspi_solver_count_aside(solver);
     return ok;
 }
 
-static tsp_status run(tsp_solver *solver, tsp_error *err)
+/* Frame, estimate, bounds. */
+static tsp_status find_clocks(tsp_solver *solver, tsp_error *err)
 {
     bool with_soft;
-    tsp_status rc;
 
-    solver->clocks = solver->config.clocks + solver->has_utc;
-    if (!tspi_hop_store_sort(&solver->hops) || !soft_is_needed(solver, &with_soft) || !choose_frame(solver, with_soft))
+    if (!soft_is_needed(solver, &with_soft) || !choose_frame(solver, with_soft))
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
     solver->rows = calloc((size_t)solver->clocks + 1, sizeof *solver->rows);
     if (!solver->rows)
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
-    rc = solve(solver, with_soft, err);
+    return solve(solver, with_soft, err);
+}
+
+/* The contradiction found first is the one that is told. */
+static void keep_first(tsp_solver *solver, tsp_proof_link *conflict, size_t n)
+{
+    free(solver->conflict);
+    solver->conflict = conflict;
+    solver->conflict_n = n;
+    solver->summary.contradictory = true;
+}
+
+/* The same, without what contradicts the rest as a body. */
+static tsp_status find_sound_clocks(tsp_solver *solver, tsp_error *err)
+{
+    tsp_proof_link *conflict = NULL;
+    size_t conflict_n = 0;
+    tsp_status rc = find_clocks(solver, err);
+    bool any = true;
+
+    for (int k = 0; k < CONTRADICTED_ROUNDS && rc == TSP_OK && solver->summary.contradictory && any; k++) {
+        if (!tspi_solver_set_aside_whole(solver, &any))
+            rc = tsp_error_set(err, TSP_ENOMEM, "out of memory");
+        if (rc != TSP_OK || !any)
+            break;
+        if (!conflict) {
+            conflict = solver->conflict;
+            conflict_n = solver->conflict_n;
+            solver->conflict = NULL;
+        }
+        drop_results(solver);
+        rc = find_clocks(solver, err);
+    }
+    if (conflict)
+        keep_first(solver, conflict, conflict_n);
+    return rc;
+}
+
+static tsp_status run(tsp_solver *solver, tsp_error *err)
+{
+    bool more = false;
+
+    solver->clocks = solver->config.clocks + solver->has_utc;
+    tspi_hop_store_gather(&solver->hops);
+    if (!tspi_hop_store_sort(&solver->hops))
+        return tsp_error_set(err, TSP_ENOMEM, "out of memory");
+    tsp_status rc = find_sound_clocks(solver, err);
     if (rc != TSP_OK)
         return rc;
-    bool more = false;
     if (!tspi_solver_judge(solver) || !tspi_solver_project(solver) || !tspi_solver_take_back(solver, &more) ||
         (more && !tspi_solver_project(solver)) || !tspi_solver_knots(solver) || !sum_up(solver))
         return tsp_error_set(err, TSP_ENOMEM, "out of memory");
@@ -382,6 +428,12 @@ tsp_status tsp_solver_clock(const tsp_solver *solver, uint32_t clock, tsp_clock_
 const tspi_hop_store *tspi_solver_hops(const tsp_solver *solver)
 {
     return &solver->hops;
+}
+
+bool tspi_solver_is_aside(const tsp_solver *solver, size_t index)
+{
+    return solver->row_of && index < solver->hops.added && solver->row_of[index] != UINT32_MAX &&
+           solver->row_of[index] >= solver->hops.n;
 }
 
 void tsp_solver_summary(const tsp_solver *solver, tsp_solver_summary_row *ret_summary)

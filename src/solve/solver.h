@@ -51,6 +51,12 @@ struct tsp_solver {
 /* prove.c: potential and bounds from all hops that may bound; sets hops aside until nothing contradicts. */
 tsp_status tspi_solver_prove(tsp_solver *solver, bool last_try, bool *ret_feasible, tsp_error *err);
 
+/* contradicted.c: set aside, whole, edges of which too many hops are violated; the run begins anew without them.
+ * ret_any: there are such. False: out of memory. */
+bool tspi_solver_set_aside_whole(tsp_solver *solver, bool *ret_any);
+/* Count them, once the rest is done. */
+void tspi_solver_count_aside(tsp_solver *solver);
+
 /* relevant.c: the graph of the hops without these flags, less those that can bound nothing. False: out of memory. */
 bool tspi_solver_graph(const tsp_solver *solver, uint16_t without, int64_t allowance, tspi_graph *ret_graph);
 

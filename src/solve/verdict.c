@@ -89,10 +89,14 @@ static bool distances_without(tsp_solver *solver, uint16_t flags, distance *ret)
     pi = tspi_room_take((size_t)graph.vertices_n + 1, sizeof *pi);
     if (ok && pi)
         tspi_solver_guess(solver, &graph, pi);
-    ok = ok && pi && tspi_potential(&graph, pi, &links, &n) == TSPI_FEASIBLE && /* a part of what was feasible is */
-         tspi_bounds_find(&graph, pi, solver->fit.threads, &bounds);
-    if (ok)
-        all_distances(solver, &graph, &bounds, ret);
+    tspi_feasibility found = ok && pi ? tspi_potential(&graph, pi, &links, &n) : TSPI_NO_MEMORY;
+    ok = found != TSPI_NO_MEMORY;
+    /* A part of what was feasible is; but not where sums leave 64 bits, and then nothing is proven. */
+    if (found == TSPI_FEASIBLE) {
+        ok = tspi_bounds_find(&graph, pi, solver->fit.threads, &bounds);
+        if (ok)
+            all_distances(solver, &graph, &bounds, ret);
+    }
     tspi_room_give(pi, (size_t)graph.vertices_n + 1, sizeof *pi);
     free(links);
     tspi_bounds_release(&bounds);
@@ -257,7 +261,9 @@ static void judge(tsp_solver *solver, uint32_t clock, charges *c)
 
     result->sigma_ns = known ? llround(sigma_of(solver, clock)) : 0;
     if (solver->root[clock]) { /* a silent clock is a group, and a frame, of its own, of which nothing is known */
-        result->verdict = row->in + row->out || clock == solver->config.reference ? TSP_CLOCK_OK : TSP_CLOCK_UNKNOWN;
+        bool known_of = (row->in + row->out && solver->bounded) || clock == solver->config.reference;
+        result->verdict =
+            known_of || (solver->has_utc && clock == solver->config.clocks) ? TSP_CLOCK_OK : TSP_CLOCK_UNKNOWN;
         return;
     }
     if (!solver->bounded) {
