@@ -6,7 +6,7 @@
 #include "base/bits.h"
 #include "base/hash.h"
 #include "base/threads.h"
-#include "causal/quantum.h"
+#include "causal/hop_walk.h"
 #include "causal/windows.h"
 
 /* Below this many spans a second thread costs more than it saves. */
@@ -28,7 +28,6 @@ typedef struct {
     tspi_clock_stats *stats;
     uint32_t clocks_n;
     tsp_status rc;
-    tsp_error err;
 } measurer;
 
 static size_t find_slot(const measurer *m, uint32_t from, uint32_t to)
@@ -88,7 +87,7 @@ static inline tspi_edge *edge_of(measurer *m, uint32_t from, uint32_t to)
     return &m->edges[*row - 1];
 }
 
-static void add_same_clock(tspi_clock_stats *stats, const tspi_hop *hop)
+TSPI_INLINED void add_same_clock(tspi_clock_stats *stats, const tspi_hop *hop)
 {
     bool soft = hop->kind == TSPI_HOP_SOFT, violation = tspi_hop_is_violation(hop);
 
@@ -103,7 +102,7 @@ static void add_same_clock(tspi_clock_stats *stats, const tspi_hop *hop)
     }
 }
 
-static inline bool add_to_edge(tspi_edge *edge, const tspi_hop *hop, bool counts)
+TSPI_INLINED bool add_to_edge(tspi_edge *edge, const tspi_hop *hop, bool counts)
 {
     int64_t slack = tspi_hop_slack_ns(hop);
 
@@ -125,20 +124,16 @@ static inline bool add_to_edge(tspi_edge *edge, const tspi_hop *hop, bool counts
     return true;
 }
 
-static tsp_status take_hops(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
+TSPI_INLINED bool take_hop(void *ctx, const tspi_hop *hop)
 {
     measurer *m = ctx;
-    for (size_t k = 0; k < n; k++) {
-        const tspi_hop *hop = &hops[k];
-        if (hop->same_clock) {
-            add_same_clock(&m->stats[hop->from_clock], hop);
-            continue;
-        }
-        tspi_edge *edge = edge_of(m, hop->from_clock, hop->to_clock);
-        if (!edge || !add_to_edge(edge, hop, m->counts))
-            return tsp_error_set(err, TSP_ENOMEM, "memory is exhausted by %zu edges", m->n);
+
+    if (hop->same_clock) {
+        add_same_clock(&m->stats[hop->from_clock], hop);
+        return true;
     }
-    return TSP_OK;
+    tspi_edge *edge = edge_of(m, hop->from_clock, hop->to_clock);
+    return edge && add_to_edge(edge, hop, m->counts);
 }
 
 /* What a single span says: a negative duration, and when the clock was seen. */
@@ -176,7 +171,7 @@ static void *measure(void *arg)
     measurer *m = arg;
 
     take_spans(m);
-    m->rc = tspi_hops_scan_range(m->join, &m->range, take_hops, m, &m->err);
+    m->rc = tspi_hops_walk(m->join, &m->range, take_hop, m) ? TSP_OK : TSP_ENOMEM;
     return NULL;
 }
 

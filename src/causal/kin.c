@@ -165,15 +165,19 @@ static bool make_room(tspi_kin *kin, uint32_t n)
 
 static tsp_status fill(tspi_kin *kin)
 {
+    const tspi_span *spans = kin->set->spans;
+    const uint32_t *rows = kin->rows;
+    uint64_t *ids = kin->ids;
+    uint32_t n = kin->n;
+
     memset(kin->slots, 0xff, ((size_t)kin->mask + 1) * sizeof *kin->slots);
-    for (uint32_t k = 0; k < kin->n; k++) {
-        kin->ids[k] = span_at(kin, k)->span_id;
-        kin->state[k] = 0;
-    }
-    for (uint32_t k = 0; k < kin->n; k++) {
-        if (kin->n > LARGE_TRACE && k + AHEAD < kin->n)
-            __builtin_prefetch(&kin->slots[home_slot(kin, kin->ids[k + AHEAD])]);
-        if (kin->ids[k] && insert(kin, k) != TSP_OK)
+    memset(kin->state, 0, n);
+    for (uint32_t k = 0; k < n; k++)
+        ids[k] = spans[rows[k]].span_id;
+    for (uint32_t k = 0; k < n; k++) {
+        if (n > LARGE_TRACE && k + AHEAD < n)
+            __builtin_prefetch(&kin->slots[home_slot(kin, ids[k + AHEAD])]);
+        if (ids[k] && insert(kin, k) != TSP_OK)
             return TSP_ENOMEM;
     }
     return TSP_OK;
@@ -243,19 +247,23 @@ static uint32_t find_parent(tspi_kin *kin, uint32_t place, const tspi_span *span
 /* Rings need a parent behind its child in the input; most writers put all of them before, or all behind. */
 static bool resolve(tspi_kin *kin)
 {
+    const tspi_span *spans = kin->set->spans;
+    const uint32_t *rows = kin->rows;
+    uint8_t *state = kin->state;
+    uint32_t *ups = kin->up, n = kin->n;
     bool before = false, behind = false;
 
-    for (uint32_t k = 0; k < kin->n; k++) {
-        const tspi_span *span = span_at(kin, k);
-        if (kin->n > LARGE_TRACE && k + AHEAD < kin->n)
-            __builtin_prefetch(&kin->slots[home_slot(kin, span_at(kin, k + AHEAD)->parent_id)]);
-        uint32_t up = kin->state[k] & COPY ? TSPI_NONE : find_parent(kin, k, span);
-        kin->up[k] = up;
-        if (up == TSPI_NONE || (up < k && kin->state[up] & SOUND))
-            kin->state[k] |= SOUND; /* no ring need be looked for */
+    for (uint32_t k = 0; k < n; k++) {
+        const tspi_span *span = &spans[rows[k]];
+        if (n > LARGE_TRACE && k + AHEAD < n)
+            __builtin_prefetch(&kin->slots[home_slot(kin, spans[rows[k + AHEAD]].parent_id)]);
+        uint32_t up = state[k] & COPY ? TSPI_NONE : find_parent(kin, k, span);
+        ups[k] = up;
+        if (up == TSPI_NONE || (up < k && state[up] & SOUND))
+            state[k] |= SOUND; /* no ring need be looked for */
         before |= up < k;
         behind |= up != TSPI_NONE && up > k;
-        tspi_quantum_add(&kin->quanta, span, up == TSPI_NONE || span_at(kin, up)->process != span->process);
+        tspi_quantum_add(&kin->quanta, span, up == TSPI_NONE || spans[rows[up]].process != span->process);
     }
     return before && behind;
 }
@@ -265,20 +273,21 @@ static bool resolve(tspi_kin *kin)
 static void cut_rings(tspi_kin *kin)
 {
     uint8_t *state = kin->state;
+    uint32_t *ups = kin->up, n = kin->n;
 
-    for (uint32_t k = 0; k < kin->n; k++) {
+    for (uint32_t k = 0; k < n; k++) {
         uint32_t at = k;
         while (at != TSPI_NONE && !(state[at] & SOUND)) {
             state[at] |= WALKED;
-            uint32_t up = kin->up[at];
+            uint32_t up = ups[at];
             if (up != TSPI_NONE && (state[up] & (WALKED | SOUND)) == WALKED) {
-                kin->up[at] = TSPI_NONE;
+                ups[at] = TSPI_NONE;
                 kin->cycles_n++;
                 break;
             }
             at = up;
         }
-        for (at = k; at != TSPI_NONE && !(state[at] & SOUND); at = kin->up[at])
+        for (at = k; at != TSPI_NONE && !(state[at] & SOUND); at = ups[at])
             state[at] |= SOUND;
     }
 }

@@ -7,6 +7,8 @@
 #include "base/big.h"
 #include "base/grow.h"
 #include "base/hash.h"
+#include "causal/hop_walk.h"
+#include "causal/windows.h"
 #include "solve/constants.h"
 #include "solve/estimate.h"
 #include "solve/order.h"
@@ -37,7 +39,7 @@ void tspi_thin_release(tspi_thin *thin)
     memset(thin, 0, sizeof *thin);
 }
 
-static tspi_thin_line *line_of(const tspi_thin *thin, const tspi_hop *hop)
+static inline tspi_thin_line *line_of(const tspi_thin *thin, const tspi_hop *hop)
 {
     if (thin->rows)
         return &thin->lines[thin->rows[hop->from_clock * thin->clocks_n + hop->to_clock] - 1][hop->kind];
@@ -64,7 +66,7 @@ static int64_t slack_of(const tspi_hop *hop)
 }
 
 /* By what the hop is, not by where it stands. */
-static bool is_sampled(const tspi_thin_line *line, const tspi_hop *hop)
+static inline bool is_sampled(const tspi_thin_line *line, const tspi_hop *hop)
 {
     uint64_t from = hop->set->spans[hop->from_span].span_id, to = hop->set->spans[hop->to_span].span_id;
 
@@ -143,7 +145,7 @@ static bool keep_sample(survey *s, size_t bucket, int64_t slack_ns)
     return true;
 }
 
-static bool note(tspi_thin *thin, const tspi_hop *hop, uint64_t place, bool sampled)
+static bool note(tspi_thin *thin, tspi_hop hop, uint64_t place, bool sampled)
 {
     if (thin->noted_n == thin->noted_cap) {
         size_t cap = thin->noted_cap + thin->noted_cap / 2 + 4096;
@@ -153,7 +155,7 @@ static bool note(tspi_thin *thin, const tspi_hop *hop, uint64_t place, bool samp
         thin->noted = grown;
         thin->noted_cap = cap;
     }
-    thin->noted[thin->noted_n++] = (tspi_thin_noted){*hop, place, sampled};
+    thin->noted[thin->noted_n++] = (tspi_thin_noted){hop, place, sampled};
     return true;
 }
 
@@ -171,34 +173,36 @@ static bool keep_least(tspi_thin_bucket *bucket, int64_t slack_ns)
 }
 
 /* Note the hop if it may be wanted. False: memory is exhausted. */
-static bool look_at(survey *s, const tspi_hop *hop, uint64_t place)
-{
-    if (hop->same_clock)
-        return hop->kind != TSPI_HOP_SOFT || note(s->thin, hop, place, false);
-    const tspi_thin_line *line = line_of(s->thin, hop);
-    if (!line->dense)
-        return note(s->thin, hop, place, false);
-    bool sampled = is_sampled(line, hop), least = false;
-    if (hop->kind == TSPI_HOP_HARD) {
-        tspi_thin_bucket *bucket = bucket_of(s->thin, line, hop);
-        least = keep_least(bucket, slack_of(hop));
-        if (sampled && !keep_sample(s, (size_t)(bucket - s->thin->buckets), slack_of(hop)))
-            return false;
-    }
-    return !(sampled || least) || note(s->thin, hop, place, sampled);
-}
-
-static tsp_status look(void *ctx, const tspi_hop *hops, size_t n, tsp_error *err)
+TSPI_INLINED bool look(void *ctx, const tspi_hop *hop)
 {
     survey *s = ctx;
-    bool ok = true;
+    bool sampled = false, wanted = true;
 
-    for (size_t k = 0; k < n && ok; k++) {
-        if (!tspi_mend_in_range(&hops[k]))
-            s->thin->out_of_range++;
-        else
-            ok = look_at(s, &hops[k], s->place++);
+    if (!tspi_mend_in_range(hop)) {
+        s->thin->out_of_range++;
+        return true;
     }
+    uint64_t place = s->place++;
+    const tspi_thin_line *line = hop->same_clock ? NULL : line_of(s->thin, hop);
+    if (!line)
+        wanted = hop->kind == TSPI_HOP_SOFT;
+    else if (line->dense) {
+        wanted = sampled = is_sampled(line, hop);
+        if (hop->kind == TSPI_HOP_HARD) {
+            tspi_thin_bucket *bucket = bucket_of(s->thin, line, hop);
+            wanted |= keep_least(bucket, slack_of(hop));
+            if (sampled && !keep_sample(s, (size_t)(bucket - s->thin->buckets), slack_of(hop)))
+                return false;
+        }
+    }
+    return !wanted || note(s->thin, *hop, place, sampled);
+}
+
+static tsp_status look_at_join(void *ctx, const tspi_join *join, tsp_error *err)
+{
+    tspi_hop_range all = {.spans_end = join->set->spans_n, .links_end = join->set->links_n, .lean = true};
+    bool ok = tspi_hops_walk(join, &all, look, ctx);
+
     return ok ? TSP_OK : tsp_error_set(err, TSP_ENOMEM, "out of memory");
 }
 
@@ -294,7 +298,7 @@ tsp_status tspi_thin_init(tspi_thin *ret_thin, const tspi_causal *causal, uint64
         for (int k = 0; k < TSPI_THIN_LEAST; k++)
             thin.buckets[b].least_ns[k] = INT64_MAX;
     if (rc == TSP_OK && *ret_worth)
-        rc = tspi_hops_scan_lean(&causal->join, look, &s, err);
+        rc = tspi_join_each(&causal->join, look_at_join, &s, err);
     if (rc == TSP_OK && *ret_worth)
         rc = find_fences(&s, err);
     if (rc == TSP_OK && *ret_worth && !find_late(&thin))

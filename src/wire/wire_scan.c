@@ -233,22 +233,19 @@ tspi_text tspi_scan_text(tspi_scan *scan, const tspi_json_text *text)
     return (tspi_text){copy, tspi_json_unescape(text, copy)};
 }
 
-/* memcmp for a dozen bytes or two, without the call. */
-static inline bool same_bytes(const char *a, const char *b, size_t n)
+/* Of texts with the same last eight bytes: are they the same before? memcmp for a dozen bytes or two, without the call.
+ */
+static inline bool same_before(const char *a, const char *b, size_t n)
 {
     uint64_t x, y;
 
-    if (n < sizeof x)
-        return !memcmp(a, b, n);
-    for (size_t k = 0; k < n - sizeof x; k += sizeof x) {
+    for (size_t k = 0; k + sizeof x < n; k += sizeof x) {
         memcpy(&x, a + k, sizeof x);
         memcpy(&y, b + k, sizeof y);
         if (x != y)
             return false;
     }
-    memcpy(&x, a + n - sizeof x, sizeof x);
-    memcpy(&y, b + n - sizeof y, sizeof y);
-    return x == y;
+    return true;
 }
 
 static tsp_status name_row(tspi_scan *scan, uint32_t *ret_row)
@@ -267,9 +264,10 @@ static tsp_status name_row(tspi_scan *scan, uint32_t *ret_row)
         uint64_t tail = 0;
         memcpy(&tail, name.text + (name.len < 8 ? 0 : name.len - 8), name.len < 8 ? name.len : 8);
         tspi_seen_name *seen = &scan->names[tspi_hash_mix(tail + name.len) % TSPI_NAMES_N];
-        if (seen->len != name.len || !same_bytes(seen->text, name.text, name.len)) {
+        if (seen->len != name.len || seen->tail != tail || !same_before(seen->text, name.text, name.len)) {
             tsp_status rc = tspi_span_set_name(scan->set, name.text, name.len, &seen->row, scan->err);
             seen->text = name.text;
+            seen->tail = tail;
             seen->len = rc == TSP_OK ? name.len : 0;
             if (rc != TSP_OK)
                 return rc;

@@ -88,6 +88,7 @@ enum { TSPI_NAMES_N = 256 };
 typedef struct {
     const char *text;
     size_t len;
+    uint64_t tail; /* its last eight bytes, or all of them */
     uint32_t row;
 } tspi_seen_name;
 
