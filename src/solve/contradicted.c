@@ -446,6 +446,6 @@ void tspi_solver_count_aside(tsp_solver *solver)
         solver->summary.conflicts++;
         solver->summary.violations_before += tspi_stored_slack(hop) < 0;
         tsp_solver_correct_hop(solver, hop->index, &sent, &received);
-        solver->summary.violations_lies += received + hop->quantum < sent;
+        solver->summary.violations_lies += tspi_add_most(received, hop->quantum) < sent;
     }
 }

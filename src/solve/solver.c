@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/saturate.h"
 #include "solve/constants.h"
 #include "solve/estimate.h"
 #include "solve/frame.h"
@@ -466,8 +467,9 @@ void tsp_solver_correct_hop(const tsp_solver *solver, size_t index, int64_t *ret
     const tspi_stored_hop *hop = &solver->hops.hops[row];
     uint32_t from = tspi_sides_sent_node(sides, &solver->hops, row) - tspi_sides_first(sides, hop->from);
     uint32_t to = tspi_sides_received_node(sides, &solver->hops, row) - tspi_sides_first(sides, hop->to);
-    *ret_sent_ns = hop->sent - tspi_track_piece_offset(solver->rows[hop->from].track, from, hop->sent);
-    *ret_received_ns = hop->received - tspi_track_piece_offset(solver->rows[hop->to].track, to, hop->received);
+    *ret_sent_ns = tspi_sub_most(hop->sent, tspi_track_piece_offset(solver->rows[hop->from].track, from, hop->sent));
+    *ret_received_ns =
+        tspi_sub_most(hop->received, tspi_track_piece_offset(solver->rows[hop->to].track, to, hop->received));
 }
 
 const char *tsp_clock_verdict_name(tsp_clock_verdict verdict)

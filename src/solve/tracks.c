@@ -47,11 +47,19 @@ static bool find_traffic(tsp_solver *solver, range *nodes)
     return true;
 }
 
+/* A sum no further than most from 0, whatever the curve is, so that what is made of it fits. */
+static int64_t near_zero(int64_t a, double b, int64_t most)
+{
+    int64_t sum = tspi_add_most(a, llround(fmin(fmax(b, -9e18), 9e18)));
+
+    return sum < -most ? -most : sum > most ? most : sum;
+}
+
 static tspi_track_knot carried(const tspi_curve *curve, int64_t at, int64_t origin, int64_t shift)
 {
     double x = tspi_curve_at(curve, (double)tspi_sub_most(at, origin));
 
-    return (tspi_track_knot){at, tspi_add_most(shift, llround(x))};
+    return (tspi_track_knot){at, near_zero(shift, x, 2 * TSP_STAMP_MAX)};
 }
 
 /* The knots of one node: the curve's own, and its ends carried on to the ends of the traffic. */
@@ -65,8 +73,8 @@ static size_t node_knots(const tspi_fit *fit, uint32_t node, const range *traffi
     if (has_traffic && (!curve->n || traffic->first < tspi_add_most(origin, (int64_t)curve->t[0])))
         out[n++] = carried(curve, traffic->first, origin, shift);
     for (uint32_t k = 0; k < curve->n; k++) {
-        tspi_track_knot knot = {tspi_add_most(origin, llround(curve->t[k])),
-                                tspi_add_most(shift, llround(curve->x[k]))};
+        tspi_track_knot knot = {near_zero(origin, curve->t[k], TSP_STAMP_MAX),
+                                near_zero(shift, curve->x[k], 2 * TSP_STAMP_MAX)};
         if (!n || knot.at > out[n - 1].at)
             out[n++] = knot;
     }
