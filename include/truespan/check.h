@@ -113,6 +113,17 @@ typedef struct {
     size_t knots_n;
 } tsp_check_clock;
 
+/* Two clocks that are surely apart though nobody is accused: nearly all hard hops from one to the other are inverted,
+ * and the other clocks do not tell which of the two is wrong. Or, contradictory: both ways, which no clocks do.
+ * hops, violations, worst_ns   hard hops from one to the other; back_...: the other way */
+typedef struct {
+    const char *from, *to;
+    bool contradictory;
+    uint64_t hops, violations, back_hops, back_violations;
+    int64_t worst_ns, back_worst_ns;
+    const char *said; /* the same as a sentence */
+} tsp_check_pair;
+
 /* One violation. Ids are lower-case hex. */
 typedef struct {
     char trace_id[33], span_id[17], parent_span_id[17]; /* the later and the earlier side of the pair */
@@ -142,6 +153,7 @@ TSP_API void tsp_check_free(tsp_check *check);
 TSP_API const tsp_check_totals *tsp_check_totals_of(const tsp_check *check);
 TSP_API const tsp_check_edge *tsp_check_edges(const tsp_check *check, size_t *ret_n);
 TSP_API const tsp_check_clock *tsp_check_clocks(const tsp_check *check, size_t *ret_n);
+TSP_API const tsp_check_pair *tsp_check_pairs(const tsp_check *check, size_t *ret_n);
 TSP_API const tsp_check_example *tsp_check_examples(const tsp_check *check, size_t *ret_n);
 TSP_API const tsp_check_span *tsp_check_tree(const tsp_check *check, size_t *ret_n);
 

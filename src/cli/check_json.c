@@ -106,6 +106,27 @@ static void clocks(tspi_buf *buf, const tsp_check *check)
     tspi_buf_puts(buf, "],\n ");
 }
 
+void check_put_pairs(const tsp_check *check, tspi_buf *buf)
+{
+    size_t n = 0;
+    const tsp_check_pair *rows = check ? tsp_check_pairs(check, &n) : NULL;
+
+    for (size_t k = 0; k < n; k++) {
+        tspi_buf_puts(buf, k ? "" : ",\n \"pairs\": [");
+        tspi_buf_puts(buf, k ? ",\n  {\"from\": " : "\n  {\"from\": ");
+        string(buf, rows[k].from);
+        tspi_buf_puts(buf, ", \"to\": ");
+        string(buf, rows[k].to);
+        tspi_buf_printf(buf,
+                        ", \"contradictory\": %s, \"hops\": %" PRIu64 ", \"violations\": %" PRIu64
+                        ", \"worst_ns\": %" PRId64 ", \"back_hops\": %" PRIu64 ", \"back_violations\": %" PRIu64
+                        ", \"back_worst_ns\": %" PRId64 "}",
+                        rows[k].contradictory ? "true" : "false", rows[k].hops, rows[k].violations, rows[k].worst_ns,
+                        rows[k].back_hops, rows[k].back_violations, rows[k].back_worst_ns);
+    }
+    tspi_buf_puts(buf, n ? "]" : "");
+}
+
 static void examples(tspi_buf *buf, const tsp_check *check)
 {
     size_t n;
@@ -126,7 +147,7 @@ static void examples(tspi_buf *buf, const tsp_check *check)
         tspi_buf_printf(buf, ", \"by_ns\": %" PRId64 ", \"cause\": \"%s\"}", rows[k].by_ns,
                         tsp_cause_name(rows[k].cause));
     }
-    tspi_buf_puts(buf, "]}\n");
+    tspi_buf_putc(buf, ']');
 }
 
 void check_print_json(const tsp_check *check, FILE *out)
@@ -138,6 +159,8 @@ void check_print_json(const tsp_check *check, FILE *out)
     edges(&buf, check);
     clocks(&buf, check);
     examples(&buf, check);
+    check_put_pairs(check, &buf);
+    tspi_buf_puts(&buf, "}\n");
     if (tspi_buf_ok(&buf))
         fwrite(buf.data, 1, buf.len, out);
     else

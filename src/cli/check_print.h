@@ -4,10 +4,14 @@
 
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "truespan/check.h"
 
 /* Exactly the keys of DESIGN.md, "What a program reads". */
 void check_print_json(const tsp_check *check, FILE *out);
+
+/* One key more, "pairs", where there are any; also for `truespan clocks`. check may be NULL. */
+void check_put_pairs(const tsp_check *check, tspi_buf *buf);
 
 /* What the screen can show.
  * columns  of the terminal, for bars of time; 0 = no terminal: no bars

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/mend_options.h"
 #include "cli/terminal.h"
+#include "health/audit.h"
 
 static bool json, csv, ascii;
 static const char *why;
@@ -44,21 +45,35 @@ static const struct command_spec spec = {
     .operands = "file",
 };
 
-static tsp_status print_answer(const tspi_mend *mend, tsp_error *err)
+static tsp_status print_found(const tspi_mend *mend, const tsp_check *check, tsp_error *err)
 {
     uint32_t clock = TSPI_NONE;
 
     if (why && (clock = tspi_clock_find(&mend->causal.clocks, why)) == TSPI_NONE)
         return tsp_error_set(err, TSP_EINVAL, "there is no clock '%.60s'; run without --why to see them", why);
     if (json)
-        return clocks_print_json(mend, why ? (int64_t)clock : -1, stdout, err);
+        return clocks_print_json(mend, check, why ? (int64_t)clock : -1, stdout, err);
     if (why)
         return clocks_print_why(mend, clock, stdout, err);
     if (csv)
         clocks_print_csv(mend, stdout);
     else
-        clocks_print_table(mend, terminal_draws() ? terminal_columns() : 0, !ascii && terminal_speaks_utf8(), stdout);
+        clocks_print_table(mend, check, terminal_draws() ? terminal_columns() : 0, !ascii && terminal_speaks_utf8(),
+                           stdout);
     return TSP_OK;
+}
+
+/* Where something is violated, an audit by the same answer says which pairs are apart that nobody is accused of. */
+static tsp_status print_answer(const tspi_mend *mend, tsp_error *err)
+{
+    bool wanted = mend->answer.summary.violations_before && !csv && (json || !why);
+    tsp_check *check = NULL;
+    tsp_status rc = wanted ? tspi_audit_answer(mend, &check, err) : TSP_OK;
+
+    if (rc == TSP_OK)
+        rc = print_found(mend, check, err);
+    tsp_check_free(check);
+    return rc;
 }
 
 static int run(int argc, char **argv)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "cli/check_print.h"
 #include "cli/clocks_print.h"
 
 static void string(tspi_buf *buf, const char *text)
@@ -125,7 +126,7 @@ static tsp_status reasons(tspi_buf *buf, const tspi_mend *m, uint32_t clock, tsp
     return rc;
 }
 
-tsp_status clocks_print_json(const tspi_mend *m, int64_t why, FILE *out, tsp_error *err)
+tsp_status clocks_print_json(const tspi_mend *m, const tsp_check *check, int64_t why, FILE *out, tsp_error *err)
 {
     const char *reference = clocks_reference(m);
     tspi_buf buf = {0};
@@ -142,6 +143,7 @@ tsp_status clocks_print_json(const tspi_mend *m, int64_t why, FILE *out, tsp_err
         one_clock(&buf, m->causal.clocks.clocks[c].name, &m->answer.clocks[c]);
     }
     tspi_buf_putc(&buf, ']');
+    check_put_pairs(check, &buf);
     if (why >= 0)
         rc = reasons(&buf, m, (uint32_t)why, err);
     tspi_buf_puts(&buf, "}\n");

@@ -204,6 +204,24 @@ static void print_fitting(table *t, unsigned columns, bool utf8, FILE *out)
         fprintf(out, "%s%s%s", k ? ", " : "  (not shown here: ", t->cells[spare[k]], k + 1 == hidden ? ")\n" : "");
 }
 
+#define PAIRS_MOST 10
+
+static void print_pairs(const tsp_check *check, FILE *out)
+{
+    size_t n = 0;
+    const tsp_check_pair *pairs = check ? tsp_check_pairs(check, &n) : NULL;
+
+    for (size_t k = 0; k < n && k < PAIRS_MOST; k++) {
+        char *line = strdup(pairs[k].said);
+        if (line)
+            terminal_clean(line);
+        fprintf(out, "%s\n", line ? line : "(memory is exhausted: a line is missing)");
+        free(line);
+    }
+    if (n > PAIRS_MOST)
+        fprintf(out, "So are %zu more pairs.\n", n - PAIRS_MOST);
+}
+
 /* The solver chose the reference, and it is one. */
 static bool says_why(const tspi_mend *m)
 {
@@ -213,7 +231,7 @@ static bool says_why(const tspi_mend *m)
            m->answer.clocks[reference].verdict == TSP_CLOCK_OK;
 }
 
-void clocks_print_table(const tspi_mend *m, unsigned columns, bool utf8, FILE *out)
+void clocks_print_table(const tspi_mend *m, const tsp_check *check, unsigned columns, bool utf8, FILE *out)
 {
     static const char *const heads[] = {"clock",   "verdict", "offset",  "+-",       "at least",
                                         "at most", "drift",   "hops in", "hops out", "offset over time"};
@@ -252,6 +270,7 @@ void clocks_print_table(const tspi_mend *m, unsigned columns, bool utf8, FILE *o
     fputc('\n', said);
     print_steps(m, said);
     print_verdicts(m, said);
+    print_pairs(check, said);
     print_notes(m, said);
     wrap_end(&w);
     clocks_print_conflict(m, out);

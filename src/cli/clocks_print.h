@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "mend/mend.h"
+#include "truespan/check.h"
 
 /* What stands for a program that reads: the reference of the largest group, or NULL. */
 const char *clocks_reference(const tspi_mend *mend);
@@ -12,14 +13,14 @@ const char *clocks_reference(const tspi_mend *mend);
 /* One verdict of all: 1 when a clock is proven or suspected wrong. */
 bool clocks_found(const tspi_mend *mend);
 
-/* For people. columns: of the terminal, 0 = none; utf8: it shows more than ASCII. */
-void clocks_print_table(const tspi_mend *mend, unsigned columns, bool utf8, FILE *out);
+/* For people. check: its pairs, or NULL; columns: of the terminal, 0 = none; utf8: it shows more than ASCII. */
+void clocks_print_table(const tspi_mend *mend, const tsp_check *check, unsigned columns, bool utf8, FILE *out);
 
 /* A row a knot. */
 void clocks_print_csv(const tspi_mend *mend, FILE *out);
 
 /* Exactly the keys of DESIGN.md, "What a program reads", and with why >= 0 one more, "why", for that clock. */
-tsp_status clocks_print_json(const tspi_mend *mend, int64_t why, FILE *out, tsp_error *err);
+tsp_status clocks_print_json(const tspi_mend *mend, const tsp_check *check, int64_t why, FILE *out, tsp_error *err);
 
 /* The hops that prove both bounds of a clock, to be added up by hand. */
 tsp_status clocks_print_why(const tspi_mend *mend, uint32_t clock, FILE *out, tsp_error *err);

@@ -120,7 +120,7 @@ static void put_notes(const tspi_mend *m, tspi_buf *out)
 static tsp_status put_clocks(const tspi_mend *m, tspi_buf *out, tsp_error *err)
 {
     capture text;
-    tsp_status rc = capture_begin(&text, err) ? clocks_print_json(m, -1, text.file, err) : TSP_ENOMEM;
+    tsp_status rc = capture_begin(&text, err) ? clocks_print_json(m, NULL, -1, text.file, err) : TSP_ENOMEM;
 
     capture_end(&text, "clocks", out);
     return rc;

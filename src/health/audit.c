@@ -135,6 +135,8 @@ static tsp_status fill(tspi_audit *a, tsp_error *err)
     if (rc == TSP_OK)
         rc = tspi_audit_edges_and_clocks(a);
     if (rc == TSP_OK)
+        rc = tspi_audit_find_pairs(a);
+    if (rc == TSP_OK)
         rc = tspi_audit_advise(a, err);
     if (rc == TSP_ENOMEM)
         tsp_error_set(err, rc, "memory is exhausted by the results");
@@ -207,12 +209,10 @@ tsp_status tsp_check_run(const tsp_check_options *options, tsp_check **ret_check
     return finish(&a, NULL, rc, ret_check, err);
 }
 
-tsp_status tspi_audit_of_mend(const tspi_mend *mend, const tsp_check_options *options, tsp_check **ret_check,
-                              tsp_error *err)
+/* solved: the mend's answer serves. */
+static tsp_status audit_mend(const tspi_mend *mend, const tsp_check_options *options, bool solved,
+                             tsp_check **ret_check, tsp_error *err)
 {
-    const tspi_mend_options *asked = &mend->options;
-    bool same = !asked->bounds && !asked->quorum && asked->max_drift_ppm == options->max_drift_ppm &&
-                asked->reference == options->reference;
     tspi_audit a;
     tsp_status rc = begin(&a, options, err);
 
@@ -220,5 +220,29 @@ tsp_status tspi_audit_of_mend(const tspi_mend *mend, const tsp_check_options *op
     a.set = mend->set;
     a.report = mend->report;
     a.causal = mend->causal;
-    return finish(&a, same ? mend : NULL, rc, ret_check, err);
+    return finish(&a, solved ? mend : NULL, rc, ret_check, err);
+}
+
+tsp_status tspi_audit_of_mend(const tspi_mend *mend, const tsp_check_options *options, tsp_check **ret_check,
+                              tsp_error *err)
+{
+    const tspi_mend_options *asked = &mend->options;
+    bool same = !asked->bounds && !asked->quorum && asked->max_drift_ppm == options->max_drift_ppm &&
+                asked->reference == options->reference;
+
+    return audit_mend(mend, options, same, ret_check, err);
+}
+
+tsp_status tspi_audit_answer(const tspi_mend *mend, tsp_check **ret_check, tsp_error *err)
+{
+    const tspi_mend_options *asked = &mend->options;
+    const tsp_check_options options = {.paths = asked->paths,
+                                       .paths_n = asked->paths_n,
+                                       .clock_key = asked->clock_key,
+                                       .reference = asked->reference,
+                                       .max_drift_ppm = asked->max_drift_ppm,
+                                       .threads = asked->threads,
+                                       .solve = TSP_CHECK_SOLVE_ALWAYS};
+
+    return audit_mend(mend, &options, true, ret_check, err);
 }

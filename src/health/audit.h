@@ -11,4 +11,7 @@
 tsp_status tspi_audit_of_mend(const tspi_mend *mend, const tsp_check_options *options, tsp_check **ret_check,
                               tsp_error *err);
 
+/* The same by the mend's own answer, whatever its solver was asked. Errors: TSP_ENOMEM. */
+tsp_status tspi_audit_answer(const tspi_mend *mend, tsp_check **ret_check, tsp_error *err);
+
 #endif

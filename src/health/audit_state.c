@@ -54,6 +54,7 @@ void tsp_check_free(tsp_check *check)
         return;
     free(check->edges);
     free(check->clocks);
+    free(check->pairs);
     free(check->examples);
     free(check->tree);
     free(check->advice);
@@ -76,6 +77,12 @@ const tsp_check_clock *tsp_check_clocks(const tsp_check *check, size_t *ret_n)
 {
     *ret_n = check->clocks_n;
     return check->clocks;
+}
+
+const tsp_check_pair *tsp_check_pairs(const tsp_check *check, size_t *ret_n)
+{
+    *ret_n = check->pairs_n;
+    return check->pairs;
 }
 
 const tsp_check_example *tsp_check_examples(const tsp_check *check, size_t *ret_n)

@@ -16,6 +16,8 @@ struct tsp_check {
     size_t edges_n;
     tsp_check_clock *clocks;
     size_t clocks_n;
+    tsp_check_pair *pairs;
+    size_t pairs_n, pairs_cap;
     tsp_check_example *examples;
     size_t examples_n;
     tsp_check_span *tree;

@@ -289,6 +289,15 @@ for inverted, apart, answers in (200, True, False), (200, True, True), (60, Fals
 
 # Both ways of two clocks inverted: no offset does that.
 rc, out, err = run("check", "-", stdin=ring(200, "ab", slow=False))
+pairs = lambda command, data: json.loads(run(command, "--json", "-", stdin=data)[1]).get("pairs")
+for data, contradictory in (ring(200), False), (ring(200, "ab", slow=False), True), (ring(3, "ab", n=3, slow=False), True):
+    out = run("check", "-", stdin=data)[1]
+    said = [line for line in out.splitlines() if "the two are apart" in line or "no clocks do that" in line]
+    test("clocks names the pairs that check does", len(said) == 1, said[0] in run("clocks", "-", stdin=data)[1].splitlines(),
+         pairs("clocks", data) == pairs("check", data), [p["contradictory"] for p in pairs("check", data)] == [contradictory],
+         [(p["from"], p["to"]) for p in pairs("check", data)] == [("a", "b")])
+test("no pairs, no key", pairs("check", ring(60)) is None, pairs("clocks", ring(60)) is None)
+rc, out, err = run("check", "-", stdin=ring(200, "ab", slow=False))
 test("both ways inverted", rc == 1, "no clocks within" in out.lower(), out.count("no clocks do that") == 1, "the two are apart" not in out)
 
 
