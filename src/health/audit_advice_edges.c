@@ -98,7 +98,7 @@ static void say_waiting(tspi_audit *a)
 
     for (size_t k = 0; k < a->causal.edges.edges_n; k++) {
         const tspi_edge *edge = &a->causal.edges.edges[k];
-        if (!tspi_audit_is_undecided(a, k) || tspi_audit_is_shifted(a, k))
+        if (!tspi_audit_is_undecided(a, k) || tspi_audit_is_shifted(a, k) || tspi_audit_contradicts(a, k))
             continue;
         unknown += a->edge_causes[k][TSP_CAUSE_UNKNOWN];
         hops += edge->hops;

@@ -31,24 +31,28 @@ bool tspi_audit_is_undecided(const tspi_audit *a, size_t k)
     return is_unexplained(a, k) && a->causal.edges.edges[k].hops >= TSPI_FEW_HOPS;
 }
 
+static bool is_inverted(const tspi_audit *a, size_t k)
+{
+    const tspi_edge *edge = &a->causal.edges.edges[k];
+
+    return edge->hard_violations && (double)edge->hard_violations >= SHIFTED * (double)edge->slacks[TSPI_HOP_HARD].n;
+}
+
 /* Stamps that wait invert some hops, not nearly all of an edge: its two clocks are apart. An edge of answers alone
  * shows nothing of the kind. */
 bool tspi_audit_is_shifted(const tspi_audit *a, size_t k)
 {
-    const tspi_edge *edge = &a->causal.edges.edges[k];
-
-    return edge->hard_violations && (double)edge->hard_violations >= SHIFTED * (double)edge->slacks[TSPI_HOP_HARD].n &&
-           !a->evidence.rows[k].left_tailed[TSPI_HOP_HARD];
+    return is_inverted(a, k) && !a->evidence.rows[k].left_tailed[TSPI_HOP_HARD];
 }
 
+/* Both ways at once no wait inverts, whatever its tail. */
 const tspi_edge *tspi_audit_contradicts(const tspi_audit *a, size_t k)
 {
     const tspi_edge *edge = &a->causal.edges.edges[k];
     const tspi_edge *back = tspi_edges_find(&a->causal.edges, edge->to, edge->from);
     size_t b = back ? (size_t)(back - a->causal.edges.edges) : 0;
 
-    return a->solved && back && is_unexplained(a, k) && tspi_audit_is_shifted(a, k) && is_unexplained(a, b) &&
-                   tspi_audit_is_shifted(a, b)
+    return a->solved && back && is_unexplained(a, k) && is_inverted(a, k) && is_unexplained(a, b) && is_inverted(a, b)
                ? back
                : NULL;
 }
