@@ -273,12 +273,11 @@ def slew(folder, rng):
     spans = calls(rng, list(truth), 8000, 3600)
     truth["A"] = Slewing(size, at, length)
     _, found = clocks(put(os.path.join(folder, "slew.json"), WRITERS["otlp.json"](spans, truth)), "--reference", "A")
-    equal([found[h]["bends"] for h in "BCDE"], [[]] * 4, "bends of the others")
-    got = [(int(b["at"]), b["rate_ppb"]) for b in found["A"]["bends"]]
-    assert len(got) >= 2, "no slew is told: %r" % got
-    for when, want in ((at + length // 2, size / 2), (at + length + 40_000 * MS, size)):
-        moved = sum(rate * (when - t) / 1e9 for t, rate in got if t < when)
-        assert abs(moved - want) < 0.1 * abs(size), "%r: moved by %d ns, not %d" % (got, moved, want)
+    for host in truth:
+        got = [(int(b["at"]), b["rate_ppb"]) for b in found[host]["bends"]]
+        for when, part in ((at + length // 2, 0.5), (at + length + 40_000 * MS, 1)):
+            moved, want = sum(rate * (when - t) / 1e9 for t, rate in got if t < when), part * size * (host == "A")
+            assert abs(moved - want) < 0.2 * abs(size), "%s, %r: moved by %d ns, not %d" % (host, got, moved, want)
 
 
 def late(folder, rng):
