@@ -63,10 +63,10 @@ static tsp_status print_found(const tspi_mend *mend, const tsp_check *check, tsp
     return TSP_OK;
 }
 
-/* Where something is violated, an audit by the same answer says which pairs are apart that nobody is accused of. */
+/* Where there may be any, an audit by the same answer says which pairs are apart that nobody is accused of. */
 static tsp_status print_answer(const tspi_mend *mend, tsp_error *err)
 {
-    bool wanted = mend->answer.summary.violations_before && !csv && (json || !why);
+    bool wanted = !csv && (json || !why) && tspi_audit_may_find_pairs(mend);
     tsp_check *check = NULL;
     tsp_status rc = wanted ? tspi_audit_answer(mend, &check, err) : TSP_OK;
 

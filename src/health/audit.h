@@ -11,7 +11,11 @@
 tsp_status tspi_audit_of_mend(const tspi_mend *mend, const tsp_check_options *options, tsp_check **ret_check,
                               tsp_error *err);
 
-/* The same by the mend's own answer, whatever its solver was asked. Errors: TSP_ENOMEM. */
+/* Whether an audit may find pairs (tsp_check_pairs): what no accused clock explains. Else it need not be made for them,
+ * which takes as long as solving. */
+bool tspi_audit_may_find_pairs(const tspi_mend *mend);
+
+/* What tspi_audit_of_mend finds, by the mend's own answer, whatever its solver was asked. Errors: TSP_ENOMEM. */
 tsp_status tspi_audit_answer(const tspi_mend *mend, tsp_check **ret_check, tsp_error *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/grow.h"
+#include "health/audit.h"
 #include "health/audit_advice.h"
 #include "health/audit_words.h"
 
@@ -31,10 +32,8 @@ bool tspi_audit_is_undecided(const tspi_audit *a, size_t k)
     return is_unexplained(a, k) && a->causal.edges.edges[k].hops >= TSPI_FEW_HOPS;
 }
 
-static bool is_inverted(const tspi_audit *a, size_t k)
+static bool is_inverted(const tspi_edge *edge)
 {
-    const tspi_edge *edge = &a->causal.edges.edges[k];
-
     return edge->hard_violations && (double)edge->hard_violations >= SHIFTED * (double)edge->slacks[TSPI_HOP_HARD].n;
 }
 
@@ -42,7 +41,7 @@ static bool is_inverted(const tspi_audit *a, size_t k)
  * shows nothing of the kind. */
 bool tspi_audit_is_shifted(const tspi_audit *a, size_t k)
 {
-    return is_inverted(a, k) && !a->evidence.rows[k].left_tailed[TSPI_HOP_HARD];
+    return is_inverted(&a->causal.edges.edges[k]) && !a->evidence.rows[k].left_tailed[TSPI_HOP_HARD];
 }
 
 /* Both ways at once no wait inverts, whatever its tail. */
@@ -52,7 +51,7 @@ const tspi_edge *tspi_audit_contradicts(const tspi_audit *a, size_t k)
     const tspi_edge *back = tspi_edges_find(&a->causal.edges, edge->to, edge->from);
     size_t b = back ? (size_t)(back - a->causal.edges.edges) : 0;
 
-    return a->solved && back && is_unexplained(a, k) && is_inverted(a, k) && is_unexplained(a, b) && is_inverted(a, b)
+    return a->solved && back && is_unexplained(a, k) && is_inverted(edge) && is_unexplained(a, b) && is_inverted(back)
                ? back
                : NULL;
 }
@@ -104,12 +103,40 @@ static bool add_pair(tspi_audit *a, const tspi_edge *edge, const tspi_edge *back
     return pairs[check->pairs_n++].said;
 }
 
+static bool is_accused(const tsp_clock_result *row)
+{
+    return row && (row->verdict == TSP_CLOCK_PROVEN || row->verdict == TSP_CLOCK_SUSPECTED);
+}
+
+/* Neither is accused, of which that would then be a part. */
+static bool is_nobodys(const tsp_clock_result *from, const tsp_clock_result *to)
+{
+    return !is_accused(from) && !is_accused(to);
+}
+
+bool tspi_audit_may_find_pairs(const tspi_mend *mend)
+{
+    const tspi_edges *edges = &mend->causal.edges;
+    const tsp_clock_result *clocks = mend->answer.clocks;
+
+    for (size_t k = 0; k < edges->edges_n; k++) {
+        const tspi_edge *edge = &edges->edges[k];
+        if (!is_inverted(edge))
+            continue;
+        const tspi_edge *back = tspi_edges_find(edges, edge->to, edge->from);
+        if (is_nobodys(&clocks[edge->from], &clocks[edge->to]) || (back && is_inverted(back)))
+            return true;
+    }
+    return false;
+}
+
 tsp_status tspi_audit_find_pairs(tspi_audit *a)
 {
     for (size_t k = 0; a->solved && k < a->causal.edges.edges_n; k++) {
         const tspi_edge *edge = &a->causal.edges.edges[k], *against = tspi_audit_contradicts(a, k);
         if (against ? edge->from > edge->to /* one row for both */
-                    : !tspi_audit_is_undecided(a, k) || !tspi_audit_is_shifted(a, k))
+                    : !tspi_audit_is_undecided(a, k) || !tspi_audit_is_shifted(a, k) ||
+                          !is_nobodys(tspi_audit_clock(a, edge->from), tspi_audit_clock(a, edge->to)))
             continue;
         const tspi_edge *back = against ? against : tspi_edges_find(&a->causal.edges, edge->to, edge->from);
         if (!add_pair(a, edge, back, against != NULL))
