@@ -10,7 +10,7 @@ named at the end; with 0, the tables hold what is kept."""
 import argparse, concurrent.futures, hashlib, json, math, os, re, shlex, subprocess, sys, tempfile, time
 
 SHAPES = ("rpc,drift,wander,step,early-step,steps,slew-any,slew-any-free,ref-step,ref-step-free,pipeline,mesh,hub,late,lies,"
-          "null,congestion,quantum,stray,soft,busy,busy-skew,few,few-skew,frame,one-way,asymmetric")
+          "null,congestion,quantum,stray,soft,busy,busy-skew,few,few-skew,namesake,frame,one-way,asymmetric")
 
 # Mechanisms, and the values at which they do nothing.
 SWITCHES = [
@@ -39,6 +39,7 @@ SWITCHES = [
     ("suspicion by standard errors", {"SUSPECT_SIGMA": "0.0"}),
     ("suspicion by the bounds", {"SUSPECT_PART": "0.0"}),
     ("stray stamps", {"STRAY_GAP_NS": "1e30"}),
+    ("setting aside whole", {"CONTRADICTED_ROUNDS": "0"}),
 ]
 # Not numbers of the estimate: what proofs need, limits on work, and grids, which a switch makes finer.
 LEAVE = {"ROUNDING_NS", "TELESCOPE_NS", "PRUNE_MARGIN_NS", "SWEEPS_MOST", "BALANCE_WORK", "NOISE_GRID",

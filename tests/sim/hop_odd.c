@@ -7,8 +7,11 @@
  *   frame             no reference: four clocks agree, three are wrong
  *   steps             two clocks step three times each, by 1 to 8 ms
  *   ring-step         five clocks round a ring, four requests a second; one drifts by 5 to 8 ppm and steps late in the
- * run stray             calls, and a few stamps of 1970 and of 2090 */
+ *                     run
+ *   namesake          six clocks call each other; a seventh, 8 to 30 ms from it, goes by the name of one of them
+ *   stray             calls, and a few stamps of 1970 and of 2090 */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "hop_make.h"
@@ -124,6 +127,26 @@ static void make_stray(hop_sim *sim)
     }
 }
 
+/* Between the two of one name there are no hops then. */
+static void give_last_the_name_of(hop_sim *sim, uint32_t clock)
+{
+    uint32_t last = --sim->clocks;
+    size_t kept = 0;
+
+    free(sim->truth[last].t);
+    free(sim->truth[last].x);
+    for (size_t row = 0; row < sim->n; row++) {
+        tsp_hop hop = sim->hops[row];
+        hop.from = hop.from == last ? clock : hop.from;
+        hop.to = hop.to == last ? clock : hop.to;
+        if (hop.from == hop.to)
+            continue;
+        sim->late[kept] = sim->late[row];
+        sim->hops[kept++] = hop;
+    }
+    sim->n = kept;
+}
+
 static void shift(hop_sim *sim, uint32_t clock, double by)
 {
     for (size_t k = 0; k < sim->truth[clock].n; k++)
@@ -177,6 +200,11 @@ bool hop_odd_make(hop_sim *sim, const char *shape)
                      tspi_random_uniform(&sim->random, 5 * MS, 12 * MS) *
                          (tspi_random_below(&sim->random, 2) ? 1 : -1));
         hop_sim_run(sim, 4, tokens_trace);
+    } else if (!strcmp(shape, "namesake")) {
+        hop_sim_set_clocks(sim, 7, false, 0);
+        shift(sim, 6, tspi_random_uniform(&sim->random, 8 * MS, 30 * MS));
+        hop_sim_run(sim, 50, hop_sim_rpc_trace);
+        give_last_the_name_of(sim, 2);
     } else if (!strcmp(shape, "stray")) {
         hop_sim_set_clocks(sim, 5, true, 0);
         hop_sim_run(sim, 50, hop_sim_rpc_trace);
