@@ -63,12 +63,11 @@ static tsp_status print_found(const tspi_mend *mend, const tsp_check *check, tsp
     return TSP_OK;
 }
 
-/* Where there may be any, an audit by the same answer says which pairs are apart that nobody is accused of. */
 static tsp_status print_answer(const tspi_mend *mend, tsp_error *err)
 {
-    bool wanted = !csv && (json || !why) && tspi_audit_may_find_pairs(mend);
+    bool wanted = !csv && (json || !why);
     tsp_check *check = NULL;
-    tsp_status rc = wanted ? tspi_audit_answer(mend, &check, err) : TSP_OK;
+    tsp_status rc = wanted ? tspi_audit_pairs_of(mend, &check, err) : TSP_OK;
 
     if (rc == TSP_OK)
         rc = print_found(mend, check, err);

@@ -120,9 +120,15 @@ static void put_notes(const tspi_mend *m, tspi_buf *out)
 static tsp_status put_clocks(const tspi_mend *m, tspi_buf *out, tsp_error *err)
 {
     capture text;
-    tsp_status rc = capture_begin(&text, err) ? clocks_print_json(m, NULL, -1, text.file, err) : TSP_ENOMEM;
+    tsp_check *check = NULL;
+    tsp_status rc = tspi_audit_pairs_of(m, &check, err);
 
+    if (!capture_begin(&text, err))
+        rc = TSP_ENOMEM;
+    if (rc == TSP_OK)
+        rc = clocks_print_json(m, check, -1, text.file, err);
     capture_end(&text, "clocks", out);
+    tsp_check_free(check);
     return rc;
 }
 

@@ -233,7 +233,7 @@ tsp_status tspi_audit_of_mend(const tspi_mend *mend, const tsp_check_options *op
     return audit_mend(mend, options, same, ret_check, err);
 }
 
-tsp_status tspi_audit_answer(const tspi_mend *mend, tsp_check **ret_check, tsp_error *err)
+tsp_status tspi_audit_pairs_of(const tspi_mend *mend, tsp_check **ret_check, tsp_error *err)
 {
     const tspi_mend_options *asked = &mend->options;
     const tsp_check_options options = {.paths = asked->paths,
@@ -244,5 +244,6 @@ tsp_status tspi_audit_answer(const tspi_mend *mend, tsp_check **ret_check, tsp_e
                                        .threads = asked->threads,
                                        .solve = TSP_CHECK_SOLVE_ALWAYS};
 
-    return audit_mend(mend, &options, true, ret_check, err);
+    *ret_check = NULL;
+    return tspi_audit_may_find_pairs(mend) ? audit_mend(mend, &options, true, ret_check, err) : TSP_OK;
 }

@@ -11,11 +11,8 @@
 tsp_status tspi_audit_of_mend(const tspi_mend *mend, const tsp_check_options *options, tsp_check **ret_check,
                               tsp_error *err);
 
-/* Whether an audit may find pairs (tsp_check_pairs): what no accused clock explains. Else it need not be made for them,
- * which takes as long as solving. */
-bool tspi_audit_may_find_pairs(const tspi_mend *mend);
-
-/* What tspi_audit_of_mend finds, by the mend's own answer, whatever its solver was asked. Errors: TSP_ENOMEM. */
-tsp_status tspi_audit_answer(const tspi_mend *mend, tsp_check **ret_check, tsp_error *err);
+/* *ret_check: an audit by the mend's own answer, whatever its solver was asked, for its pairs (tsp_check_pairs); NULL:
+ * there are none, which is often seen without an audit, that takes as long as solving. Errors: TSP_ENOMEM. */
+tsp_status tspi_audit_pairs_of(const tspi_mend *mend, tsp_check **ret_check, tsp_error *err);
 
 #endif

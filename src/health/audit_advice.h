@@ -7,6 +7,8 @@
 /* Sentences for people. */
 tsp_status tspi_audit_advise(tspi_audit *audit, tsp_error *err);
 
+/* Whether there may be pairs: what no accused clock explains. */
+bool tspi_audit_may_find_pairs(const tspi_mend *mend);
 /* Before it: pairs that are surely apart, audit_pairs.c. */
 tsp_status tspi_audit_find_pairs(tspi_audit *audit);
 /* Of an edge's requests too many are violated for chance, and nobody is accused. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/grow.h"
-#include "health/audit.h"
 #include "health/audit_advice.h"
 #include "health/audit_words.h"
 
