@@ -198,7 +198,7 @@ TEST(contradicted, nothing_but_contradictions)
         world *w = world_new(seed + round);
         REQUIRE(w);
         uint32_t n = 2 + below(w, 4), named = round % 4 ? TSP_NO_CLOCK : below(w, n);
-        size_t each = 1 + below(w, below(w, 2) ? 8 : 300);
+        size_t each = 4 + below(w, below(w, 2) ? 8 : 300); /* of fewer, one lie each may be taken for all */
         for (uint32_t c = 0; c < n; c++)
             w->off_ms[c] = draw(w, -5, 5);
         if (round % 2 || n == 2) /* any two both ways, or a ring one way */
