@@ -166,11 +166,7 @@ static enum tspi_opinion judge_hop(void *ctx, const tspi_hop *hop, uint64_t inde
     tsp_solver_correct_hop(j->mend.answer.solver, index, &sent, &received);
     if (blame_clocks(j, hop, sent, received, ret_cause))
         return TSPI_OPINION_CAUSE;
-    if (is_mended(hop, label, sent, received)) {
-        *ret_cause = TSPI_CAUSE_UNKNOWN;
-        return TSPI_OPINION_CAUSE;
-    }
-    if (label == TSP_HOP_CONFLICT && tspi_solver_is_aside(j->mend.answer.solver, index)) {
+    if (is_mended(hop, label, sent, received) || tspi_solver_is_aside(j->mend.answer.solver, index)) {
         *ret_cause = TSPI_CAUSE_UNKNOWN;
         return TSPI_OPINION_CAUSE;
     }

@@ -35,12 +35,6 @@ static int by_window(const void *a_, const void *b_)
     return a->u < b->u ? -1 : a->u > b->u;
 }
 
-/* Answers may come late as a rule, and bounds from outside are no traffic. */
-static bool is_hard(const tspi_stored_hop *hop)
-{
-    return !(hop->flags & (TSPI_STORED_BOUND | TSPI_STORED_SOFT));
-}
-
 static const double allowed_ns = -(double)(ROUNDING_NS + TELESCOPE_NS);
 
 /* Of one window: so many of the lowest of either way are to go that all of the rest, one each way, take longer than
@@ -70,7 +64,7 @@ static size_t count_hard(const tsp_solver *solver, const tspi_stored_edge *edge)
     size_t n = 0;
 
     for (size_t row = edge->first; row < edge->first + edge->n; row++)
-        n += is_hard(&solver->hops.hops[row]);
+        n += tspi_stored_is_hard(&solver->hops.hops[row]);
     return n;
 }
 
@@ -132,7 +126,7 @@ static void fill(pair *p, int way)
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
         const tspi_stored_hop *hop = &p->solver->hops.hops[row];
         double t = time_of(hop, way), part = (t - p->first) / fmax(p->last - p->first, 1);
-        if (is_hard(hop))
+        if (tspi_stored_is_hard(hop))
             p->sights[way][n++] =
                 (sight){part >= 1 ? p->windows - 1 : (uint32_t)(part * p->windows), u_of(p, row, way, t)};
     }
@@ -199,7 +193,7 @@ static tally judge_alone(const tsp_solver *solver, const tspi_stored_edge *edge)
     tally of = {(uint32_t)count_hard(solver, edge), 0};
 
     for (size_t row = edge->first; row < edge->first + edge->n; row++)
-        of.violated += is_hard(&solver->hops.hops[row]) && solver->fit.u[row] < allowed_ns;
+        of.violated += tspi_stored_is_hard(&solver->hops.hops[row]) && solver->fit.u[row] < allowed_ns;
     return of;
 }
 
@@ -260,23 +254,6 @@ static void add(tally *to, tally what, int sign)
     to->violated += (uint32_t)sign * what.violated;
 }
 
-static int by_ends(const void *a_, const void *b_)
-{
-    const tspi_stored_edge *a = a_, *b = b_;
-
-    if (a->from != b->from)
-        return a->from < b->from ? -1 : 1;
-    return a->to < b->to ? -1 : a->to > b->to;
-}
-
-/* The edge the other way, or NULL. */
-static const tspi_stored_edge *opposite_of(const tspi_hop_store *hops, const tspi_stored_edge *edge)
-{
-    const tspi_stored_edge wanted = {.from = edge->to, .to = edge->from};
-
-    return bsearch(&wanted, hops->edges, hops->edges_n, sizeof wanted, by_ends);
-}
-
 /* Edges by their pairs; those of one way only have nothing violated. */
 static bool judge_pairs(sift *s)
 {
@@ -284,7 +261,8 @@ static bool judge_pairs(sift *s)
     bool ok = true;
 
     for (size_t e = 0; ok && e < hops->edges_n; e++) {
-        const tspi_stored_edge *edge = &hops->edges[e], *back = edge->from < edge->to ? opposite_of(hops, edge) : NULL;
+        const tspi_stored_edge *edge = &hops->edges[e],
+                               *back = edge->from < edge->to ? tspi_hop_store_back(hops, edge) : NULL;
         if (back)
             ok = judge_pair(s->solver, edge, back, &s->edges[e], &s->edges[back - hops->edges]);
     }

@@ -8,11 +8,6 @@
 #include "solve/parallel.h"
 #include "solve/soft.h"
 
-static bool is_hard(const tspi_stored_hop *hop)
-{
-    return !(hop->flags & (TSPI_STORED_SOFT | TSPI_STORED_BOUND));
-}
-
 static bool is_lie(const tspi_stored_hop *hop)
 {
     return hop->flags & (TSPI_STORED_LATE | TSPI_STORED_CONFLICT);
@@ -24,8 +19,8 @@ static double rate_of_lies(const tspi_hop_store *hops)
     size_t hard = 0, lies = 0;
 
     for (size_t row = 0; row < hops->n; row++) {
-        hard += is_hard(&hops->hops[row]);
-        lies += is_hard(&hops->hops[row]) && is_lie(&hops->hops[row]);
+        hard += tspi_stored_is_hard(&hops->hops[row]);
+        lies += tspi_stored_is_hard(&hops->hops[row]) && is_lie(&hops->hops[row]);
     }
     return ((double)lies + 0.5) / ((double)hard + 1);
 }
@@ -48,7 +43,7 @@ static void add(const tspi_fit *fit, size_t row, sample *s)
 {
     const tspi_stored_hop *hop = &fit->hops->hops[row];
 
-    s->lies += is_hard(hop) && is_lie(hop) && tspi_stored_slack(hop) < 0;
+    s->lies += tspi_stored_is_hard(hop) && is_lie(hop) && tspi_stored_slack(hop) < 0;
     if (is_lie(hop) || hop->flags & (TSPI_STORED_BOUND | TSPI_STORED_UNCOUNTED))
         return;
     if (hop->flags & TSPI_STORED_SOFT) {
@@ -179,7 +174,7 @@ static bool flag_edge(void *flagging_, size_t e, unsigned worker)
     for (size_t row = edge->first; row < edge->first + edge->n; row++) {
         tspi_stored_hop *hop = &f->hops->hops[row];
         hop->flags &= (uint16_t)~TSPI_STORED_WEAK;
-        if (f->weak[e] && is_hard(hop))
+        if (f->weak[e] && tspi_stored_is_hard(hop))
             hop->flags |= TSPI_STORED_WEAK;
     }
     return true;

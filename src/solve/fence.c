@@ -139,22 +139,12 @@ static bool count_pooled(void *pool_, size_t e, unsigned worker)
     return true;
 }
 
-static int by_ends(const void *a_, const void *b_)
-{
-    const tspi_stored_edge *a = a_, *b = b_;
-
-    if (a->from != b->from)
-        return a->from < b->from ? -1 : 1;
-    return a->to < b->to ? -1 : a->to > b->to;
-}
-
 /* The level of a pair that has hops in the pool. */
 static bool find_level(void *pool_, size_t e, unsigned worker)
 {
     const pool *p = pool_;
     const tspi_hop_store *hops = p->fit->hops;
-    const tspi_stored_edge *edge = &hops->edges[e], key = {.from = edge->to, .to = edge->from};
-    const tspi_stored_edge *back = bsearch(&key, hops->edges, hops->edges_n, sizeof key, by_ends);
+    const tspi_stored_edge *edge = &hops->edges[e], *back = tspi_hop_store_back(hops, edge);
     edge_level *there = &p->levels[e], *other = back ? &p->levels[back - hops->edges] : NULL;
     size_t n = there->n + (other ? other->n : 0);
 

@@ -357,3 +357,19 @@ bool tspi_hop_store_sort(tspi_hop_store *hops)
     hops->sorted = true;
     return true;
 }
+
+static int by_ends(const void *a_, const void *b_)
+{
+    const tspi_stored_edge *a = a_, *b = b_;
+
+    if (a->from != b->from)
+        return a->from < b->from ? -1 : 1;
+    return a->to < b->to ? -1 : a->to > b->to;
+}
+
+const tspi_stored_edge *tspi_hop_store_back(const tspi_hop_store *hops, const tspi_stored_edge *edge)
+{
+    const tspi_stored_edge wanted = {.from = edge->to, .to = edge->from};
+
+    return hops->edges_n ? bsearch(&wanted, hops->edges, hops->edges_n, sizeof wanted, by_ends) : NULL;
+}

@@ -73,6 +73,15 @@ bool tspi_hop_store_add_same_clock(tspi_hop_store *hops, uint32_t index, uint32_
 /* Group by edge, in ascending (from, to), each by (sent, received, kind, tag, index). False: out of memory. */
 bool tspi_hop_store_sort(tspi_hop_store *hops);
 
+/* The edge from edge->to to edge->from, or NULL; after tspi_hop_store_sort. */
+const tspi_stored_edge *tspi_hop_store_back(const tspi_hop_store *hops, const tspi_stored_edge *edge);
+
+/* Answers may come late as a rule, and bounds from outside are no traffic. */
+static inline bool tspi_stored_is_hard(const tspi_stored_hop *hop)
+{
+    return !(hop->flags & (TSPI_STORED_BOUND | TSPI_STORED_SOFT));
+}
+
 /* Row of an operation's same-clock record, or NULL; after tspi_hop_store_sort. */
 const tspi_lies *tspi_hop_store_lies(const tspi_hop_store *hops, uint32_t operation);
 

@@ -135,15 +135,6 @@ static void solve_weighted(line_fit *f, double *theta, double *r, double *p, dou
     }
 }
 
-static int by_pair(const void *key_, const void *edge_)
-{
-    const tspi_stored_edge *key = key_, *edge = edge_;
-
-    if (key->from != edge->from)
-        return key->from < edge->from ? -1 : 1;
-    return key->to < edge->to ? -1 : key->to > edge->to;
-}
-
 /* Hops of pairs that are seen both ways, thinned evenly to as many as lines need. */
 static bool take_samples(line_fit *f, const tspi_fit *fit)
 {
@@ -159,8 +150,7 @@ static bool take_samples(line_fit *f, const tspi_fit *fit)
         return false;
     }
     for (size_t e = 0; e < hops->edges_n; e++) {
-        const tspi_stored_edge *edge = &hops->edges[e], key = {edge->to, edge->from, 0, 0};
-        const tspi_stored_edge *back = bsearch(&key, hops->edges, hops->edges_n, sizeof key, by_pair);
+        const tspi_stored_edge *edge = &hops->edges[e], *back = tspi_hop_store_back(hops, edge);
         if (!back)
             continue;
         pair_of[e] = back < edge ? pair_of[back - hops->edges] : f->pairs++;
